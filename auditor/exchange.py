@@ -1,0 +1,256 @@
+"""One request and its response, predicted or observed; the types that every layer, check and report speaks.
+
+Bytes on the wire are `str` here, one character per byte (Latin-1), so that nothing is lost or guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+from auditor.errors import Location
+
+UNKNOWN_VALUE = "\N{REPLACEMENT CHARACTER}"
+"""Stands in a predicted header value for text that the configuration does not decide (never a Latin-1 byte)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One header field line (RFC 9110 §5): a name, a value, and the directive that made it."""
+
+    name: str
+    value: str
+    made_by: Location | None = None
+    layer: str = ""
+
+    @property
+    def decided(self) -> bool:
+        """Whether every byte of the value is known."""
+        return UNKNOWN_VALUE not in self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """Header field lines in the order they were sent; names compare case-insensitively, repeats are kept."""
+
+    fields: tuple[Field, ...] = ()
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, str]]) -> Headers:
+        """Build from (name, value) pairs."""
+        return cls(tuple(Field(name, value) for name, value in pairs))
+
+    def __iter__(self) -> Iterator[Field]:
+        """Yield the field lines in order."""
+        return iter(self.fields)
+
+    def __len__(self) -> int:
+        """Count the field lines."""
+        return len(self.fields)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether at least one line has this name."""
+        return isinstance(name, str) and any(f.name.lower() == name.lower() for f in self.fields)
+
+    def lines(self, name: str) -> tuple[Field, ...]:
+        """Return the field lines with this name, in order."""
+        lower = name.lower()
+        return tuple(f for f in self.fields if f.name.lower() == lower)
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Return the values of the lines with this name, in order."""
+        return tuple(f.value for f in self.lines(name))
+
+    def get(self, name: str) -> str | None:
+        """Return the value of the first line with this name, or None."""
+        lines = self.lines(name)
+        return lines[0].value if lines else None
+
+    def combined(self, name: str) -> str | None:
+        """Return the lines' values joined by ", " as RFC 9110 §5.3 and Fetch's "get" do, or None."""
+        values = self.all(name)
+        return ", ".join(values) if values else None
+
+    def plus(self, *more: Field) -> Headers:
+        """Return these lines followed by more."""
+        return Headers((*self.fields, *more))
+
+    def without(self, *names: str) -> Headers:
+        """Return the lines whose name is none of these."""
+        drop = {name.lower() for name in names}
+        return Headers(tuple(f for f in self.fields if f.name.lower() not in drop))
+
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Return (name, value) pairs in order."""
+        return tuple((f.name, f.value) for f in self.fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request as a layer sees it.
+
+    `target` is the request target as sent (RFC 9112 §3.2), `listen` the local address:port of the connection
+    ("" where any will do: the only or first listener), `client` the peer's address, `sni` the TLS server name.
+    """
+
+    method: str = "GET"
+    target: str = "/"
+    headers: Headers = field(default_factory=Headers)
+    scheme: Literal["http", "https"] = "http"
+    version: str = "1.1"
+    listen: str = ""
+    client: str = "127.0.0.1"
+    sni: str | None = None
+    body_length: int = 0
+
+    @property
+    def host(self) -> str:
+        """The Host header's value, or ""."""
+        return self.headers.get("Host") or ""
+
+    @property
+    def path(self) -> str:
+        """The target up to the first "?"."""
+        return self.target.split("?", 1)[0]
+
+    @property
+    def url(self) -> str:
+        """The absolute URL of an origin-form request."""
+        return f"{self.scheme}://{self.host}{self.target}" if self.target.startswith("/") else self.target
+
+    def with_(self, **headers: str | None) -> Request:
+        """Return a copy with headers set (underscores stand for hyphens) or, with None, removed."""
+        result = self.headers
+        for key, value in headers.items():
+            name = key.replace("_", "-")
+            result = result.without(name)
+            if value is not None:
+                result = result.plus(Field(name, value))
+        return replace(self, headers=result)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP response.
+
+    `status` None: not decided. `body` None: not decided or not kept.
+    `further_headers`: a backend that nobody modelled may have added headers beyond those listed,
+    except those named in `absent` (lower case), which some layer removes.
+    """
+
+    status: int | None
+    headers: Headers = field(default_factory=Headers)
+    body: str | None = None
+    further_headers: bool = False
+    absent: frozenset[str] = frozenset()
+
+    def may_have_more(self, name: str) -> bool:
+        """Whether lines with this name may be there beyond those listed."""
+        return self.further_headers and name.lower() not in self.absent
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One directive that took part in an answer, and what it did, in words."""
+
+    directive: str
+    location: Location | None = None
+    note: str = ""
+    layer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Something the configuration does not decide: what it concerns, why, and the directive that made it so.
+
+    `concerns` is "answer" (anything may differ), "status", "body", "headers", "limits", or "header:<lower-case name>".
+    """
+
+    reason: str
+    location: Location | None = None
+    concerns: str = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One rate limit that a request passed through on its way: `rate` in requests per second, `burst` in requests.
+
+    `delay`: how many of the burst are let through at once (None: nodelay, all of it).
+    `key`: the expression whose value names the bucket (`$binary_remote_addr`). `dry_run`: counts but never refuses.
+    """
+
+    zone: str
+    rate: float
+    burst: int
+    status: int
+    key: str
+    delay: int | None = None
+    dry_run: bool = False
+    kind: Literal["requests", "connections"] = "requests"
+    layer: str = ""
+    location: Location | None = None
+
+
+ActionKind = Literal[
+    "return", "proxy", "static", "redirect", "error", "deny", "close", "unknown", "observed", "application"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What finally made the answer; `upstream` is the URL asked, where one was."""
+
+    kind: ActionKind
+    upstream: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One of the answers that a configuration allows for a request, or the one that was observed.
+
+    `when` says in which case: "always", "upstream-success", "upstream-error", "upstream-down", "limited",
+    "file-found", "file-missing", "observed"; several are joined with "+".
+    `response` None: the connection is closed without an answer.
+    `server` and `location` name what was selected, as written; `layer` is the one that answered or edited last.
+    """
+
+    when: str
+    response: Response | None
+    action: Action
+    layer: str = ""
+    server: str | None = None
+    location: str | None = None
+    upstream_request: Request | None = None
+    limits: tuple[Limit, ...] = ()
+    why: tuple[Step, ...] = ()
+    unknown: tuple[Unknown, ...] = ()
+
+
+Ask = Callable[[Request], Sequence[Outcome]]
+"""How a layer asks the next one; the request's `listen` is the upstream's address ("qwen-api:8000")."""
+
+
+class Layer(Protocol):
+    """A layer answers a request by itself, or asks the next one and edits what comes back."""
+
+    name: str
+
+    def answer(self, request: Request, ask: Ask | None = None) -> tuple[Outcome, ...]:
+        """Return every outcome the layer's configuration allows; without `ask` the next layer is any backend."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and its response, predicted or observed."""
+
+    kind: Literal["predicted", "observed"]
+    request: Request
+    outcome: Outcome
+    error: str = ""
+
+    @property
+    def response(self) -> Response | None:
+        """The response, None where the connection was closed without one."""
+        return self.outcome.response

@@ -1,0 +1,132 @@
+"""What a check says, and what one audit is: verdicts, severities, findings, runs."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import Literal
+
+from auditor.errors import Location
+from auditor.exchange import Exchange, Request
+
+
+class Verdict(str, Enum):
+    """The closed set of answers a check gives."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+    ERROR = "error"
+
+
+class Severity(IntEnum):
+    """How bad a finding is, ordered; renderers map it to other scales."""
+
+    INFO = 0
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+    CRITICAL = 4
+
+    @property
+    def word(self) -> str:
+        """The lower-case word used in policies and reports."""
+        return self.name.lower()
+
+
+Evidence = Literal["predicted", "observed", "both", "contradicted"]
+Disposition = Literal["open", "waived", "baselined"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckInfo:
+    """One check as reports name it: id, one-line title, default severity, the version it appeared in, its page."""
+
+    id: str
+    title: str
+    severity: Severity
+    since: str
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A place in a file and what there is to say about it."""
+
+    location: Location
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """The smallest request that shows a violation."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One verdict of one check about one rule of the policy.
+
+    `notes[0]` is the primary location. `subject` tells findings of one check and rule apart
+    (server, location, method, origin class); the fingerprint is made of it and never of line numbers.
+    """
+
+    check: str
+    rule: str
+    verdict: Verdict
+    severity: Severity
+    message: str
+    subject: str = ""
+    route: str = ""
+    target: str = ""
+    rule_location: Location | None = None
+    notes: tuple[Note, ...] = ()
+    expected: str = ""
+    observed: str = ""
+    witness: Witness | None = None
+    exchanges: tuple[Exchange, ...] = ()
+    evidence: Evidence = "predicted"
+    disposition: Disposition | None = None
+    waiver: str = ""
+    remediation: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identify the violation across runs: check, rule and subject, never lines or rendered text."""
+        text = f"{self.check}\0{self.rule}\0{self.route}\0{self.subject}"
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One audit: immutable, versioned. See `auditor.report.json` for its public form."""
+
+    command: str
+    findings: tuple[Finding, ...]
+    checks: tuple[CheckInfo, ...]
+    policy_name: str = ""
+    policy_file: str = ""
+    policy_sha256: str = ""
+    environment: str = ""
+    extends: tuple[tuple[str, str], ...] = ()
+    targets: tuple[TargetInfo, ...] = ()
+    routes: tuple[str, ...] = ()
+    cells: int = 0
+    requests_evaluated: int = 0
+    requests_sent: int = 0
+    started: str = ""
+    finished: str = ""
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TargetInfo:
+    """One target as a report names it: the files read with their hashes, or the entrypoints asked."""
+
+    id: str
+    type: str
+    files: tuple[tuple[str, str], ...] = ()
+    entrypoints: tuple[tuple[str, str], ...] = ()
+    layers: tuple[str, ...] = field(default=())

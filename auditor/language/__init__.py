@@ -1,0 +1,1 @@
+"""Sets of byte strings as automata: PCRE, globs, prefixes; decided, not sampled."""

@@ -1,0 +1,1 @@
+"""The running stack, asked politely: bounded, never off target."""

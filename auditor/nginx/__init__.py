@@ -1,0 +1,1 @@
+"""The nginx evaluator: given a configuration and one concrete request, what does nginx answer, and why."""
