@@ -212,7 +212,8 @@ class Outcome:
     `when` says in which case: "always", "upstream-success", "upstream-error", "upstream-down", "limited",
     "file-found", "file-missing", "observed"; several are joined with "+".
     `response` None: the connection is closed without an answer.
-    `server` and `location` name what was selected, as written; `layer` is the one that answered or edited last.
+    `server` and `location` name what was selected, as written, and `selected` is the place of that block;
+    `layer` is the one that answered or edited last.
     """
 
     when: str
@@ -221,6 +222,7 @@ class Outcome:
     layer: str = ""
     server: str | None = None
     location: str | None = None
+    selected: Location | None = None
     upstream_request: Request | None = None
     limits: tuple[Limit, ...] = ()
     why: tuple[Step, ...] = ()
@@ -243,12 +245,17 @@ class Layer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request and its response, predicted or observed."""
+    """One request and its response, predicted or observed.
+
+    `asked` names the layers that were asked on the way, outermost first, each as "id@address".
+    `error` says why an observed exchange has no response (connection refused, reset, timed out).
+    """
 
     kind: Literal["predicted", "observed"]
     request: Request
     outcome: Outcome
     error: str = ""
+    asked: tuple[str, ...] = ()
 
     @property
     def response(self) -> Response | None:

@@ -1,0 +1,86 @@
+"""Layers composed: a request enters at a door and passes traefik, nginx, backend, whichever the configuration sends it to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from auditor.exchange import Action, Ask, Exchange, Layer, Outcome, Request, Response, Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A way in from outside: the layer it leads to, and the scheme and local address it is reached by."""
+
+    name: str
+    scheme: str
+    layer: str
+    listen: str = ""
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The layers of one policy, outermost first, and who answers at which upstream address.
+
+    `addresses` maps an upstream address ("qwen-api:8000") to the id of the layer that answers there.
+    An address that nobody declared leads to the next layer inward, or, past the last but one, to any backend.
+    """
+
+    layers: tuple[tuple[str, Layer], ...]
+    addresses: Mapping[str, str] = field(default_factory=dict)
+
+    def predict(self, request: Request, entry: Entry) -> tuple[Exchange, ...]:
+        """Evaluate one request at one entry: an exchange per outcome that the configuration allows."""
+        asked: list[str] = []
+        names = [name for name, _ in self.layers]
+        index = names.index(entry.layer)
+        outcomes = self._answer(index, replace(request, listen=entry.listen), asked)
+        visited = tuple(asked)
+        return tuple(Exchange("predicted", request, outcome, asked=visited) for outcome in outcomes)
+
+    def _answer(self, index: int, request: Request, asked: list[str]) -> tuple[Outcome, ...]:
+        name, layer = self.layers[index]
+        asked.append(f"{name}@{request.listen}" if request.listen else name)
+        return layer.answer(request, self._next(index, asked))
+
+    def _next(self, index: int, asked: list[str]) -> Ask | None:
+        if not self.addresses and index + 1 >= len(self.layers):
+            return None
+
+        def ask(request: Request) -> tuple[Outcome, ...]:
+            target = self._layer_at(index, request.listen)
+            if target is None:
+                asked.append(f"?@{request.listen}")
+                return any_backend(request)
+            if target <= index:
+                asked.append(f"{self.layers[target][0]}@{request.listen}")
+                return (_loop(self.layers[target][0]),)
+            return self._answer(target, request, asked)
+
+        return ask
+
+    def _layer_at(self, index: int, address: str) -> int | None:
+        declared = self.addresses.get(address) or self.addresses.get(address.rsplit(":", 1)[0])
+        if declared is not None:
+            return next((i for i, (name, _) in enumerate(self.layers) if name == declared), None)
+        following = index + 1
+        last = len(self.layers) - 1
+        if following > last or (following == last and self.addresses):
+            return None
+        return following
+
+
+def any_backend(request: Request) -> tuple[Outcome, ...]:
+    """Answer as a backend that nobody modelled may: fine, not found, broken, or not at all."""
+    action = Action("proxy", f"{request.scheme}://{request.listen}")
+    answers = tuple(
+        Outcome(when, Response(status, further_headers=True), action, layer="backend")
+        for when, status in (("upstream-success", 200), ("upstream-error", 500))
+    )
+    return (*answers, Outcome("upstream-down", None, action, layer="backend"))
+
+
+def _loop(name: str) -> Outcome:
+    reason = f"the request comes back to the layer {name}: a loop"
+    return Outcome("always", Response(None), Action("unknown"), layer=name, unknown=(Unknown(reason),))
