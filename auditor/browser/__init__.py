@@ -1,0 +1,42 @@
+"""The browser: what a page may do with an answer, by the Fetch standard and by Chromium, over anything that answers."""
+
+from auditor.browser.cache import PreflightCache
+from auditor.browser.consequence import consequence, explain
+from auditor.browser.cookies import Cookie, CookieJar
+from auditor.browser.cors import cors_check, preflight_check, readable_headers
+from auditor.browser.fetching import fetch
+from auditor.browser.isolation import corp_check
+from auditor.browser.page import Answer, FetchRequest, FetchResult, Page, SentRequest
+from auditor.browser.profile import CHROMIUM, DEVIATIONS, SPEC, Deviation, Profile
+from auditor.browser.reason import Reason
+from auditor.browser.url import OPAQUE, Origin, Url, parse_url
+from auditor.browser.websocket import websocket
+
+__all__ = [
+    "CHROMIUM",
+    "DEVIATIONS",
+    "OPAQUE",
+    "SPEC",
+    "Answer",
+    "Cookie",
+    "CookieJar",
+    "Deviation",
+    "FetchRequest",
+    "FetchResult",
+    "Origin",
+    "Page",
+    "PreflightCache",
+    "Profile",
+    "Reason",
+    "SentRequest",
+    "Url",
+    "consequence",
+    "corp_check",
+    "cors_check",
+    "explain",
+    "fetch",
+    "parse_url",
+    "preflight_check",
+    "readable_headers",
+    "websocket",
+]

@@ -1,0 +1,107 @@
+"""What a browser remembers between requests: the preflight cache, and the HTTP cache as far as CORS depends on it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from auditor.browser.cors import ALLOW_HEADERS, ALLOW_METHODS, MAX_AGE, combined, missing_header, values
+from auditor.browser.profile import Deviation, Profile
+from auditor.browser.safelist import SAFE_METHODS, list_tokens
+from auditor.exchange import Response
+
+DEFAULT_MAX_AGE = 5
+"""Seconds that a preflight is remembered without Access-Control-Max-Age (Fetch)."""
+CHROMIUM_CAP = 7200
+"""Seconds that Chromium remembers a preflight at most."""
+
+
+def max_age(value: str | None, profile: Profile) -> int:
+    """Return for how many seconds a preflight may be remembered, by the combined header value."""
+    if value is None:
+        return DEFAULT_MAX_AGE
+    lenient = Deviation.MAX_AGE_PARSE in profile.deviations
+    if not re.fullmatch(r"[+-]?[0-9]{1,400}" if lenient else r"[0-9]{1,400}", value):
+        return DEFAULT_MAX_AGE
+    seconds = int(value)
+    if lenient and seconds >= 2**63:
+        return DEFAULT_MAX_AGE
+    return min(max(seconds, 0), CHROMIUM_CAP)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One remembered permission: what a preflight allowed, with or without credentials, and until when."""
+
+    credentials: bool
+    methods: tuple[str, ...]
+    headers: tuple[str, ...]
+    expires: float
+
+    def covers(self, method: str, headers: Sequence[str], credentials: bool, profile: Profile) -> bool:
+        """Whether the request needs no preflight of its own."""
+        return self.covers_method(method, credentials) and (
+            not headers or missing_header(self.headers, headers, credentials, profile) is None
+        )
+
+    def covers_method(self, method: str, credentials: bool) -> bool:
+        """Whether the entry lists the method, or `*` for a request without credentials."""
+        return method in self.methods or (not credentials and "*" in self.methods) or method in SAFE_METHODS
+
+
+@dataclass(slots=True)
+class PreflightCache:
+    """One browser's preflight cache (Fetch, "CORS-preflight cache"), keyed by origin and URL."""
+
+    clock: Callable[[], float] = time.monotonic
+    _entries: dict[tuple[str, str], list[_Entry]] = field(default_factory=dict)
+
+    def covers(
+        self, origin: str, url: str, method: str, headers: Sequence[str], credentials: bool, profile: Profile
+    ) -> bool:
+        """Whether remembered preflights already allow the method and every unsafe header."""
+        now = self.clock()
+        live = [entry for entry in self._entries.get((origin, url), ()) if entry.expires > now]
+        usable = [entry for entry in live if entry.credentials or not credentials]
+        if Deviation.ONE_CACHE_ENTRY in profile.deviations:
+            if any(entry.covers(method, headers, credentials, profile) for entry in usable):
+                return True
+            self._entries.pop((origin, url), None)
+            return False
+        return any(entry.covers_method(method, credentials) for entry in usable) and all(
+            any(missing_header(entry.headers, (name,), credentials, profile) is None for entry in usable)
+            for name in headers
+        )
+
+    def remember(
+        self,
+        origin: str,
+        url: str,
+        method: str,
+        headers: Sequence[str],
+        credentials: bool,
+        response: Response,
+        profile: Profile,
+    ) -> None:
+        """Store what a passed preflight allowed; a maximum age of 0 stores nothing."""
+        seconds = max_age(combined(response, MAX_AGE), profile)
+        if seconds <= 0:
+            if Deviation.ONE_CACHE_ENTRY in profile.deviations:
+                self._entries.pop((origin, url), None)
+            return
+        methods = list_tokens(combined(response, ALLOW_METHODS)) or ()
+        names = list_tokens(combined(response, ALLOW_HEADERS)) or ()
+        if not methods and not values(response, ALLOW_METHODS):
+            methods = (method,)
+        entry = _Entry(credentials, methods, names, self.clock() + seconds)
+        if Deviation.ONE_CACHE_ENTRY in profile.deviations:
+            self._entries[(origin, url)] = [entry]
+        else:
+            kept = [old for old in self._entries.get((origin, url), ()) if old.expires > self.clock()]
+            self._entries[(origin, url)] = [*kept, entry]
+
+    def forget(self, origin: str, url: str) -> None:
+        """Drop every entry of an origin and URL (Fetch, "clear cache entries")."""
+        self._entries.pop((origin, url), None)

@@ -1,0 +1,144 @@
+"""The user's cookies as far as a cross-site request is concerned: SameSite with schemeful sites (RFC 6265bis)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from auditor.browser.page import FetchRequest, Page
+from auditor.browser.profile import Deviation, Profile
+from auditor.browser.url import Origin, Url, registrable_domain
+
+SameSite = Literal["Strict", "Lax", "None", "default"]
+LAX_POST_SECONDS = 120
+"""How long a cookie without SameSite still goes along with a top-level cross-site POST (RFC 6265bis §5.6.7.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """One stored cookie; `site` is the top-level site it is partitioned under, "" where it is not."""
+
+    name: str
+    value: str
+    domain: str
+    host_only: bool = True
+    path: str = "/"
+    secure: bool = False
+    http_only: bool = False
+    same_site: SameSite = "default"
+    partition: str = ""
+    created: float = 0.0
+
+
+@dataclass(slots=True)
+class CookieJar:
+    """One browser's cookies, and whether the user blocks them for third parties."""
+
+    block_third_party: bool = False
+    clock: Callable[[], float] = time.monotonic
+    _cookies: dict[tuple[str, str, str, str], Cookie] = field(default_factory=dict)
+
+    def visit(self, url: Url, lines: Iterable[str]) -> None:
+        """Store what a top-level visit to the URL sets."""
+        self._store(url, lines, site=_site(url.origin), same_site=True, third_party=False)
+
+    def store(self, page: Page, url: Url, lines: Iterable[str]) -> None:
+        """Store the Set-Cookie lines of a response that a page's request got."""
+        third_party = not page.top.same_site(url.origin)
+        self._store(url, lines, site=_site(page.top), same_site=is_same_site(page, url.origin), third_party=third_party)
+
+    def _store(self, url: Url, lines: Iterable[str], *, site: str, same_site: bool, third_party: bool) -> None:
+        """Store each line that may be stored."""
+        for line in lines:
+            cookie = parse_set_cookie(line, url, site, self.clock())
+            if cookie is None or (not same_site and cookie.same_site != "None"):
+                continue
+            if third_party and self.block_third_party and not cookie.partition:
+                continue
+            self._cookies[(cookie.name, cookie.domain, cookie.path, cookie.partition)] = cookie
+
+    def header(
+        self, page: Page, request: FetchRequest, url: Url, visited: Sequence[Origin], method: str, profile: Profile
+    ) -> str:
+        """Return the Cookie header for a request, "" for none; `visited` are the origins of the redirect chain."""
+        same = is_same_site(page, url.origin)
+        if request.top_level:
+            same = page.origin.same_site(url.origin)
+        if same and Deviation.SAMESITE_IGNORES_REDIRECTS not in profile.deviations:
+            same = all(origin.same_site(url.origin) for origin in visited)
+        top = url.origin if request.top_level else page.top
+        third_party = not top.same_site(url.origin)
+        chosen = [
+            cookie
+            for cookie in self._cookies.values()
+            if self._matches(cookie, url, _site(top))
+            and (same or self._goes_cross_site(cookie, request, method))
+            and not (third_party and self.block_third_party and not cookie.partition)
+        ]
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in sorted(chosen, key=lambda c: -len(c.path)))
+
+    def _matches(self, cookie: Cookie, url: Url, site: str) -> bool:
+        """Whether domain, path, Secure and partition let the cookie go to the URL."""
+        host = url.host
+        if host != cookie.domain and (cookie.host_only or not host.endswith(f".{cookie.domain}")):
+            return False
+        if cookie.secure and url.scheme not in {"https", "wss"}:
+            return False
+        if cookie.partition and cookie.partition != site:
+            return False
+        path = url.target.split("?", 1)[0]
+        return path == cookie.path or path.startswith(cookie.path if cookie.path.endswith("/") else f"{cookie.path}/")
+
+    def _goes_cross_site(self, cookie: Cookie, request: FetchRequest, method: str) -> bool:
+        """Whether SameSite lets the cookie go along with a cross-site request."""
+        if cookie.same_site == "None":
+            return True
+        if not request.top_level or cookie.same_site == "Strict":
+            return False
+        if method in {"GET", "HEAD"}:
+            return True
+        return cookie.same_site == "default" and self.clock() - cookie.created < LAX_POST_SECONDS
+
+
+def is_same_site(page: Page, target: Origin) -> bool:
+    """Whether the page and every frame around it are schemefully same-site with the target."""
+    return page.origin.same_site(target) and all(origin.same_site(target) for origin in page.ancestors)
+
+
+def _site(origin: Origin) -> str:
+    """Return the site of an origin as a partition key."""
+    return f"{origin.scheme}://{registrable_domain(origin.host) or origin.host}"
+
+
+def parse_set_cookie(line: str, url: Url, site: str, now: float) -> Cookie | None:
+    """Read one Set-Cookie line as RFC 6265bis §5.6 does; None where the cookie is refused."""
+    pair, *rest = line.split(";")
+    name, equals, value = pair.partition("=")
+    if not equals:
+        name, value = "", pair
+    name, value = name.strip(" \t"), value.strip(" \t")
+    given = {key.strip(" \t").lower(): text.strip(" \t") for key, _, text in (part.partition("=") for part in rest)}
+    secure = "secure" in given
+    words: dict[str, SameSite] = {"strict": "Strict", "lax": "Lax", "none": "None"}
+    same_site = words.get(given.get("samesite", "").lower(), "default")
+    domain = given.get("domain", "").removeprefix(".").lower()
+    path = given.get("path", "")
+    if not path.startswith("/"):
+        path = url.target.split("?", 1)[0].rsplit("/", 1)[0] or "/"
+    refused = (
+        (same_site == "None" and not secure)
+        or (secure and url.scheme not in {"https", "wss"} and not url.origin.trustworthy)
+        or (domain and domain != url.host and not url.host.endswith(f".{domain}"))
+        or (domain and domain != url.host and registrable_domain(domain) is None)
+        or ("partitioned" in given and not secure)
+        or (name.lower().startswith("__host-") and not (secure and not domain and path == "/"))
+        or (name.lower().startswith("__secure-") and not secure)
+    )
+    if refused:
+        return None
+    partition = site if "partitioned" in given else ""
+    return Cookie(
+        name, value, domain or url.host, not domain, path, secure, "httponly" in given, same_site, partition, now
+    )
