@@ -1,0 +1,182 @@
+"""The way in and the way out: what Traefik makes of a client's request, and the request it sends upstream."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import replace
+
+from auditor.exchange import UNKNOWN_VALUE, Field, Headers, Outcome, Request
+from auditor.traefik import rules
+from auditor.traefik.flow import LAYER, Flow, answer, canonical, escape_path, set_path, to_request, undecided
+from auditor.traefik.model import Entrypoint, Server, Service
+
+# The headers that Traefik manages (pkg/middlewares/forwardedheaders): a client's own are dropped unless trusted.
+MANAGED = frozenset(
+    (
+        "X-Forwarded-Proto", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Server",
+        "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Prefix", "X-Forwarded-Tls-Client-Cert",
+        "X-Forwarded-Tls-Client-Cert-Info", "X-Real-Ip",
+    )
+)  # fmt: skip
+_HOP_BY_HOP = ("Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Trailer",
+               "Transfer-Encoding", "Upgrade", "Te")  # fmt: skip
+_RESERVED = frozenset(f"%{byte:02X}" for byte in b":/?#[]@!$&'()*+,;=%")
+_HOST = re.compile(r"^[A-Za-z0-9!$%&'()*+,\-.:;=\[\]_~]*$")
+
+
+def enter(request: Request, point: Entrypoint) -> Flow | tuple[Outcome, ...]:
+    """Turn a request into what the routers see, or into the answer that Go's server gives by itself.
+
+    Source: net/http and Traefik's entrypoint handlers (path sanitising, X-Forwarded-*); measured on 3.7.
+    """
+    hosts = request.headers.all("Host")
+    if len(hosts) > 1 or (not hosts and request.version != "1.0") or not all(_HOST.match(host) for host in hosts):
+        return answer(400, UNKNOWN_VALUE, kind="error")
+    if not request.target.startswith("/"):
+        return undecided("only targets that begin with / are modelled", point.location)
+    path, mark, query = request.target.partition("?")
+    if re.search(r"[\x00-\x20\x7f]", request.target):
+        return answer(400, UNKNOWN_VALUE, kind="error")
+    split = set_path(path)
+    if split is None:
+        return answer(400, UNKNOWN_VALUE, kind="error")
+    fields = tuple(Field(canonical(line.name), line.value.strip(" \t"), line.made_by, line.layer)
+                   for line in request.headers if line.name.lower() != "host")  # fmt: skip
+    flow = Flow(
+        method=request.method,
+        host=hosts[0].strip() if hosts else "",
+        path=split[0],
+        raw_path=split[1],
+        query=query.replace(";", "%3B" if point.encode_semicolons else "&"),
+        uri=request.target,
+        headers=Headers(fields),
+        client=request.client,
+        tls=request.scheme == "https",
+        version=request.version,
+        body_length=request.body_length,
+        force_query=bool(mark) and not query,
+    )
+    return _forwarded(_sanitised(flow, point), point)
+
+
+def _sanitised(flow: Flow, point: Entrypoint) -> Flow:
+    if flow.raw_path:
+        raw = re.sub(r"%[0-9A-Fa-f]{2}", lambda found: _normal(found[0].upper()), flow.raw_path)
+        flow = flow.with_path(flow.path, raw)
+    if not point.sanitize_path:
+        return flow
+    escaped = flow.escaped_path
+    clean = posixpath.normpath("/" + escaped.lstrip("/"))
+    if escaped.endswith("/") and not clean.endswith("/"):
+        clean += "/"
+    split = set_path(clean)
+    return flow.with_path(*split) if split is not None else flow
+
+
+_UNRESERVED = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~")
+
+
+def _normal(escape: str) -> str:
+    byte = int(escape[1:], 16)
+    return chr(byte) if byte in _UNRESERVED else escape
+
+
+def _managed(name: str) -> bool:
+    return name.startswith("X") and canonical(name.replace("_", "-")) in MANAGED
+
+
+def _forwarded(flow: Flow, point: Entrypoint) -> Flow:
+    trusted = point.trust_all or rules.in_networks(flow.client, point.trusted)
+    if not trusted:
+        flow = flow.drop(*{line.name for line in flow.headers if _managed(line.name)})
+    if not flow.header("X-Real-Ip"):
+        flow = flow.set("X-Real-Ip", flow.client, point.location)
+    if not flow.header("X-Forwarded-Proto"):
+        base = "ws" if is_websocket(flow) else "http"
+        flow = flow.set("X-Forwarded-Proto", base + ("s" if flow.tls else ""), point.location)
+    if not flow.header("X-Forwarded-Port"):
+        port = re.search(r":(\d+)$", flow.host)
+        secure = flow.tls or flow.header("X-Forwarded-Proto") in ("https", "wss")
+        flow = flow.set("X-Forwarded-Port", port[1] if port else "443" if secure else "80", point.location)
+    if not flow.header("X-Forwarded-Host") and flow.host:
+        flow = flow.set("X-Forwarded-Host", flow.host, point.location)
+    if flow.headers.all("X-Forwarded-For"):
+        flow = flow.set("X-Forwarded-For", ", ".join(flow.headers.all("X-Forwarded-For")))
+    flow = flow.set("X-Forwarded-Server", UNKNOWN_VALUE, point.location)
+    return _connection(flow)
+
+
+def _connection(flow: Flow) -> Flow:
+    listed = [token.strip() for value in flow.headers.all("Connection") for token in value.split(",")]
+    upgrade = flow.header("Upgrade") if any(token.lower() == "upgrade" for token in listed) else ""
+    for token in listed:
+        if token and not _managed(canonical(token)):
+            flow = flow.drop(token)
+    flow = flow.drop("Connection")
+    return flow.set("Upgrade", upgrade).set("Connection", "Upgrade") if upgrade else flow
+
+
+def is_websocket(flow: Flow) -> bool:
+    """Whether the request asks for a WebSocket."""
+    tokens = [token.strip().lower() for token in flow.header("Connection").split(",")]
+    return "upgrade" in tokens and "websocket" in [token.strip().lower() for token in flow.header("Upgrade").split(",")]
+
+
+def routing_path(flow: Flow) -> str:
+    """Return the path that rules see: percent escapes are decoded except those of reserved characters."""
+
+    def decode(found: re.Match[str]) -> str:
+        return found[0] if found[0] in _RESERVED else chr(int(found[0][1:], 16))
+
+    return re.sub(r"%[0-9A-Fa-f]{2}", decode, flow.escaped_path)
+
+
+def view(flow: Flow) -> rules.View:
+    """Return what the rules look at."""
+    host = flow.host
+    if ":" in host:
+        head, _, port = host.rpartition(":")
+        bracketed = host.startswith("[") and host.endswith("]")
+        plain = ":" not in head or (head.startswith("[") and head.endswith("]"))
+        if bracketed:
+            host = host[1:-1]
+        elif plain and "]" not in port:
+            host = head.strip("[]")
+    return rules.View(
+        method=flow.method,
+        host=host.strip().lower(),
+        path=routing_path(flow),
+        query=flow.query,
+        headers=flow.headers,
+        client=flow.client,
+        full_path=flow.escaped_path,
+    )
+
+
+def upstream(flow: Flow, server: Server, service: Service) -> Request:
+    """Return the request that Traefik sends to one server of a service (pkg/proxy/httputil, net/http/httputil)."""
+    websocket = is_websocket(flow)
+    headers = flow.headers.without(*_HOP_BY_HOP)
+    if "trailers" in (token.strip().lower() for token in flow.header("Te").split(",")):
+        headers = headers.plus(Field("Te", "trailers"))
+    if websocket:
+        headers = headers.plus(Field("Connection", "Upgrade"), Field("Upgrade", flow.header("Upgrade")))
+    if not flow.no_forwarded_for:
+        prior = flow.headers.all("X-Forwarded-For")
+        value = ", ".join((*prior, flow.client))
+        headers = headers.without("X-Forwarded-For").plus(Field("X-Forwarded-For", value, service.location, LAYER))
+    host = flow.host if service.pass_host else server.authority
+    headers = Headers((Field("Host", host, service.location, LAYER), *headers.fields))
+    sent = flow
+    if server.preserve_path:
+        base = "/" + server.url.partition("://")[2].partition("/")[2].partition("?")[0]
+        joined = base.rstrip("/") + flow.escaped_path if base != "/" else flow.escaped_path
+        split = set_path(joined)
+        sent = flow.with_path(*split) if split else flow
+    path, mark, query = sent.uri.partition("?")
+    target = path + (mark + query.replace(";", "&") if query or mark else "")
+    return to_request(replace(sent, uri=target), server.address, server.scheme, headers)
+
+
+__all__ = ["MANAGED", "enter", "escape_path", "is_websocket", "routing_path", "upstream", "view"]
