@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from auditor.browser.cors import ALLOW_HEADERS, ALLOW_METHODS, MAX_AGE, combined, missing_header, values
-from auditor.browser.profile import Deviation, Profile
+from auditor.browser.profile import SPEC, Deviation, Profile
 from auditor.browser.safelist import SAFE_METHODS, list_tokens
 from auditor.exchange import Response
 
@@ -32,6 +32,19 @@ def max_age(value: str | None, profile: Profile) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What a request needs permission for: its method, its unsafe header names, whether credentials are included.
+
+    `forced`: a preflight is wanted even for a safe method (XMLHttpRequest with an upload listener).
+    """
+
+    method: str
+    headers: tuple[str, ...]
+    credentials: bool
+    forced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class _Entry:
     """One remembered permission: what a preflight allowed, with or without credentials, and until when."""
 
@@ -40,15 +53,15 @@ class _Entry:
     headers: tuple[str, ...]
     expires: float
 
-    def covers(self, method: str, headers: Sequence[str], credentials: bool, profile: Profile) -> bool:
-        """Whether the request needs no preflight of its own."""
-        return self.covers_method(method, credentials) and (
-            not headers or missing_header(self.headers, headers, credentials, profile) is None
-        )
+    def covers(self, wish: Wish) -> bool:
+        """Whether the request needs no preflight of its own; a remembered `*` never covers Authorization."""
+        return self.covers_method(wish) and missing_header(self.headers, wish.headers, wish.credentials, SPEC) is None
 
-    def covers_method(self, method: str, credentials: bool) -> bool:
+    def covers_method(self, wish: Wish) -> bool:
         """Whether the entry lists the method, or `*` for a request without credentials."""
-        return method in self.methods or (not credentials and "*" in self.methods) or method in SAFE_METHODS
+        if wish.method in self.methods or (not wish.credentials and "*" in self.methods):
+            return True
+        return wish.method in SAFE_METHODS and not wish.forced
 
 
 @dataclass(slots=True)
@@ -58,49 +71,40 @@ class PreflightCache:
     clock: Callable[[], float] = time.monotonic
     _entries: dict[tuple[str, str], list[_Entry]] = field(default_factory=dict)
 
-    def covers(
-        self, origin: str, url: str, method: str, headers: Sequence[str], credentials: bool, profile: Profile
-    ) -> bool:
+    def covers(self, origin: str, url: str, wish: Wish, profile: Profile) -> bool:
         """Whether remembered preflights already allow the method and every unsafe header."""
+        if not self._entries:
+            return False
         now = self.clock()
         live = [entry for entry in self._entries.get((origin, url), ()) if entry.expires > now]
-        usable = [entry for entry in live if entry.credentials or not credentials]
+        usable = [entry for entry in live if entry.credentials or not wish.credentials]
         if Deviation.ONE_CACHE_ENTRY in profile.deviations:
-            if any(entry.covers(method, headers, credentials, profile) for entry in usable):
+            if any(entry.covers(wish) for entry in usable):
                 return True
             self._entries.pop((origin, url), None)
             return False
-        return any(entry.covers_method(method, credentials) for entry in usable) and all(
-            any(missing_header(entry.headers, (name,), credentials, profile) is None for entry in usable)
-            for name in headers
+        method = any(entry.covers_method(wish) for entry in usable) or (wish.method in SAFE_METHODS and not wish.forced)
+        return method and all(
+            any(missing_header(entry.headers, (name,), wish.credentials, SPEC) is None for entry in usable)
+            for name in wish.headers
         )
 
-    def remember(
-        self,
-        origin: str,
-        url: str,
-        method: str,
-        headers: Sequence[str],
-        credentials: bool,
-        response: Response,
-        profile: Profile,
-    ) -> None:
+    def remember(self, origin: str, url: str, wish: Wish, response: Response, profile: Profile) -> None:
         """Store what a passed preflight allowed; a maximum age of 0 stores nothing."""
         seconds = max_age(combined(response, MAX_AGE), profile)
+        one = Deviation.ONE_CACHE_ENTRY in profile.deviations
         if seconds <= 0:
-            if Deviation.ONE_CACHE_ENTRY in profile.deviations:
+            if one:
                 self._entries.pop((origin, url), None)
             return
         methods = list_tokens(combined(response, ALLOW_METHODS)) or ()
         names = list_tokens(combined(response, ALLOW_HEADERS)) or ()
-        if not methods and not values(response, ALLOW_METHODS):
-            methods = (method,)
-        entry = _Entry(credentials, methods, names, self.clock() + seconds)
-        if Deviation.ONE_CACHE_ENTRY in profile.deviations:
-            self._entries[(origin, url)] = [entry]
-        else:
-            kept = [old for old in self._entries.get((origin, url), ()) if old.expires > self.clock()]
-            self._entries[(origin, url)] = [*kept, entry]
+        if wish.forced and not values(response, ALLOW_METHODS):
+            methods = (wish.method,)
+        now = self.clock()
+        entry = _Entry(wish.credentials, methods, names, now + seconds)
+        kept = [] if one else [old for old in self._entries.get((origin, url), ()) if old.expires > now]
+        self._entries[(origin, url)] = [*kept, entry]
 
     def forget(self, origin: str, url: str) -> None:
         """Drop every entry of an origin and URL (Fetch, "clear cache entries")."""

@@ -59,8 +59,12 @@ class CookieJar:
                 continue
             self._cookies[(cookie.name, cookie.domain, cookie.path, cookie.partition)] = cookie
 
+    def blocks(self, page: Page, url: Url) -> bool:
+        """Whether cookies for the URL are third-party ones on the page, and the user blocks those."""
+        return self.block_third_party and not is_same_site(page, url.origin)
+
     def header(
-        self, page: Page, request: FetchRequest, url: Url, visited: Sequence[Origin], method: str, profile: Profile
+        self, page: Page, request: FetchRequest, url: Url, visited: Sequence[Origin], *, method: str, profile: Profile
     ) -> str:
         """Return the Cookie header for a request, "" for none; `visited` are the origins of the redirect chain."""
         same = is_same_site(page, url.origin)

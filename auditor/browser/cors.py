@@ -28,17 +28,14 @@ _ALWAYS_READABLE = frozenset(
 def values(response: Response, name: str) -> list[str]:
     """Return the values of a field as a browser's HTTP parser leaves them; `name` is lower case.
 
-    SP and HTAB around a value go, continuation lines are folded, a blank before the colon is tolerated.
+    SP and HTAB around a value go, a blank before the colon is tolerated.
     """
     size = len(name)
     return [
-        (field.value if "\n" not in field.value else _FOLD.sub(" ", field.value)).strip(" \t")
+        field.value.strip(" \t")
         for field in response.headers.fields
         if len(field.name) >= size and field.name.rstrip(" \t").lower() == name
     ]
-
-
-_FOLD = re.compile(r"\r?\n[ \t]+")
 
 
 def combined(response: Response, name: str) -> str | None:
@@ -107,8 +104,8 @@ def _mismatch(value: str, credentials: bool) -> Reason:
 
 @lru_cache(maxsize=4096)
 def _is_url(value: str) -> bool:
-    """Whether a value parses as an absolute URL."""
-    return parse_url(value) is not None
+    """Whether a value parses as an absolute URL for Chromium, whose names of reasons these are."""
+    return not value.startswith("filesystem:") and parse_url(value, spaces=True) is not None
 
 
 def preflight_check(

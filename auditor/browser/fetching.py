@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from auditor.browser import gate
-from auditor.browser.cache import PreflightCache
+from auditor.browser.cache import PreflightCache, Wish
 from auditor.browser.cookies import CookieJar
 from auditor.browser.cors import (
     REDIRECTS,
@@ -16,6 +16,7 @@ from auditor.browser.cors import (
     script_names,
     values,
 )
+from auditor.browser.http_cache import HttpCache
 from auditor.browser.isolation import corp_check
 from auditor.browser.page import Answer, FetchRequest, FetchResult, Page, ResponseType, SentRequest
 from auditor.browser.profile import CHROMIUM, Deviation, Profile
@@ -37,18 +38,31 @@ def fetch(
     profile: Profile = CHROMIUM,
     cache: PreflightCache | None = None,
     jar: CookieJar | None = None,
+    http_cache: HttpCache | None = None,
 ) -> FetchResult:
     """Do what a browser does when script on the page makes the request, and say what came of it.
 
     `answer` is asked for every request that goes over the wire, preflights included. Without a cache every fetch
     starts with an empty one; without a jar no Cookie header is sent, only `SentRequest.credentials` says that
-    cookies may go. Source: Fetch, "main fetch" and what it calls.
+    cookies may go; without an HTTP cache every request reaches the server. Source: Fetch, "main fetch" and what it calls.
     """
     where = page if isinstance(page, Page) else Page(page)
-    refused, ready = gate.prepare(where, request)
-    if ready is None:
-        return FetchResult(where, request, (), executed=False, readable=False, reason=refused, threw=True)
-    run = _Run(where, request, answer, profile, cache or PreflightCache(), jar, ready.url, ready.method, ready.headers)
+    ready = gate.prepare(request, profile)
+    if isinstance(ready, Reason):
+        return FetchResult(where, request, (), executed=False, readable=False, reason=ready, threw=True)
+    run = _Run(
+        where,
+        request,
+        answer,
+        profile,
+        cache if cache is not None else PreflightCache(),
+        jar,
+        http_cache,
+        ready.url,
+        ready.method,
+        ready.headers,
+        request.body is not None and ready.method not in {"GET", "HEAD"},
+    )
     return run.main()
 
 
@@ -62,10 +76,11 @@ class _Run:
     profile: Profile
     cache: PreflightCache
     jar: CookieJar | None
+    http_cache: HttpCache | None
     url: Url
     method: str
     headers: tuple[tuple[str, str], ...]
-    has_body: bool = False
+    has_body: bool
     tainting: ResponseType = "basic"
     origin_tainted: bool = False
     hop: int = 0
@@ -74,15 +89,12 @@ class _Run:
     undecided: tuple[Unknown, ...] = ()
     detail: str = ""
 
-    def __post_init__(self) -> None:
-        """Take over the body."""
-        self.has_body = self.request.body is not None
-
     # -- main fetch ------------------------------------------------------------------------------------------------
 
     def main(self) -> FetchResult:
         """Go from URL to URL until there is a response or a failure."""
         while True:
+            self.url = gate.upgraded(self.page, self.request, self.url)
             here = self.url.origin
             self.visited.append(here)
             refused = gate.before_sending(self.page, self.request, self.url, self.profile)
@@ -93,7 +105,8 @@ class _Run:
                 return self.fail(refused)
             response, refused = self.http_fetch(here)
             if response is None or refused is not None:
-                return self.fail(refused or Reason.NO_RESPONSE, response)
+                undecided_load = refused is Reason.UNDECIDED and self.tainting == "opaque"
+                return self.fail(refused or Reason.NO_RESPONSE, response, "opaque" if undecided_load else "error")
             result = self.redirect(here, response)
             if result is not None:
                 return result
@@ -119,6 +132,12 @@ class _Run:
     def with_credentials(self) -> bool:
         """Whether the next request may carry the user's credentials (HTTP-network-or-cache fetch)."""
         mode = self.request.credentials
+        if (
+            self.request.mode == "no-cors"
+            and self.tainting == "opaque"
+            and self.page.embedder_policy == "credentialless"
+        ):
+            return False
         return mode == "include" or (mode == "same-origin" and self.tainting == "basic")
 
     def origin_value(self) -> str:
@@ -137,7 +156,7 @@ class _Run:
         response = self.exchange(here)
         if response is None:
             return None, Reason.NO_RESPONSE
-        refused = self.broken(response)
+        refused = self.broken(response) or (Reason.PASSWORD_PROMPT if self.prompts(response) else None)
         if refused is not None:
             return response, refused
         if self.tainting == "cors":
@@ -155,12 +174,24 @@ class _Run:
         return response, None
 
     def broken(self, response: Response) -> Reason | None:
-        """Say whether the response is none that a browser accepts."""
+        """Say whether the response is none that a browser hands on."""
         if has_nul(response):
             return Reason.INVALID_RESPONSE
         if response.status == 407 and Deviation.STATUS_407 in self.profile.deviations:
             return Reason.PROXY_AUTHENTICATION
         return None
+
+    def prompts(self, response: Response) -> bool:
+        """Whether a 401 makes the browser ask the user for a password (HTTP-network-or-cache fetch)."""
+        if response.status != 401 or not self.with_credentials or self.request.destination:
+            return False
+        challenge = combined(response, "www-authenticate") or ""
+        if challenge.split(" ", 1)[0].lower() not in {"basic", "digest"}:
+            return False
+        if self.tainting == "basic":
+            return True
+        blocked = self.jar is not None and self.jar.blocks(self.page, self.url)
+        return Deviation.AUTH_PROMPT in self.profile.deviations and not blocked
 
     def exchange(self, here: Origin) -> Response | None:
         """Send the request itself."""
@@ -174,42 +205,73 @@ class _Run:
         fields.extend(Field(name, value) for name, value in self.headers)
         if self.has_body and "content-type" not in names and self.request.body_type is not None:
             fields.append(Field("Content-Type", self.request.body_type))
-        response = self.send(self.method, fields, preflight=False, body=len(self.request.body or "") * self.has_body)
-        retry = response is not None and response.status == 421 and Deviation.RETRIES in self.profile.deviations
-        return self.send(self.method, fields, preflight=False) if retry else response
+        return self.send(self.method, fields, preflight=False)
 
     def origin_header(self, here: Origin) -> str | None:
         """Return the Origin header's value or None (Fetch, "append a request Origin header")."""
-        if self.tainting == "cors" or self.request.origin_on_same:
+        if self.tainting == "cors":
+            return self.origin_value()
+        if self.request.crossorigin and Deviation.CROSSORIGIN_SENDS_ORIGIN in self.profile.deviations:
             return self.origin_value()
         if self.method in {"GET", "HEAD"}:
             return None
-        return gate.origin_of_unsafe_method(
-            self.page, self.request, self.url, self.origin_value(), here, self.visited, self.profile
-        )
+        if self.request.mode == "cors":
+            return self.origin_value()
+        if self.request.mode == "no-cors":
+            if Deviation.NOCORS_REDIRECT_NULL in self.profile.deviations and any(old != here for old in self.visited):
+                return "null"
+            if Deviation.FETCH_IGNORES_REFERRER_POLICY in self.profile.deviations:
+                return self.origin_value()
+        return self.origin_value() if self.policy_shows_origin(here) else "null"
 
-    def send(self, method: str, fields: list[Field], *, preflight: bool, body: int = 0) -> Response | None:
-        """Put one request on the wire and keep what came back."""
+    def policy_shows_origin(self, here: Origin) -> bool:
+        """Whether the referrer policy lets a request with an unsafe method tell its origin."""
+        policy = self.request.referrer_policy or self.page.referrer_policy
+        if policy == "no-referrer":
+            return False
+        if policy == "same-origin":
+            return here.same_origin(self.page.origin)
+        if policy in {"no-referrer-when-downgrade", "strict-origin", "strict-origin-when-cross-origin"}:
+            return self.page.origin.scheme != "https" or self.url.scheme == "https"
+        return True
+
+    def send(self, method: str, fields: list[Field], *, preflight: bool) -> Response | None:
+        """Put one request on the wire, or find its answer in the cache, and keep what came back."""
         credentials = not preflight and self.with_credentials
         if credentials and self.jar is not None:
-            cookie = self.jar.header(self.page, self.request, self.url, self.visited, self.method, self.profile)
+            cookie = self.jar.header(
+                self.page, self.request, self.url, self.visited, method=method, profile=self.profile
+            )
             if cookie:
                 fields = [*fields, Field("Cookie", cookie)]
         url = self.url
+        body = len(self.request.body or "") if self.has_body and not preflight else 0
+        secure = url.scheme == "https"
         request = Request(
             method,
             url.target,
             Headers(tuple(fields)),
-            "https" if url.scheme == "https" else "http",
-            sni=url.host if url.scheme == "https" else None,
+            "https" if secure else "http",
+            sni=url.host if secure else None,
             body_length=body,
         )
+        if self.http_cache is not None and (stored := self.http_cache.find(request)) is not None:
+            return stored
+        response = self.ask(request, preflight=preflight, credentials=credentials)
+        if response is not None and response.status == 421 and Deviation.RETRIES in self.profile.deviations:
+            response = self.ask(request, preflight=preflight, credentials=credentials)
+        if response is not None and self.http_cache is not None:
+            self.http_cache.keep(request, response)
+        if credentials and self.jar is not None and response is not None:
+            self.jar.store(self.page, self.url, values(response, "set-cookie"))
+        return response
+
+    def ask(self, request: Request, *, preflight: bool, credentials: bool) -> Response | None:
+        """Ask the server once."""
         response, unknown = received(self.answer(request))
         if unknown:
             self.undecided = unknown
         self.sent.append(SentRequest(request, response, preflight, self.hop, credentials))
-        if credentials and self.jar is not None and response is not None:
-            self.jar.store(self.page, self.url, values(response, "set-cookie"))
         return response
 
     # -- CORS-preflight fetch --------------------------------------------------------------------------------------
@@ -230,7 +292,8 @@ class _Run:
         if self.method in SAFE_METHODS and not unsafe and not forced:
             return None
         origin = self.origin_value()
-        if self.cache.covers(origin, self.url.href, self.method, unsafe, include, self.profile):
+        wish = Wish(self.method, unsafe, include, forced)
+        if self.cache.covers(origin, self.url.href, wish, self.profile):
             return None
         fields = [
             Field("Host", self.url.authority),
@@ -247,7 +310,7 @@ class _Run:
             self.method, unsafe, include, response, request_origin=origin, profile=self.profile
         )
         if refused is None:
-            self.cache.remember(origin, self.url.href, self.method, unsafe, include, response, self.profile)
+            self.cache.remember(origin, self.url.href, wish, response, self.profile)
         elif refused is Reason.UNDECIDED:
             self.note(response, "the answer to the preflight is not decided")
         return refused
@@ -276,7 +339,7 @@ class _Run:
 
     def follow(self, here: Origin, location: str, status: int) -> Reason | None:
         """Move on to the Location (Fetch, "HTTP-redirect fetch")."""
-        url = parse_url(location, self.url)
+        url = parse_url(location, self.url, spaces=Deviation.SPACE_IN_HOST in self.profile.deviations)
         if url is None:
             return Reason.INVALID_REDIRECT
         if url.scheme not in {"http", "https"}:
@@ -322,6 +385,8 @@ class _Run:
         """Filter the response for script."""
         if self.tainting == "opaque":
             return self.fail(Reason.OPAQUE_RESPONSE, response, "opaque")
+        if self.request.mode == "navigate" and not self.url.origin.same_origin(self.page.origin):
+            return self.fail(Reason.NOT_READABLE_BY_DESIGN, response, "basic")
         if self.tainting == "cors":
             shown = readable_headers(response, self.request.credentials == "include")
         else:
@@ -346,7 +411,7 @@ class _Run:
             type=kind,
             response=response,
             readable_headers=shown,
-            url=self.url.href if kind in {"basic", "cors"} else "",
+            url=self.url.bare if kind in {"basic", "cors", "opaqueredirect"} else "",
             redirected=self.hop > 0,
             detail=self.detail,
             undecided=self.undecided if reason is Reason.UNDECIDED else (),

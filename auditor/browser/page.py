@@ -8,7 +8,7 @@ from typing import Literal
 
 from auditor.browser.cors import Credentials
 from auditor.browser.reason import Reason
-from auditor.browser.url import Origin
+from auditor.browser.url import Origin, Url
 from auditor.exchange import Outcome, Request, Response, Unknown
 
 Answer = Callable[[Request], Outcome | Response | None]
@@ -38,7 +38,8 @@ class Page:
     `url_origin` is where it was loaded from when its origin is opaque or inherited (a sandboxed page keeps the
     scheme it came by); `ancestors` are the origins of the frames around it, outermost first.
     `space` is the address space it was loaded from, None where that is not of interest (Local Network Access);
-    `local_network` is what the user said to the permission prompt, None for no answer.
+    `space_of` says where a URL's host is (default: by its literal address); `local_network` is what the user said
+    to the permission prompt, None for no answer.
     """
 
     origin: Origin
@@ -47,6 +48,7 @@ class Page:
     referrer_policy: ReferrerPolicy = "strict-origin-when-cross-origin"
     embedder_policy: EmbedderPolicy = "unsafe-none"
     space: AddressSpace | None = None
+    space_of: Callable[[Url], AddressSpace | None] | None = None
     local_network: bool | None = None
 
     @property
@@ -66,8 +68,9 @@ class FetchRequest:
 
     `headers` are the author's, in order. `body` is whether there is one and its text; `body_type` is the
     Content-Type that the body brings along (None: `text/plain;charset=UTF-8` for text).
-    `upload_listener` is XMLHttpRequest's use-CORS-preflight flag. `target_space` is fetch's `targetAddressSpace`.
-    `origin_on_same` makes a same-origin GET carry Origin (Chromium's elements with `crossorigin`).
+    `xhr`: made by XMLHttpRequest, `upload_listener` is its use-CORS-preflight flag. `target_space` is fetch's
+    `targetAddressSpace`. `crossorigin`: made by an element with that attribute. `top_level`: a navigation of the
+    top-level page.
     """
 
     url: str
@@ -83,7 +86,8 @@ class FetchRequest:
     destination: str = ""
     accept: str = "*/*"
     target_space: AddressSpace | None = None
-    origin_on_same: bool = False
+    xhr: bool = False
+    crossorigin: bool = False
     top_level: bool = False
 
 
@@ -145,7 +149,12 @@ class FetchResult:
     @property
     def may_be_readable(self) -> bool:
         """Whether script reads the answer, certainly or possibly."""
-        return self.readable or self.reason is Reason.UNDECIDED
+        return self.readable or (self.reason is Reason.UNDECIDED and self.type != "opaque")
+
+    @property
+    def may_be_executed(self) -> bool:
+        """Whether the server executes the request, certainly or possibly."""
+        return self.executed or self.reason is Reason.UNDECIDED
 
     @property
     def needed_preflight(self) -> bool:

@@ -29,6 +29,11 @@ class Deviation(str, Enum):
     RETRIES = "status_408_421_retry"
     MIXED_HTTPS_ONLY = "mixed_https_only"
     WS_MIXED_CONTENT_THROWS = "ws_mixed_content_throws"
+    AUTH_PROMPT = "auth_prompt"
+    SPACE_IN_HOST = "space_in_host"
+    ORB = "orb"
+    LNA_FROM_PUBLIC_ONLY = "lna_from_public_only"
+    MIXED_FORM_WARNING = "mixed_form_warning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,31 @@ DEVIATIONS: dict[Deviation, Known] = {
         "a mixed-content WebSocket fails like any connection",
         "the constructor throws SecurityError",
         f"{_V} websocket",
+    ),
+    Deviation.AUTH_PROMPT: Known(
+        "a 401 on a CORS request is handed to script, only other requests ask the user for a password",
+        "a credentialed CORS request asks too, unless third-party cookies are blocked; script waits for the user",
+        f"{_V} auth, auth_prompt_allowed, auth_prompt_blocked",
+    ),
+    Deviation.SPACE_IN_HOST: Known(
+        "a URL with a space in its host is a failure",
+        "the space is kept as %20 (the name is then looked up)",
+        f"{_V} acao_match, redirects",
+    ),
+    Deviation.ORB: Known(
+        "a no-cors response is not looked into (opaque response blocking is not in this snapshot of Fetch)",
+        "images and scripts that look like data are blocked",
+        f"{_V} elements",
+    ),
+    Deviation.LNA_FROM_PUBLIC_ONLY: Known(
+        "a local page needs a permission to reach the loopback",
+        "only public pages are restricted",
+        f"{_V} lna_default",
+    ),
+    Deviation.MIXED_FORM_WARNING: Known(
+        "a form on a secure page may be submitted to http",
+        "the user is asked first, nothing is sent until then",
+        f"{_V} toplevel_navigation",
     ),
 }
 

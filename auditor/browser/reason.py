@@ -59,12 +59,14 @@ class Reason(str, Enum):
     NO_RESPONSE = "NoResponse"
     INVALID_RESPONSE = "InvalidHttpResponse"
     PROXY_AUTHENTICATION = "UnexpectedProxyAuth"
+    PASSWORD_PROMPT = "PasswordPrompt"  # noqa: S105 - a reason, not a password
     CORP_NOT_SAME_ORIGIN = "CorpNotSameOrigin"
     CORP_NOT_SAME_SITE = "CorpNotSameSite"
     CORP_NOT_SAME_ORIGIN_BY_COEP = "CorpNotSameOriginAfterDefaultedToSameOriginByCoep"
     BLOCKED_BY_ORB = "BlockedByOrb"
     WRONG_STATUS = "WrongStatus"
     WRONG_CONTENT_TYPE = "WrongContentType"
+    WRONG_FORMAT = "WrongFormat"
     NOT_READABLE_BY_DESIGN = "NotReadableByDesign"
     # WebSocket
     HANDSHAKE_REFUSED = "HandshakeRefused"

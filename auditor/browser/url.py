@@ -16,6 +16,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
 _PATH_ENCODE = frozenset(' "#<>?^`{}')
 _QUERY_ENCODE = frozenset(" \"#<>'")
 _FORBIDDEN_HOST = frozenset("\0\t\n\r #/:<>?@[\\]^|%\x7f") | frozenset(map(chr, range(0x20)))
+_FORBIDDEN_BUT_SPACE = _FORBIDDEN_HOST - {" ", "%"}
 _NUMBER = re.compile(r"0[xX][0-9A-Fa-f]*|[0-9]+")
 _DOTS = {".": ".", "%2e": ".", "..": "..", ".%2e": "..", "%2e.": "..", "%2e%2e": ".."}
 
@@ -115,15 +116,20 @@ class Url:
     @property
     def href(self) -> str:
         """The serialised URL without user information."""
-        if not self.special:
-            return f"{self.scheme}:{self.rest}"
-        fragment = "" if self.fragment is None else f"#{self.fragment}"
-        return f"{self.scheme}://{self.authority}{self.target}{fragment}"
+        return self.bare if self.fragment is None else f"{self.bare}#{self.fragment}"
+
+    @property
+    def bare(self) -> str:
+        """The serialised URL without user information and fragment."""
+        return f"{self.scheme}://{self.authority}{self.target}" if self.special else f"{self.scheme}:{self.rest}"
 
 
 @lru_cache(maxsize=4096)
-def parse_url(text: str, base: Url | None = None) -> Url | None:
-    """Parse as the URL Standard does (special schemes; others are kept unread); None is a failure."""
+def parse_url(text: str, base: Url | None = None, *, spaces: bool = False) -> Url | None:
+    """Parse as the URL Standard does (special schemes; others are kept unread); None is a failure.
+
+    `spaces` lets a host contain spaces, kept as `%20`, as Chromium does.
+    """
     text = text.strip(_C0_OR_SPACE)
     if "\t" in text or "\n" in text or "\r" in text:
         text = text.translate({9: None, 10: None, 13: None})
@@ -133,16 +139,16 @@ def parse_url(text: str, base: Url | None = None) -> Url | None:
         if scheme not in DEFAULT_PORTS:
             return Url(scheme, "", None, "", rest=rest)
         if base is not None and base.scheme == scheme and not rest.startswith(("/", "\\")):
-            return _relative(rest, base)
-        return _authority(scheme, rest.lstrip("/\\"))
-    return _relative(text, base) if base is not None and base.special else None
+            return _relative(rest, base, spaces=spaces)
+        return _authority(scheme, rest.lstrip("/\\"), spaces=spaces)
+    return _relative(text, base, spaces=spaces) if base is not None and base.special else None
 
 
-def _relative(text: str, base: Url) -> Url | None:
+def _relative(text: str, base: Url, *, spaces: bool) -> Url | None:
     """Resolve a relative reference (URL Standard, relative state)."""
     slashed = text.replace("\\", "/", 2) if text[:2].strip("/\\") == "" else text
     if slashed.startswith("//"):
-        return _authority(base.scheme, text.lstrip("/\\"))
+        return _authority(base.scheme, text.lstrip("/\\"), spaces=spaces)
     head, fragment = _cut(text, "#")
     path, query = _cut(head, "?")
     old_path, old_query = _cut(base.target, "?")
@@ -155,7 +161,7 @@ def _relative(text: str, base: Url) -> Url | None:
     return Url(base.scheme, base.host, base.port, target, _encoded_fragment(fragment))
 
 
-def _authority(scheme: str, text: str) -> Url | None:
+def _authority(scheme: str, text: str, *, spaces: bool) -> Url | None:
     """Read `user@host:port/path?query#fragment`."""
     head, fragment = _cut(text, "#")
     head, query = _cut(head, "?")
@@ -163,7 +169,7 @@ def _authority(scheme: str, text: str) -> Url | None:
     authority, path = head[:end], head[end:]
     user, at, hostport = authority.rpartition("@")
     host_text, port_text = _split_port(hostport)
-    host = parse_host(host_text)
+    host = parse_host(host_text, spaces=spaces)
     if not host:
         return None
     port: int | None = None
@@ -239,7 +245,7 @@ def _path(path: str) -> str:
     return "/" + "/".join(kept)
 
 
-def parse_host(text: str) -> str | None:
+def parse_host(text: str, *, spaces: bool = False) -> str | None:
     """Return the host as the URL Standard's host parser serialises it, None on failure."""
     if text.startswith("["):
         return _ipv6(text)
@@ -247,8 +253,9 @@ def parse_host(text: str) -> str | None:
     if decoded is None:
         return None
     domain = _to_ascii(decoded)
-    if not domain or _FORBIDDEN_HOST.intersection(domain):
+    if not domain or (_FORBIDDEN_BUT_SPACE if spaces else _FORBIDDEN_HOST).intersection(domain):
         return None
+    domain = domain.replace(" ", "%20")
     labels = domain.split(".")
     last = labels[-2] if not labels[-1] and len(labels) > 1 else labels[-1]
     if last.isdigit() or _NUMBER.fullmatch(last):

@@ -48,7 +48,7 @@ def websocket(
     if blocked is not None:
         throws = blocked is Reason.MIXED_CONTENT and Deviation.WS_MIXED_CONTENT_THROWS in profile.deviations
         return _refused(where, request, blocked, threw=throws)
-    sent_request = _handshake(where, request, target, protocols, profile, jar)
+    sent_request = _handshake(where, request, target, protocols, profile=profile, jar=jar)
     response, unknown = received(answer(sent_request))
     if response is not None and jar is not None:
         jar.store(where, target, values(response, "set-cookie"))
@@ -70,7 +70,7 @@ def websocket(
 
 
 def _handshake(
-    page: Page, request: FetchRequest, url: Url, protocols: Sequence[str], profile: Profile, jar: CookieJar | None
+    page: Page, request: FetchRequest, url: Url, protocols: Sequence[str], *, profile: Profile, jar: CookieJar | None
 ) -> Request:
     """Build the handshake request."""
     fields = [
@@ -83,7 +83,7 @@ def _handshake(
     ]
     if protocols:
         fields.append(Field("Sec-WebSocket-Protocol", ", ".join(protocols)))
-    cookie = jar.header(page, request, url, (url.origin,), "GET", profile) if jar is not None else ""
+    cookie = jar.header(page, request, url, (url.origin,), method="GET", profile=profile) if jar is not None else ""
     if cookie:
         fields.append(Field("Cookie", cookie))
     secure = url.scheme == "wss"
