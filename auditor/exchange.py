@@ -5,7 +5,7 @@ Bytes on the wire are `str` here, one character per byte (Latin-1), so that noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -177,7 +177,8 @@ class Limit:
     """One rate limit that a request passed through on its way: `rate` in requests per second, `burst` in requests.
 
     `delay`: how many of the burst are let through at once (None: nodelay, all of it).
-    `key`: the expression whose value names the bucket (`$binary_remote_addr`). `dry_run`: counts but never refuses.
+    `key`: the expression whose value names the bucket (`$binary_remote_addr`), `value`: its value for this request
+    (readable: an address, not its bytes). `dry_run`: counts but never refuses.
     """
 
     zone: str
@@ -185,6 +186,7 @@ class Limit:
     burst: int
     status: int
     key: str
+    value: str = ""
     delay: int | None = None
     dry_run: bool = False
     kind: Literal["requests", "connections"] = "requests"
@@ -199,10 +201,22 @@ ActionKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What finally made the answer; `upstream` is the URL asked, where one was."""
+    """What finally made the answer.
+
+    `upstream` is the URL asked, where one was; `file` the absolute path of the file served, where one is.
+    """
 
     kind: ActionKind
     upstream: str | None = None
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A directive in force that no request shows by itself (a timeout, buffering, compression), and where it is."""
+
+    args: tuple[str, ...]
+    location: Location | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +225,8 @@ class Outcome:
 
     `when` says in which case: "always", "upstream-success", "upstream-error", "upstream-down", "limited",
     "file-found", "file-missing", "observed"; several are joined with "+".
+    `lost` are headers that outer blocks would have added if the selected one had none of its own.
+    `settings` are the directives in force in the selected block, by name.
     `response` None: the connection is closed without an answer.
     `server` and `location` name what was selected, as written, and `selected` is the place of that block;
     `layer` is the one that answered or edited last.
@@ -225,6 +241,8 @@ class Outcome:
     selected: Location | None = None
     upstream_request: Request | None = None
     limits: tuple[Limit, ...] = ()
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    lost: tuple[Field, ...] = ()
     why: tuple[Step, ...] = ()
     unknown: tuple[Unknown, ...] = ()
 

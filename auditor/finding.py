@@ -118,6 +118,7 @@ class Run:
     requests_sent: int = 0
     started: str = ""
     finished: str = ""
+    git: tuple[str, bool] | None = None
     interrupted: bool = False
 
 

@@ -1,0 +1,21 @@
+"""`python -m auditor` and the `auditor` command."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; `--version` alone is answered without loading anything."""
+    if sys.argv[1:] in (["--version"], ["-V"]):
+        from auditor import __version__  # noqa: PLC0415 - this is the fast path
+
+        sys.stdout.write(f"auditor {__version__}\n")
+        return
+    from auditor.cli import run  # noqa: PLC0415 - as above
+
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

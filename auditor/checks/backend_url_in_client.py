@@ -1,0 +1,70 @@
+r"""A browser build points past the proxy.
+
+## What it checks
+
+Whether a variable of a browser-side build (`REACT_APP_*`, `VITE_*`, `NEXT_PUBLIC_*`, …) holds a URL of a backend of `exposure.backends`.
+
+## Why it matters
+
+The browser is not in the containers' network: at best the page is broken, at worst the backend gets published to make it work.
+
+## Fails
+
+```yaml
+policy: {exposure: {backends: ["app:8000"]}}
+```
+```env
+REACT_APP_API_URL=http://app:8000/api
+```
+
+## Passes
+
+```yaml
+policy: {exposure: {backends: ["app:8000"]}}
+```
+```env
+REACT_APP_API_URL=/api
+```
+
+## Remediation
+
+Use a path on the page's own origin (`/api`).
+
+## References
+
+- [CWE-668](https://cwe.mitre.org/data/definitions/668.html)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from auditor.checks.judging import fail
+from auditor.finding import CheckInfo, Finding, Severity
+from auditor.plan.facts import Facts
+from auditor.policy.loaded import Rule
+
+CHECK = CheckInfo("backend-url-in-client", "A browser build points past the proxy", Severity.MEDIUM, "0.1.0")
+KINDS = {"exposure.backends": ()}
+
+
+def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
+    """Yield a finding for every variable that names a backend."""
+    for variable in facts.client_variables or ():
+        parts = urlsplit(variable.value)
+        named = parts.hostname if parts.scheme in {"http", "https", "ws", "wss"} else None
+        hosts = {backend.rpartition(":")[0] or backend for backend in rule.value}
+        if named is None or named not in hosts:
+            yield None
+            continue
+        yield fail(
+            CHECK,
+            rule,
+            f"{variable.name} sends browsers to {variable.value}, which only containers can reach",
+            at=variable.location,
+            note="ends up in the browser's bundle",
+            expected="a path on the page's own origin, or a host of the edge",
+            observed=f"{variable.name}={variable.value}",
+            subject=f"{variable.location.file.rpartition('/')[2]}|{variable.name}",
+        )

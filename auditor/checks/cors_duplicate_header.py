@@ -1,0 +1,114 @@
+r"""A CORS header is sent twice.
+
+## What it checks
+
+Whether an answer carries more than one `Access-Control-Allow-Origin` or `Access-Control-Allow-Credentials` line.
+
+## Why it matters
+
+A browser joins the lines to one value, `https://a, https://a`, which matches no origin: no page can read the answer. It is what happens when a proxy and the application behind it both answer.
+
+## Fails
+
+```yaml
+cors: {allow_origins: ["https://app.example"], allow_credentials: true, allow_methods: [GET], allow_headers: []}
+```
+```nginx
+add_header Access-Control-Allow-Origin https://app.example always;
+add_header Access-Control-Allow-Origin $http_origin always;
+return 200;
+```
+
+## Passes
+
+```yaml
+cors: {allow_origins: ["https://app.example"], allow_credentials: true, allow_methods: [GET], allow_headers: []}
+```
+```nginx
+http {
+    map $http_origin $cors {
+        default "";
+        "https://app.example" $http_origin;
+    }
+    map $http_origin $credentials {
+        default "";
+        "https://app.example" true;
+    }
+    server {
+        listen 80;
+        location / {
+            add_header Access-Control-Allow-Origin $cors always;
+            add_header Access-Control-Allow-Credentials $credentials always;
+            add_header Vary Origin always;
+            if ($request_method = OPTIONS) {
+                add_header Access-Control-Allow-Origin $cors always;
+                add_header Access-Control-Allow-Credentials $credentials always;
+                add_header Access-Control-Allow-Methods GET always;
+                add_header Access-Control-Max-Age 600 always;
+                add_header Vary Origin always;
+                return 204;
+            }
+            return 200 ok;
+        }
+    }
+}
+```
+
+## Remediation
+
+Let one layer decide. Behind nginx: `proxy_hide_header Access-Control-Allow-Origin;` for each CORS header, or no CORS middleware in the application.
+
+## References
+
+- [Fetch standard, CORS protocol](https://fetch.spec.whatwg.org/#http-cors-protocol)
+- [Fetch standard, CORS check](https://fetch.spec.whatwg.org/#concept-cors-check)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.checks.judging import fail, made_at, open_backend, place_subject, shown, unknown
+from auditor.finding import CheckInfo, Finding, Note, Severity
+from auditor.plan.facts import Facts
+from auditor.policy.loaded import Rule
+
+CHECK = CheckInfo("cors-duplicate-header", "A CORS header is sent twice", Severity.HIGH, "0.1.0")
+KINDS = {"cors": ("allow_origins",)}
+
+
+HEADERS = ("Access-Control-Allow-Origin", "Access-Control-Allow-Credentials")
+
+
+def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
+    """Yield a finding for every place that sends one of the headers twice."""
+    for case in facts.of(rule.route, "cors", "preflight"):
+        response = case.response
+        if response is None or case.probe.origin.value is None:
+            continue
+        doubled = next((name for name in HEADERS if len(response.headers.lines(name)) > 1), None)
+        if doubled is None:
+            present = [name for name in HEADERS if name in response.headers]
+            reason = open_backend(case, *present) if present else ""
+            yield unknown(CHECK, rule, reason, case=case) if reason else None
+            continue
+        lines = response.headers.lines(doubled)
+        also = tuple(
+            Note(line.made_by, f"and {line.layer or 'another layer'} adds it again")
+            for line in lines[1:]
+            if line.made_by
+        )
+        layers = sorted({line.layer for line in lines if line.layer})
+        yield fail(
+            CHECK,
+            rule,
+            f"no browser can use {case.probe.path} from {case.probe.origin.value}: {len(lines)} {doubled} headers"
+            + (f" (from {' and '.join(layers)})" if layers else ""),
+            case=case,
+            at=made_at(lines[0]),
+            note="adds the header",
+            also=also,
+            expected=f"one {doubled}",
+            observed=shown(response, doubled),
+            subject=place_subject(case),
+        )

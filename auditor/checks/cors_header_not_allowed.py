@@ -1,0 +1,139 @@
+r"""A preflight grants a request header the policy does not allow.
+
+## What it checks
+
+Whether a preflight from an allowed origin is answered with an `Access-Control-Allow-Headers` that lets a browser send a header outside the policy's `allow_headers`. Headers a page may send anyway (the safelisted ones) and headers a page can never set (`Origin`, `Host`, …) are not counted.
+
+## Why it matters
+
+Each granted header is one more thing a page can make the user's browser say.
+
+## Fails
+
+```yaml
+cors: {allow_origins: ["https://app.example"], allow_credentials: true, allow_methods: [GET], allow_headers: []}
+```
+```nginx
+http {
+    map $http_origin $cors {
+        default "";
+        "https://app.example" $http_origin;
+    }
+    map $http_origin $credentials {
+        default "";
+        "https://app.example" true;
+    }
+    server {
+        listen 80;
+        location / {
+            add_header Access-Control-Allow-Origin $cors always;
+            add_header Access-Control-Allow-Credentials $credentials always;
+            add_header Vary Origin always;
+            if ($request_method = OPTIONS) {
+                add_header Access-Control-Allow-Origin $cors always;
+                add_header Access-Control-Allow-Credentials $credentials always;
+                add_header Access-Control-Allow-Methods GET always;
+                add_header Access-Control-Allow-Headers "X-Internal-User" always;
+                add_header Vary Origin always;
+                return 204;
+            }
+            return 200 ok;
+        }
+    }
+}
+```
+
+## Passes
+
+```yaml
+cors: {allow_origins: ["https://app.example"], allow_credentials: true, allow_methods: [GET], allow_headers: []}
+```
+```nginx
+http {
+    map $http_origin $cors {
+        default "";
+        "https://app.example" $http_origin;
+    }
+    map $http_origin $credentials {
+        default "";
+        "https://app.example" true;
+    }
+    server {
+        listen 80;
+        location / {
+            add_header Access-Control-Allow-Origin $cors always;
+            add_header Access-Control-Allow-Credentials $credentials always;
+            add_header Vary Origin always;
+            if ($request_method = OPTIONS) {
+                add_header Access-Control-Allow-Origin $cors always;
+                add_header Access-Control-Allow-Credentials $credentials always;
+                add_header Access-Control-Allow-Methods GET always;
+                add_header Access-Control-Max-Age 600 always;
+                add_header Vary Origin always;
+                return 204;
+            }
+            return 200 ok;
+        }
+    }
+}
+```
+
+## Remediation
+
+List exactly the headers the clients set.
+
+## References
+
+- [Fetch standard, CORS protocol](https://fetch.spec.whatwg.org/#http-cors-protocol)
+- [Fetch standard, CORS-safelisted request-header](https://fetch.spec.whatwg.org/#cors-safelisted-request-header)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.checks.judging import fail, made_at, place_subject, shown
+from auditor.finding import CheckInfo, Finding, Severity
+from auditor.plan.facts import Facts
+from auditor.policy.loaded import Rule
+
+CHECK = CheckInfo(
+    "cors-header-not-allowed", "A preflight grants a request header the policy does not allow", Severity.LOW, "0.1.0"
+)
+KINDS = {"cors": ("allow_headers",)}
+
+
+NO_GRANT = frozenset(
+    {"accept", "accept-language", "content-language", "range"}
+    | {"accept-charset", "accept-encoding", "access-control-request-headers", "access-control-request-method"}
+    | {"connection", "content-length", "cookie", "cookie2", "date", "dnt", "expect", "host", "keep-alive", "origin"}
+    | {"referer", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade", "via", "user-agent"}
+)
+"""Names whose grant gives a page nothing: safelisted, or forbidden to pages (Fetch, forbidden request-header)."""
+
+
+def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
+    """Yield a finding for every place whose preflight grants more headers than the policy."""
+    if rule.value.allow_headers is None:
+        return
+    wanted = {name.lower() for name in rule.value.allow_headers} | NO_GRANT
+    for case in facts.of(rule.route, "preflight"):
+        response = case.response
+        if response is None or not case.probe.origin.allowed:
+            continue
+        value = response.headers.combined("Access-Control-Allow-Headers") or ""
+        granted = {part.strip() for part in value.split(",") if part.strip()}
+        excess = sorted(name for name in granted if name.lower() not in wanted and "*" not in wanted)
+        if not excess:
+            yield None
+            continue
+        yield fail(
+            CHECK,
+            rule,
+            f"a page at {case.probe.origin.value} may set {', '.join(excess)} on {case.probe.path}",
+            case=case,
+            at=made_at(next(iter(response.headers.lines("Access-Control-Allow-Headers")), None)),
+            expected=", ".join(rule.value.allow_headers) or "no header beyond the safelisted ones",
+            observed=shown(response, "Access-Control-Allow-Headers"),
+            subject=place_subject(case),
+        )

@@ -1,0 +1,135 @@
+r"""CORS headers are sent to origins that are refused.
+
+## What it checks
+
+Whether the answer to an origin outside the policy, which a browser would not let read, still carries `Access-Control-*` headers, where the policy has `on_disallowed_origin: {cors_headers: absent}`.
+
+## Why it matters
+
+They tell an attacker what is configured, and one more careless line (an echoed origin) turns them into access: `Access-Control-Allow-Credentials` that is always sent is the usual one.
+
+## Fails
+
+```yaml
+cors: {allow_origins: ["https://app.example"], allow_credentials: true, allow_methods: [GET], allow_headers: []}
+```
+```nginx
+http {
+    map $http_origin $cors {
+        default "";
+        "https://app.example" $http_origin;
+    }
+    map $http_origin $credentials {
+        default true;
+    }
+    server {
+        listen 80;
+        location / {
+            add_header Access-Control-Allow-Origin $cors always;
+            add_header Access-Control-Allow-Credentials $credentials always;
+            add_header Vary Origin always;
+            if ($request_method = OPTIONS) {
+                add_header Access-Control-Allow-Origin $cors always;
+                add_header Access-Control-Allow-Credentials $credentials always;
+                add_header Access-Control-Allow-Methods GET always;
+                add_header Access-Control-Max-Age 600 always;
+                add_header Vary Origin always;
+                return 204;
+            }
+            return 200 ok;
+        }
+    }
+}
+```
+
+## Passes
+
+```yaml
+cors: {allow_origins: ["https://app.example"], allow_credentials: true, allow_methods: [GET], allow_headers: []}
+```
+```nginx
+http {
+    map $http_origin $cors {
+        default "";
+        "https://app.example" $http_origin;
+    }
+    map $http_origin $credentials {
+        default "";
+        "https://app.example" true;
+    }
+    server {
+        listen 80;
+        location / {
+            add_header Access-Control-Allow-Origin $cors always;
+            add_header Access-Control-Allow-Credentials $credentials always;
+            add_header Vary Origin always;
+            if ($request_method = OPTIONS) {
+                add_header Access-Control-Allow-Origin $cors always;
+                add_header Access-Control-Allow-Credentials $credentials always;
+                add_header Access-Control-Allow-Methods GET always;
+                add_header Access-Control-Max-Age 600 always;
+                add_header Vary Origin always;
+                return 204;
+            }
+            return 200 ok;
+        }
+    }
+}
+```
+
+## Remediation
+
+Make every CORS header depend on the same decision: a `map` whose default is empty makes nginx omit the header.
+
+## References
+
+- [Fetch standard, CORS protocol](https://fetch.spec.whatwg.org/#http-cors-protocol)
+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.browser import cors_check
+from auditor.checks.judging import fail, made_at, place_subject, shown
+from auditor.finding import CheckInfo, Finding, Severity
+from auditor.plan.facts import Facts
+from auditor.policy.loaded import Rule
+
+CHECK = CheckInfo(
+    "cors-headers-for-disallowed-origin", "CORS headers are sent to origins that are refused", Severity.LOW, "0.1.0"
+)
+KINDS = {"cors": ("on_disallowed_origin", "preflight", "enabled")}
+
+
+def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
+    """Yield a finding for every refused origin that is answered with CORS headers."""
+    wanted = {
+        "cors": rule.value.on_disallowed_origin.cors_headers,
+        "preflight": rule.value.preflight.on_disallowed.cors_headers,
+    }
+    for case in facts.of(rule.route, "cors", "preflight"):
+        origin, response = case.probe.origin, case.response
+        if wanted[case.probe.purpose] != "absent":
+            continue
+        if origin.value is None or origin.allowed or response is None:
+            continue
+        if cors_check(origin.value, credentials=False, response=response) is None:
+            continue
+        lines = [line for line in response.headers if line.name.lower().startswith("access-control-")]
+        if not lines:
+            yield None
+            continue
+        names = sorted({line.name for line in lines})
+        yield fail(
+            CHECK,
+            rule,
+            f"{', '.join(names)} sent to refused origins on {case.probe.path}",
+            case=case,
+            at=made_at(lines[0]),
+            note="sent whatever the origin",
+            expected="no Access-Control-* headers",
+            observed="; ".join(shown(response, name) for name in names),
+            subject=f"{place_subject(case)}|{','.join(names).lower()}",
+        )

@@ -1,0 +1,130 @@
+r"""A preflight grants a method the policy does not allow.
+
+## What it checks
+
+Whether a preflight from an allowed origin is answered with an `Access-Control-Allow-Methods` that lets a browser send a method outside the policy's `allow_methods`. The safelisted methods GET, HEAD and POST need no grant and are not counted.
+
+## Why it matters
+
+A page can then send requests that nobody meant it to send: DELETE on a read-only interface.
+
+## Fails
+
+```yaml
+cors: {allow_origins: ["https://app.example"], allow_credentials: true, allow_methods: [GET], allow_headers: []}
+```
+```nginx
+http {
+    map $http_origin $cors {
+        default "";
+        "https://app.example" $http_origin;
+    }
+    map $http_origin $credentials {
+        default "";
+        "https://app.example" true;
+    }
+    server {
+        listen 80;
+        location / {
+            add_header Access-Control-Allow-Origin $cors always;
+            add_header Access-Control-Allow-Credentials $credentials always;
+            add_header Vary Origin always;
+            if ($request_method = OPTIONS) {
+                add_header Access-Control-Allow-Origin $cors always;
+                add_header Access-Control-Allow-Credentials $credentials always;
+                add_header Access-Control-Allow-Methods "GET, DELETE" always;
+                add_header Access-Control-Max-Age 600 always;
+                add_header Vary Origin always;
+                return 204;
+            }
+            return 200 ok;
+        }
+    }
+}
+```
+
+## Passes
+
+```yaml
+cors: {allow_origins: ["https://app.example"], allow_credentials: true, allow_methods: [GET], allow_headers: []}
+```
+```nginx
+http {
+    map $http_origin $cors {
+        default "";
+        "https://app.example" $http_origin;
+    }
+    map $http_origin $credentials {
+        default "";
+        "https://app.example" true;
+    }
+    server {
+        listen 80;
+        location / {
+            add_header Access-Control-Allow-Origin $cors always;
+            add_header Access-Control-Allow-Credentials $credentials always;
+            add_header Vary Origin always;
+            if ($request_method = OPTIONS) {
+                add_header Access-Control-Allow-Origin $cors always;
+                add_header Access-Control-Allow-Credentials $credentials always;
+                add_header Access-Control-Allow-Methods GET always;
+                add_header Access-Control-Max-Age 600 always;
+                add_header Vary Origin always;
+                return 204;
+            }
+            return 200 ok;
+        }
+    }
+}
+```
+
+## Remediation
+
+List exactly the methods the clients need.
+
+## References
+
+- [Fetch standard, CORS protocol](https://fetch.spec.whatwg.org/#http-cors-protocol)
+- [Fetch standard, CORS-preflight fetch](https://fetch.spec.whatwg.org/#cors-preflight-fetch)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.checks.judging import SAFELISTED_METHODS, fail, made_at, place_subject, shown
+from auditor.finding import CheckInfo, Finding, Severity
+from auditor.plan.facts import Facts
+from auditor.policy.loaded import Rule
+
+CHECK = CheckInfo(
+    "cors-method-not-allowed", "A preflight grants a method the policy does not allow", Severity.MEDIUM, "0.1.0"
+)
+KINDS = {"cors": ("allow_methods",)}
+
+
+def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
+    """Yield a finding for every place whose preflight grants more methods than the policy."""
+    wanted = {method.upper() for method in rule.value.allow_methods or ()} | SAFELISTED_METHODS | {"OPTIONS"}
+    if rule.value.allow_methods is None:
+        return
+    for case in facts.of(rule.route, "preflight"):
+        response = case.response
+        if response is None or not case.probe.origin.allowed:
+            continue
+        value = response.headers.combined("Access-Control-Allow-Methods") or ""
+        granted = {part.strip() for part in value.split(",") if part.strip()}
+        excess = sorted(granted - wanted)
+        if not excess:
+            yield None
+            continue
+        yield fail(
+            CHECK,
+            rule,
+            f"a page at {case.probe.origin.value} may send {', '.join(excess)} to {case.probe.path}",
+            case=case,
+            at=made_at(next(iter(response.headers.lines("Access-Control-Allow-Methods")), None)),
+            expected=", ".join(rule.value.allow_methods),
+            observed=shown(response, "Access-Control-Allow-Methods"),
+            subject=place_subject(case),
+        )

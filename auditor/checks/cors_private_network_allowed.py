@@ -1,0 +1,123 @@
+r"""Private-network access is granted.
+
+## What it checks
+
+Whether a preflight is answered with `Access-Control-Allow-Private-Network: true`.
+
+## Why it matters
+
+It let public pages reach servers on private addresses; the mechanism is withdrawn, and the header shows that somebody opened that door on purpose.
+
+## Fails
+
+```yaml
+cors: {allow_origins: ["https://app.example"], allow_credentials: true, allow_methods: [GET], allow_headers: []}
+```
+```nginx
+http {
+    map $http_origin $cors {
+        default "";
+        "https://app.example" $http_origin;
+    }
+    map $http_origin $credentials {
+        default "";
+        "https://app.example" true;
+    }
+    server {
+        listen 80;
+        location / {
+            add_header Access-Control-Allow-Origin $cors always;
+            add_header Access-Control-Allow-Credentials $credentials always;
+            add_header Vary Origin always;
+            if ($request_method = OPTIONS) {
+                add_header Access-Control-Allow-Origin $cors always;
+                add_header Access-Control-Allow-Credentials $credentials always;
+                add_header Access-Control-Allow-Methods GET always;
+                add_header Access-Control-Allow-Private-Network true always;
+                add_header Vary Origin always;
+                return 204;
+            }
+            return 200 ok;
+        }
+    }
+}
+```
+
+## Passes
+
+```yaml
+cors: {allow_origins: ["https://app.example"], allow_credentials: true, allow_methods: [GET], allow_headers: []}
+```
+```nginx
+http {
+    map $http_origin $cors {
+        default "";
+        "https://app.example" $http_origin;
+    }
+    map $http_origin $credentials {
+        default "";
+        "https://app.example" true;
+    }
+    server {
+        listen 80;
+        location / {
+            add_header Access-Control-Allow-Origin $cors always;
+            add_header Access-Control-Allow-Credentials $credentials always;
+            add_header Vary Origin always;
+            if ($request_method = OPTIONS) {
+                add_header Access-Control-Allow-Origin $cors always;
+                add_header Access-Control-Allow-Credentials $credentials always;
+                add_header Access-Control-Allow-Methods GET always;
+                add_header Access-Control-Max-Age 600 always;
+                add_header Vary Origin always;
+                return 204;
+            }
+            return 200 ok;
+        }
+    }
+}
+```
+
+## Remediation
+
+Remove the header.
+
+## References
+
+- [Private Network Access](https://wicg.github.io/private-network-access/)
+- [Local Network Access](https://wicg.github.io/local-network-access/)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.checks.judging import fail, made_at, place_subject
+from auditor.finding import CheckInfo, Finding, Severity
+from auditor.plan.facts import Facts
+from auditor.policy.loaded import Rule
+
+CHECK = CheckInfo("cors-private-network-allowed", "Private-network access is granted", Severity.MEDIUM, "0.1.0")
+KINDS = {"cors": ("allow_private_network",)}
+
+
+def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
+    """Yield a finding for every place that grants it."""
+    for case in facts.of(rule.route, "preflight"):
+        response = case.response
+        if response is None:
+            continue
+        lines = response.headers.lines("Access-Control-Allow-Private-Network")
+        if not any(line.value.strip().lower() == "true" for line in lines):
+            yield None
+            continue
+        yield fail(
+            CHECK,
+            rule,
+            f"{case.probe.path} lets public pages reach it on a private network",
+            case=case,
+            at=made_at(lines[0]),
+            expected="no Access-Control-Allow-Private-Network",
+            observed=f"{lines[0].name}: {lines[0].value}",
+            subject=place_subject(case),
+        )

@@ -1,0 +1,105 @@
+r"""`*` is sent together with Access-Control-Allow-Credentials.
+
+## What it checks
+
+Whether an answer carries `Access-Control-Allow-Origin: *` and `Access-Control-Allow-Credentials: true` at once.
+
+## Why it matters
+
+No browser accepts that for a request with cookies: the page breaks. It leaks nothing by itself, but it shows that the author meant any origin, and the next fix is usually to echo the origin.
+
+## Fails
+
+```yaml
+cors: {allow_origins: ["https://app.example"], allow_credentials: true, allow_methods: [GET], allow_headers: []}
+```
+```nginx
+add_header Access-Control-Allow-Origin * always;
+add_header Access-Control-Allow-Credentials true always;
+return 200;
+```
+
+## Passes
+
+```yaml
+cors: {allow_origins: ["https://app.example"], allow_credentials: true, allow_methods: [GET], allow_headers: []}
+```
+```nginx
+http {
+    map $http_origin $cors {
+        default "";
+        "https://app.example" $http_origin;
+    }
+    map $http_origin $credentials {
+        default "";
+        "https://app.example" true;
+    }
+    server {
+        listen 80;
+        location / {
+            add_header Access-Control-Allow-Origin $cors always;
+            add_header Access-Control-Allow-Credentials $credentials always;
+            add_header Vary Origin always;
+            if ($request_method = OPTIONS) {
+                add_header Access-Control-Allow-Origin $cors always;
+                add_header Access-Control-Allow-Credentials $credentials always;
+                add_header Access-Control-Allow-Methods GET always;
+                add_header Access-Control-Max-Age 600 always;
+                add_header Vary Origin always;
+                return 204;
+            }
+            return 200 ok;
+        }
+    }
+}
+```
+
+## Remediation
+
+Send the allowed origin itself with credentials, or `*` without them.
+
+## References
+
+- [Fetch standard, CORS protocol](https://fetch.spec.whatwg.org/#http-cors-protocol)
+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.checks.judging import fail, made_at, place_subject, shown
+from auditor.finding import CheckInfo, Finding, Severity
+from auditor.plan.facts import Facts
+from auditor.policy.loaded import Rule
+
+CHECK = CheckInfo(
+    "cors-wildcard-with-credentials",
+    "`*` is sent together with Access-Control-Allow-Credentials",
+    Severity.MEDIUM,
+    "0.1.0",
+)
+KINDS = {"cors": ("allow_credentials",)}
+
+
+def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
+    """Yield a finding for every answer that has both."""
+    for case in facts.of(rule.route, "cors", "preflight"):
+        response = case.response
+        if response is None:
+            continue
+        lines = response.headers.lines("Access-Control-Allow-Origin")
+        if "*" in (line.value for line in lines) and "true" in response.headers.all("Access-Control-Allow-Credentials"):
+            yield fail(
+                CHECK,
+                rule,
+                f"{case.probe.method} {case.probe.path} answers `*` together with credentials: "
+                "a browser refuses that for every request with cookies",
+                case=case,
+                at=made_at(lines[0]),
+                expected="the allowed origin itself, or no Access-Control-Allow-Credentials",
+                observed=shown(response, "Access-Control-Allow-Origin"),
+                subject=place_subject(case),
+            )
+        else:
+            yield None

@@ -1,0 +1,69 @@
+r"""A dashboard is open to the world.
+
+## What it checks
+
+Whether Traefik's dashboard or API is served without authentication (`api.insecure`, or a router to `api@internal` without an authentication middleware).
+
+## Why it matters
+
+It shows every host, service and middleware, and some versions let a client change them.
+
+## Fails
+
+```yaml
+policy: {exposure: {direct_routes: forbid}}
+```
+```traefik-static
+entryPoints: {web: {address: ":80"}}
+api: {dashboard: true, insecure: true}
+```
+
+## Passes
+
+```yaml
+policy: {exposure: {direct_routes: forbid}}
+```
+```traefik-static
+entryPoints: {web: {address: ":80"}}
+api: {dashboard: false}
+```
+
+## Remediation
+
+Remove `api.insecure`; put the dashboard behind a router with basicAuth and an address filter, or leave it off.
+
+## References
+
+- [Traefik, API & dashboard](https://doc.traefik.io/traefik/operations/dashboard/)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.checks.judging import fail
+from auditor.finding import CheckInfo, Finding, Severity
+from auditor.plan.facts import Facts
+from auditor.policy.loaded import Rule
+
+CHECK = CheckInfo("dashboard-exposed", "A dashboard is open to the world", Severity.HIGH, "0.1.0")
+KINDS = {"exposure.direct_routes": ()}
+
+
+def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
+    """Yield a finding for every dashboard that is open."""
+    if facts.dashboards is None:
+        return
+    for door in facts.dashboards:
+        yield fail(
+            CHECK,
+            rule,
+            f"Traefik's dashboard is open on {door.address}",
+            at=door.location,
+            note="serves the dashboard and the API without authentication",
+            expected="no dashboard, or one behind authentication",
+            observed=door.address,
+            subject=door.leads_to,
+        )
+    if not facts.dashboards:
+        yield None

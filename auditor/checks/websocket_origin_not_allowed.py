@@ -1,0 +1,133 @@
+r"""A page at an origin outside the policy can open the WebSocket.
+
+## What it checks
+
+Whether a handshake with an Origin that the policy does not allow, or with none where `missing_origin: deny`, is accepted (101), or handed to an application that accepts it.
+
+## Why it matters
+
+The same-origin policy does not cover WebSockets: a browser opens them to anywhere, with the user's cookies. Only the server's check of the Origin stops another site's page.
+
+## Fails
+
+```yaml
+websocket: {allow_origins: ["https://app.example"], missing_origin: deny, on_disallowed: {status: [403]}}
+```
+```nginx
+http {
+    map $http_origin $allowed {
+        default 0;
+        "https://app.example" 1;
+    }
+    server {
+        listen 80;
+        location /ws {
+            proxy_read_timeout 60s;
+            proxy_pass http://app:8000;
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection "upgrade";
+        }
+    }
+}
+```
+```python
+from fastapi import FastAPI, WebSocket
+
+app = FastAPI()
+
+
+@app.websocket("/ws")
+async def socket(websocket: WebSocket) -> None:
+    await websocket.accept()
+```
+
+## Passes
+
+```yaml
+websocket: {allow_origins: ["https://app.example"], missing_origin: deny, on_disallowed: {status: [403]}}
+```
+```nginx
+http {
+    map $http_origin $allowed {
+        default 0;
+        "https://app.example" 1;
+    }
+    server {
+        listen 80;
+        location /ws {
+            if ($allowed = 0) { return 403; }
+            proxy_pass http://app:8000;
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection "upgrade";
+        }
+    }
+}
+```
+```python
+from fastapi import FastAPI, WebSocket
+
+app = FastAPI()
+
+
+@app.websocket("/ws")
+async def socket(websocket: WebSocket) -> None:
+    await websocket.accept()
+```
+
+## Remediation
+
+Refuse the handshake unless the Origin is on the list: a `map` on `$http_origin` and `if ($allowed = 0) { return 403; }`.
+
+## References
+
+- [RFC 6455 §10.2](https://www.rfc-editor.org/rfc/rfc6455#section-10.2)
+- [CWE-1385](https://cwe.mitre.org/data/definitions/1385.html)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.checks.judging import fail, unknown
+from auditor.finding import CheckInfo, Finding, Severity
+from auditor.plan.facts import Facts
+from auditor.policy.loaded import Rule
+
+CHECK = CheckInfo(
+    "websocket-origin-not-allowed",
+    "A page at an origin outside the policy can open the WebSocket",
+    Severity.HIGH,
+    "0.1.0",
+)
+KINDS = {"websocket": ("allow_origins", "missing_origin", "null_origin", "on_disallowed")}
+
+
+def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
+    """Yield a finding for every refused origin whose handshake is accepted."""
+    for case in facts.of(rule.route, "websocket"):
+        origin, response = case.probe.origin, case.response
+        if origin.allowed or (origin.value is None and rule.value.missing_origin != "deny"):
+            continue
+        if response is None or response.status is None or response.status >= 300:
+            yield None
+            continue
+        if response.status != 101:
+            if response.further_headers:
+                yield unknown(
+                    CHECK, rule, f"{case.exchange.outcome.action.upstream} decides on the handshake", case=case
+                )
+            else:
+                yield None
+            continue
+        who = "a client that sends no Origin" if origin.value is None else f"a page at {origin.value}"
+        yield fail(
+            CHECK,
+            rule,
+            f"{who} can open the WebSocket {case.probe.path}",
+            case=case,
+            note="passes the handshake on whatever its Origin",
+            expected=f"status {' or '.join(map(str, rule.value.on_disallowed.status or (403,)))}",
+            observed="status 101: the handshake is accepted",
+        )

@@ -1,0 +1,185 @@
+"""What checks decide on: probes with their exchanges, and what the files say about doors, networks and builds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from auditor.errors import Location, Problem
+from auditor.exchange import Exchange, Request, Response, Unknown
+from auditor.policy.loaded import LoadedPolicy
+from auditor.stack import Entry
+
+Purpose = Literal["plain", "cors", "preflight", "websocket", "anywhere", "denied", "variant"]
+
+
+@dataclass(frozen=True, slots=True)
+class OriginCell:
+    """The origins that neither the stack nor the policy tells apart, and the one that stands for them.
+
+    `value` None: no Origin header. `kind` says what sort of origin it is, in words that stay the same between runs.
+    `residual`: it satisfies no matcher of the configuration, so whatever answers it answers everybody.
+    """
+
+    value: str | None
+    allowed: bool
+    kind: str
+    residual: bool = False
+
+
+NORMAL = frozenset({"always", "upstream-success", "application-success", "file-found", "observed"})
+"""The outcomes of a request that nothing went wrong with."""
+
+NO_ORIGIN = OriginCell(None, allowed=False, kind="none")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One request worth sending, and why.
+
+    `method` is the method asked for: of a preflight the Access-Control-Request-Method.
+    `asked_headers` are the Access-Control-Request-Headers of a preflight, lower case;
+    `variant` is "forged" (a header added that a client controls), "client" (another peer) or "" (`why` names it);
+    `granted` says whether the policy allows what a preflight asks for.
+    """
+
+    route: str
+    purpose: Purpose
+    request: Request
+    entry: Entry
+    method: str
+    path: str
+    host: str
+    origin: OriginCell = NO_ORIGIN
+    asked_headers: tuple[str, ...] = ()
+    granted: bool = True
+    variant: str = ""
+    why: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str, str, tuple[tuple[str, str], ...]]:
+        """Identify the request that goes over the wire."""
+        return (self.entry.name, self.request.method, self.host, self.request.target, self.request.headers.pairs())
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A probe with one of its exchanges: what a check looks at."""
+
+    probe: Probe
+    exchange: Exchange
+
+    @property
+    def response(self) -> Response | None:
+        """The response, None where the connection was closed without one."""
+        return self.exchange.outcome.response
+
+    @property
+    def place(self) -> Location | None:
+        """The block of the configuration that answered."""
+        return self.exchange.outcome.selected
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDoor:
+    """An address from outside that leads into a layer or a backend, and the line that opens it."""
+
+    address: str
+    leads_to: str
+    host_ip: str
+    location: Location | None
+    target: str
+    loopback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A Compose network, and whether it is internal (no way out, no way in)."""
+
+    name: str
+    internal: bool
+    location: Location | None
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClientVariable:
+    """A variable of a browser-side build."""
+
+    name: str
+    value: str
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """One attempt from where the audit runs to open an address that must not answer."""
+
+    address: str
+    reachable: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A rate limit measured from outside on one route."""
+
+    route: str
+    sent: int
+    rejected_at: int | None
+    status: int | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsEntry:
+    """A TLS entry and the lowest version it accepts ("1.2"); None: not decided."""
+
+    name: str
+    lowest: str | None
+    detail: str
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything known about one audit from one kind of witness: the configuration, or the running stack."""
+
+    kind: Literal["predicted", "observed"]
+    policy: LoadedPolicy
+    cases: Mapping[tuple[str, Purpose], tuple[Case, ...]] = field(default_factory=dict)
+    backends: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    doors: tuple[OpenDoor, ...] | None = None
+    networks: tuple[Network, ...] | None = None
+    client_variables: tuple[ClientVariable, ...] | None = None
+    reaches: tuple[Reach, ...] | None = None
+    measured: tuple[Measured, ...] = ()
+    problems: tuple[tuple[str, Problem], ...] = ()
+    missing: tuple[tuple[str, Unknown], ...] = ()
+    dashboards: tuple[OpenDoor, ...] | None = None
+    tls: tuple[TlsEntry, ...] | None = None
+    mounts: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self, path: str) -> str | None:
+        """Return the text of a file at a path inside the container, None where no mount leads to it."""
+        for inside, local in sorted(self.mounts.items(), key=lambda item: -len(item[0])):
+            if path == inside or path.startswith(inside.rstrip("/") + "/"):
+                file = Path(local + path[len(inside.rstrip("/")) :]) if path != inside else Path(local)
+                return file.read_text("latin-1") if file.is_file() else None
+        return None
+
+    def of(self, route: str | None, *purposes: Purpose) -> Iterator[Case]:
+        """Yield the cases of a route for these purposes, in the plan's order."""
+        for purpose in purposes:
+            yield from self.cases.get((route or "", purpose), ())
+
+
+def cases_by_route(answered: Sequence[tuple[Probe, tuple[Exchange, ...]]]) -> dict[tuple[str, Purpose], tuple[Case, ...]]:
+    """Index exchanges by route and purpose."""
+    index: dict[tuple[str, Purpose], list[Case]] = {}
+    for probe, exchanges in answered:
+        index.setdefault((probe.route, probe.purpose), []).extend(Case(probe, exchange) for exchange in exchanges)
+    return {key: tuple(cases) for key, cases in index.items()}

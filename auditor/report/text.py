@@ -1,0 +1,113 @@
+"""Text that came from a server or a configuration, made safe to show: no control characters, no secrets."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+from auditor.errors import Location
+from auditor.exchange import UNKNOWN_VALUE, Field, Request
+
+SECRET_HEADERS = frozenset(
+    {
+        "authorization",
+        "cookie",
+        "proxy-authorization",
+        "set-cookie",
+        "x-api-key",
+        "x-auth-token",
+        "x-csrf-token",
+        "x-amz-security-token",
+    }
+)
+"""Header names whose values never appear in a report."""
+
+_INVISIBLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+_COOKIE = re.compile(r"^([^=;\s]*)=([^;]*)")
+_CONTROL_IN_SHELL = re.compile(r"[^\x20-\x7e]")
+
+
+def visible(text: str) -> str:
+    r"""Show every control, bidirectional and zero-width character as an escape such as `\x1b`."""
+    return _INVISIBLE.sub(lambda match: _escape(match.group()), text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def header_value(line: Field) -> str:
+    """Return a header line's value fit for a report: secrets replaced, undecided text shown as "…"."""
+    name = line.name.lower()
+    value = line.value
+    if name == "set-cookie":
+        value = _COOKIE.sub(lambda match: f"{match.group(1)}=(redacted)", value)
+    elif name in SECRET_HEADERS:
+        value = "(redacted)"
+    return visible(value.replace(UNKNOWN_VALUE, "\N{HORIZONTAL ELLIPSIS}"))
+
+
+def where(location: Location | None) -> str:
+    """Return `file:line:column` with the file relative to the current folder where it lies below it."""
+    if location is None:
+        return ""
+    return visible(str(Location(short_path(location.file), location.line, location.column)))
+
+
+def short_path(file: str) -> str:
+    """Return a path relative to the current folder where it lies below it, else as it is."""
+    path = Path(file)
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return file
+
+
+def curl_line(request: Request) -> str:
+    """Return the request as one `curl` command that a POSIX shell reads back as exactly these bytes."""
+    words = ["curl", "-i"]
+    if request.method == "HEAD":
+        words.append("--head")
+    elif request.method != "GET":
+        words += ["-X", request.method]
+    if "/." in request.path or "//" in request.path:
+        words.append("--path-as-is")
+    host = request.host
+    for line in request.headers:
+        if line.name.lower() == "host":
+            continue
+        value = "(redacted)" if line.name.lower() in SECRET_HEADERS else line.value
+        words += ["-H", f"{line.name}: {value}" if value else f"{line.name};"]
+    words.append(f"{request.scheme}://{host}{request.target}" if request.target.startswith("/") else request.target)
+    return " ".join(_shell_word(word) for word in words)
+
+
+def _shell_word(word: str) -> str:
+    if not _CONTROL_IN_SHELL.search(word):
+        return shlex.quote(word)
+    escaped = "".join(
+        c
+        if 0x20 <= ord(c) < 0x7F and c not in "'\\"
+        else "".join(f"\\x{b:02x}" for b in c.encode("latin-1", "replace"))
+        for c in word
+    )
+    return f"$'{escaped}'"
+
+
+def source_line(location: Location, *, limit: int = 160) -> str:
+    """Return the line of the file that a location points at, without its newline, or "" where it cannot be read."""
+    if not location.line:
+        return ""
+    try:
+        with Path(location.file).open(encoding="latin-1") as file:
+            for number, line in enumerate(file, 1):
+                if number == location.line:
+                    return visible(line.rstrip("\r\n").expandtabs(4))[:limit]
+    except OSError:
+        return ""
+    return ""
