@@ -13,7 +13,9 @@ from pathlib import Path
 
 from auditor.errors import Location, Problem
 from auditor.exchange import Unknown
-from auditor.nginx.tokens import Directive, Source, read
+from auditor.nginx.directives import foreign, rules
+from auditor.nginx.tokens import Directive, Source, argument_location, read
+from auditor.nginx.validate import Validator
 
 __all__ = ["Directive", "Tree", "load_tree"]
 
@@ -68,6 +70,7 @@ class _Loader:
     dump: dict[str, Source] = field(default_factory=dict)
     extra: list[Path] = field(default_factory=list)
     used: set[Path] = field(default_factory=set)
+    sources: dict[str, Source] = field(default_factory=dict)
     parsed: dict[str, tuple[Directive, ...]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     missing: dict[Location, Unknown] = field(default_factory=dict)
@@ -91,10 +94,21 @@ class _Loader:
 
     def parse(self, source: Source) -> tuple[Directive, ...]:
         """Read a source once."""
-        if source.file not in self.parsed:
-            self.parsed[source.file], problems = read(source)
+        key = f"{source.file}:{source.first_line}" if source.first_line > 1 else source.file
+        if key not in self.parsed:
+            self.parsed[key], problems = read(source)
+            self.sources[key] = source
             self.problems.extend(problems)
-        return self.parsed[source.file]
+        return self.parsed[key]
+
+    def locate(self, directive: Directive, index: int) -> Location:
+        """Return the place of an argument of a directive; of its name where the index is -1."""
+        if index < 0:
+            return directive.location
+        for source in self.sources.values():
+            if source.file == directive.location.file and source.holds(directive.location.line):
+                return argument_location(source, directive.location, index)
+        return directive.location
 
     def expand(
         self, directives: tuple[Directive, ...], trail: tuple[str, ...], parent: str = ""
@@ -248,7 +262,6 @@ def load_tree(
     `mounts` maps absolute paths of the container (files or folders, the longest wins) to local ones.
     `variables` are substituted for `${NAME}` as envsubst does. Nothing is raised: see `Tree.problems`.
     """
-    del version
     main = Path(files[0])
     loader = _Loader(prefix or main.parent, dict(mounts or {}), dict(variables or {}))
     source = loader.source(main, None)
@@ -258,13 +271,11 @@ def load_tree(
         loader.dump = _sections(source)
         source = next(iter(loader.dump.values()))
     directives = loader.expand(loader.parse(source), (str(main),))
-    return Tree(
-        directives,
-        tuple(loader.problems),
-        tuple(loader.missing.values()),
-        tuple(loader.files.items()),
-        context or _context(directives),
-    )
+    context = context or _context(directives, version)
+    validator = Validator(version, loader.locate, context != "main" or bool(loader.missing))
+    validator.check(directives, context)
+    problems = dict.fromkeys((*loader.problems, *validator.problems))
+    return Tree(directives, tuple(problems), tuple(loader.missing.values()), tuple(loader.files.items()), context)
 
 
 def _sections(source: Source) -> dict[str, Source]:
@@ -279,13 +290,11 @@ def _sections(source: Source) -> dict[str, Source]:
     return sections
 
 
-def _context(directives: tuple[Directive, ...]) -> str:
-    """Return the context that the directives of a file's top level belong to."""
-    names = {d.name for d in directives}
-    if names & {"http", "events", "stream", "mail", "worker_processes", "user", "pid"}:
+def _context(directives: tuple[Directive, ...], version: str) -> str:
+    """Return the context in which most directives of a file's top level may stand, the outermost of equals."""
+    tables = rules(version)
+    names = [d.name for d in directives if not foreign(d.name)]
+    if any(name in {"http", "events", "stream"} for name in names):
         return "main"
-    if names & {"server", "upstream", "map", "geo", "limit_req_zone", "log_format", "proxy_cache_path"}:
-        return "http"
-    if names & {"location", "listen", "server_name"}:
-        return "server"
-    return "location"
+    counts = {context: sum(name in tables[context] for name in names) for context in ("main", "http", "server", "location")}
+    return max(counts, key=lambda context: counts[context])

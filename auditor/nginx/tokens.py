@@ -58,6 +58,15 @@ class Source:
         column = start - (self.line_ends[line - 1] if line else -1)
         return Location(self.file, line + self.first_line, column, column + max(end - start, 1))
 
+    def holds(self, line: int) -> bool:
+        """Whether a line of the file is in this text."""
+        return self.first_line <= line <= self.first_line + len(self.line_ends)
+
+    def offset(self, location: Location) -> int:
+        """Return the offset of the beginning of a place."""
+        line = location.line - self.first_line
+        return (self.line_ends[line - 1] + 1 if line else 0) + location.column - 1
+
 
 _TOKEN = re.compile(
     r"""[ \t\r\n]*+(?:\#[^\n]*+[ \t\r\n]*+)*+
@@ -263,3 +272,16 @@ def read(source: Source) -> tuple[tuple[Directive, ...], tuple[Problem, ...]]:
     reader = _Reader(source, [], [], [])
     reader.read()
     return tuple(reader.top), tuple(reader.problems)
+
+
+def argument_location(source: Source, location: Location, index: int) -> Location:
+    """Return the place of an argument, found again from the place of its directive's name."""
+    for number, match in enumerate(_TOKEN.finditer(source.text, source.offset(location))):
+        kind = match.lastindex
+        if kind == 2 or kind is None:
+            break
+        if number == index + 1:
+            start, end = match.span(kind)
+            quote = kind in {3, 4}
+            return source.location(start - quote, end + quote)
+    return location

@@ -1,0 +1,195 @@
+"""Walks a tree and says what nginx would refuse in it: unknown or misplaced directives, wrong arguments, duplicates."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from auditor.errors import Location, Problem
+from auditor.nginx import arguments, entries, refusals
+from auditor.nginx.directives import SINCE, Rule, foreign, known, rules
+from auditor.nginx.http_scope import HttpScope
+from auditor.nginx.tokens import Directive
+
+CHILDREN = {
+    ("main", "events"): "events",
+    ("main", "http"): "http",
+    ("main", "stream"): "stream",
+    ("main", "mail"): "mail",
+    ("http", "server"): "server",
+    ("http", "upstream"): "upstream",
+    ("server", "location"): "location",
+    ("server", "if"): "if-server",
+    ("location", "location"): "location",
+    ("location", "if"): "if-location",
+    ("location", "limit_except"): "limit_except",
+    ("stream", "server"): "stream-server",
+    ("stream", "upstream"): "stream-upstream",
+    ("mail", "server"): "mail-server",
+}
+"""The context inside a block, by the context and the name of the block."""
+
+_HTTP = frozenset({"http", "server", "location", "if-server", "if-location", "limit_except", "upstream"})
+_STREAM_TOO = frozenset(
+    """error_log access_log log_format resolver allow deny limit_conn_zone limit_conn open_log_file_cache
+    ssl_session_cache server hash""".split()
+)
+_ENVIRONMENT_NAME = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
+
+Locate = Callable[[Directive, int], Location]
+"""Finds the place of a directive's argument (-1: of its name)."""
+
+
+@dataclass(slots=True)
+class Validator:
+    """Checks one tree for one version; `open`: things may be defined in files that are not here."""
+
+    version: str
+    locate: Locate
+    open: bool
+    problems: list[Problem] = field(default_factory=list)
+
+    def problem(self, directive: Directive, index: int, message: str, hint: str) -> None:
+        """Keep a problem at an argument of a directive (-1: at its name)."""
+        self.problems.append(Problem(message, self.locate(directive, index), hint))
+
+    def check(self, directives: tuple[Directive, ...], context: str) -> None:
+        """Check the top level of a configuration, which is in a context, and everything in it."""
+        scope = HttpScope(self.problem, self.version, self.open)
+        self.block(directives, context, scope)
+        if context == "main":
+            names = {d.name for d in directives}
+            if "events" not in names and not self.open and directives:
+                self.problem(directives[0], -1, 'there is no "events" block', "add: events { }")
+        scope.finish()
+
+    def block(self, directives: Iterable[Directive], context: str, scope: HttpScope) -> None:
+        """Check the directives of one block."""
+        table = rules(self.version).get(context, {})
+        http = context in _HTTP
+        seen: set[str] = set()
+        for directive in directives:
+            name = directive.name
+            rule = table.get(name)
+            if rule is None:
+                self.misplaced(directive, context, scope)
+                continue
+            if not self.shape(directive, rule):
+                continue
+            kind = rule.kind
+            if name in seen:
+                if kind in arguments.ONCE or name in refusals.ONCE:
+                    self.problem(directive, -1, f'"{name}" is given twice here', "keep one of them")
+            else:
+                seen.add(name)
+            if kind == "own":
+                if http or context == "main" or name in _STREAM_TOO:
+                    self.own(directive, context)
+            elif (checker := arguments.KINDS.get(kind)) is not None:
+                for index, message, hint in checker(directive.args, rule.detail):
+                    self.complain(directive, index, message, hint)
+            if http:
+                scope.enter(directive, context)
+            if directive.block is not None:
+                self.inner(directive, context, scope)
+                if http:
+                    scope.leave(directive, context)
+
+    def shape(self, directive: Directive, rule: Rule) -> bool:
+        """Check that a directive has the block and the number of arguments that it needs."""
+        name = directive.name
+        if rule.block and directive.block is None:
+            self.problem(directive, -1, f'"{name}" needs a block', "open it with {")
+        elif directive.block is not None and not rule.block:
+            self.problem(directive, -1, f'"{name}" takes no block', 'end it with ";"')
+        elif not rule.arity >> min(len(directive.args), 60) & 1:
+            count = len(directive.args)
+            self.problem(
+                directive,
+                -1,
+                f'"{name}" does not take {count} argument{"" if count == 1 else "s"}',
+                f"it takes {_numbers(rule.arity)}; is a semicolon missing, or are quotes?",
+            )
+        else:
+            return True
+        return False
+
+    def own(self, directive: Directive, context: str) -> None:
+        """Check a directive by its own rule."""
+        checker = refusals.OWN.get(directive.name)
+        if checker is None or directive.block is not None:
+            return
+        if directive.name == "server" and not context.endswith("upstream"):
+            return
+        if directive.name == "keepalive_timeout" and context == "upstream":
+            return
+        for index, message, hint in checker(directive.args, context):
+            self.complain(directive, index, message, hint)
+
+    def complain(self, directive: Directive, index: int, message: str, hint: str) -> None:
+        """Keep a complaint about an argument; one left by a template gets the hint that helps."""
+        argument = directive.args[index] if index >= 0 else ""
+        if match := _ENVIRONMENT_NAME.search(argument):
+            message = f'"{match[0]}" is not substituted, so that "{directive.name}" cannot be read'
+            hint = f"pass --var {match[1]}=…"
+        self.problem(directive, index, message, hint)
+
+    def inner(self, directive: Directive, context: str, scope: HttpScope) -> None:
+        """Check what is in a block."""
+        child = CHILDREN.get((context, directive.name))
+        if child is not None:
+            self.block(directive.block or (), child, scope)
+        elif directive.name in entries.BLOCKS:
+            for entry, index, message, hint in entries.complaints(directive):
+                self.complain(entry, index, message, hint)
+
+    def misplaced(self, directive: Directive, context: str, scope: HttpScope) -> None:
+        """Say why a directive that the context does not know is wrong, if it is."""
+        name = directive.name
+        if name == "include":
+            if directive.block is not None or len(directive.args) != 1:
+                self.problem(directive, -1, '"include" takes one file name', 'end it with ";"')
+            return
+        places = known(self.version).get(name)
+        if places is not None:
+            where = ", ".join(_NAMES.get(place, f'"{place}"') for place in places)
+            self.problem(directive, -1, f'"{name}" is not allowed in {_NAMES.get(context, context)}', f"it belongs in {where}")
+        elif name in SINCE:
+            self.problem(directive, -1, f'nginx {self.version} has no directive "{name}"', f"it came with nginx {SINCE[name]}")
+        elif foreign(name):
+            scope.foreign(directive)
+        elif match := _ENVIRONMENT_NAME.search(name):
+            self.problem(directive, -1, f'"{match[0]}" is not substituted', f"pass --var {match[1]}=…")
+        else:
+            close = difflib.get_close_matches(name, known(self.version), 1)
+            hint = f'did you mean "{close[0]}"?' if close else "correct the name; if a module defines it, load the module"
+            self.problem(directive, -1, f'"{name}" is not a directive of nginx', hint)
+
+
+_NAMES = {
+    "main": "the main context",
+    "events": "events",
+    "http": "http",
+    "server": "server",
+    "location": "location",
+    "if-server": "if in a server",
+    "if-location": "if in a location",
+    "limit_except": "limit_except",
+    "upstream": "upstream",
+    "stream": "stream",
+    "stream-server": "a server of stream",
+    "stream-upstream": "an upstream of stream",
+    "mail": "mail",
+    "mail-server": "a server of mail",
+}
+
+
+def _numbers(arity: int) -> str:
+    """Return in words how many arguments a directive takes."""
+    if arity < 0:
+        least = (arity & -arity).bit_length() - 1
+        return f"{least} or more" if least else "any number"
+    allowed = [str(n) for n in range(8) if arity >> n & 1]
+    return " or ".join(allowed)
