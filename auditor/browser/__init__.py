@@ -4,8 +4,11 @@ from auditor.browser.cache import PreflightCache
 from auditor.browser.consequence import consequence, explain
 from auditor.browser.cookies import Cookie, CookieJar
 from auditor.browser.cors import cors_check, preflight_check, readable_headers
+from auditor.browser.elements import LoadResult, event_source, load_element, nosniff
 from auditor.browser.fetching import fetch
-from auditor.browser.isolation import corp_check
+from auditor.browser.forms import navigate, send_beacon, submit_form
+from auditor.browser.http_cache import HttpCache, may_stand_for
+from auditor.browser.isolation import corp_check, cross_origin_isolated, embedder_policy, opener_policy, severs_opener
 from auditor.browser.page import Answer, FetchRequest, FetchResult, Page, SentRequest
 from auditor.browser.profile import CHROMIUM, DEVIATIONS, SPEC, Deviation, Profile
 from auditor.browser.reason import Reason
@@ -23,6 +26,8 @@ __all__ = [
     "Deviation",
     "FetchRequest",
     "FetchResult",
+    "HttpCache",
+    "LoadResult",
     "Origin",
     "Page",
     "PreflightCache",
@@ -33,10 +38,21 @@ __all__ = [
     "consequence",
     "corp_check",
     "cors_check",
+    "cross_origin_isolated",
+    "embedder_policy",
+    "event_source",
     "explain",
     "fetch",
+    "load_element",
+    "may_stand_for",
+    "navigate",
+    "nosniff",
+    "opener_policy",
     "parse_url",
     "preflight_check",
     "readable_headers",
+    "send_beacon",
+    "severs_opener",
+    "submit_form",
     "websocket",
 ]

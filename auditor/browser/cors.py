@@ -10,7 +10,7 @@ from typing import Literal
 from auditor.browser.profile import CHROMIUM, Deviation, Profile
 from auditor.browser.reason import Reason
 from auditor.browser.safelist import SAFE_METHODS, list_tokens
-from auditor.browser.url import parse_url
+from auditor.browser.url import from_bytes, parse_url
 from auditor.exchange import UNKNOWN_VALUE, Response
 
 Credentials = Literal["omit", "same-origin", "include"]
@@ -105,7 +105,7 @@ def _mismatch(value: str, credentials: bool) -> Reason:
 @lru_cache(maxsize=4096)
 def _is_url(value: str) -> bool:
     """Whether a value parses as an absolute URL for Chromium, whose names of reasons these are."""
-    return not value.startswith("filesystem:") and parse_url(value, spaces=True) is not None
+    return not value.startswith("filesystem:") and parse_url(from_bytes(value), spaces=True) is not None
 
 
 def preflight_check(

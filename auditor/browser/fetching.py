@@ -22,7 +22,7 @@ from auditor.browser.page import Answer, FetchRequest, FetchResult, Page, Respon
 from auditor.browser.profile import CHROMIUM, Deviation, Profile
 from auditor.browser.reason import Reason
 from auditor.browser.safelist import CLIENT_HINTS, SAFE_METHODS, unsafe_names
-from auditor.browser.url import Origin, Url, parse_url
+from auditor.browser.url import Origin, Url, from_bytes, parse_url
 from auditor.browser.wire import has_nul, received
 from auditor.exchange import Field, Headers, Request, Response, Unknown
 
@@ -339,7 +339,7 @@ class _Run:
 
     def follow(self, here: Origin, location: str, status: int) -> Reason | None:
         """Move on to the Location (Fetch, "HTTP-redirect fetch")."""
-        url = parse_url(location, self.url, spaces=Deviation.SPACE_IN_HOST in self.profile.deviations)
+        url = parse_url(from_bytes(location), self.url, spaces=Deviation.SPACE_IN_HOST in self.profile.deviations)
         if url is None:
             return Reason.INVALID_REDIRECT
         if url.scheme not in {"http", "https"}:

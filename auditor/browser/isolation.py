@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from auditor.browser.cors import combined
 from auditor.browser.page import Page
 from auditor.browser.reason import Reason
 from auditor.browser.url import Origin
 from auditor.exchange import UNKNOWN_VALUE, Response
 
+_ITEM = re.compile(
+    r"""([A-Za-z*][!#$%&'*+\-.^_`|~:/0-9A-Za-z]*)
+        (?:[ ]*;[ ]*[a-z*][a-z0-9_\-.*]*(?:=(?:"(?:[^"\\]|\\["\\])*"|[A-Za-z*?:0-9][!#$%&'*+\-.^_`|~:/0-9A-Za-z?]*))?)*""",
+    re.VERBOSE,
+)
+_OPENER = frozenset({"same-origin", "same-origin-allow-popups", "noopener-allow-popups"})
+_EMBEDDER = frozenset({"require-corp", "credentialless"})
 _POLICIES = frozenset({"same-origin", "same-site", "cross-origin"})
 
 
@@ -33,3 +42,32 @@ def corp_check(page: Page, target: Origin, response: Response) -> Reason | None:
 def _schemeless_same_site(one: Origin, other: Origin) -> bool:
     """Whether two origins share the registrable domain, whatever their schemes."""
     return not one.opaque and one.same_site(Origin(one.scheme, other.host, other.port))
+
+
+def token_item(value: str | None) -> str | None:
+    """Read a header as a structured-field token with parameters (RFC 9651 §3.3); None where it is nothing of the kind."""
+    found = _ITEM.fullmatch(value.strip(" ")) if value is not None else None
+    return found[1] if found else None
+
+
+def opener_policy(page: Origin, response: Response) -> str:
+    """Return a document's Cross-Origin-Opener-Policy (HTML): `unsafe-none` unless it is valid and the page secure."""
+    value = token_item(combined(response, "cross-origin-opener-policy"))
+    return value if value in _OPENER and page.trustworthy else "unsafe-none"
+
+
+def embedder_policy(page: Origin, response: Response) -> str:
+    """Return a document's Cross-Origin-Embedder-Policy (HTML): `unsafe-none` unless it is valid and the page secure."""
+    value = token_item(combined(response, "cross-origin-embedder-policy"))
+    return value if value in _EMBEDDER and page.trustworthy else "unsafe-none"
+
+
+def cross_origin_isolated(page: Origin, response: Response) -> bool:
+    """Whether a top-level document with these headers is cross-origin isolated."""
+    return opener_policy(page, response) == "same-origin" and embedder_policy(page, response) != "unsafe-none"
+
+
+def severs_opener(page: Origin, response: Response) -> bool:
+    """Whether a document opened by a page without a policy of its own is cut off from it (HTML, "COOP values match")."""
+    policy = opener_policy(page, response)
+    return policy != "unsafe-none"

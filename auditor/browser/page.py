@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from auditor.browser.cors import Credentials
@@ -140,6 +140,22 @@ class FetchResult:
     detail: str = ""
     undecided: tuple[Unknown, ...] = ()
     threw: bool = False
+
+    def because(self, reason: Reason) -> FetchResult:
+        """Return the same exchange with script kept from reading for one more reason."""
+        undecided = (Unknown("the answer's type is not decided", None, "headers"),)
+        return replace(
+            self,
+            readable=False,
+            reason=reason,
+            type="error",
+            readable_headers=(),
+            undecided=undecided if reason is Reason.UNDECIDED else (),
+        )
+
+    def unread(self) -> FetchResult:
+        """Return the same exchange as a call sees it that hands script no answer."""
+        return self.because(Reason.NOT_READABLE_BY_DESIGN)
 
     @property
     def decided(self) -> bool:

@@ -144,6 +144,11 @@ def parse_url(text: str, base: Url | None = None, *, spaces: bool = False) -> Ur
     return _relative(text, base, spaces=spaces) if base is not None and base.special else None
 
 
+def from_bytes(value: str) -> str:
+    """Read a header value (one character per byte) as the text that a URL parser sees: UTF-8, errors replaced."""
+    return value if value.isascii() else value.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
 def _relative(text: str, base: Url, *, spaces: bool) -> Url | None:
     """Resolve a relative reference (URL Standard, relative state)."""
     slashed = text.replace("\\", "/", 2) if text[:2].strip("/\\") == "" else text
