@@ -1,0 +1,191 @@
+"""Predicted against observed over many seeds: counts, distinct disagreements, each shrunk to a small case."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from nginx_compare import Comparison, Difference, as_request, compare
+from nginx_live import HangError, Observed, RefusedError, Sandbox, Sent
+from nginx_reduce import reduce
+from nginx_strategies import from_seed
+from nginx_tree import Node
+from nginx_upstream import model
+
+from auditor.errors import AuditorError
+from auditor.exchange import Outcome, Request
+
+Answers = Callable[[Request], tuple[Outcome, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One pair where prediction and observation differ."""
+
+    seed: int
+    http: Node
+    request: Sent
+    comparison: Comparison
+    observed: Observed | None
+
+    @property
+    def kind(self) -> str:
+        """What differs, in words that are equal for equal causes more often than not."""
+        return "; ".join(sorted({_kind(d) for d in self.comparison.differences}))
+
+
+def _kind(difference: Difference) -> str:
+    if difference.what in {"status", "crash"}:
+        return f"{difference.what} {difference.predicted}->{difference.observed}"
+    return difference.what
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run counted."""
+
+    pairs: int = 0
+    agreed: int = 0
+    decided: int = 0
+    single: int = 0
+    refused: int = 0
+    hung: int = 0
+    configurations: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    directives: Counter[str] = field(default_factory=Counter)
+    endings: Counter[str] = field(default_factory=Counter)
+    open_because: Counter[str] = field(default_factory=Counter)
+    disagreements: list[Disagreement] = field(default_factory=list)
+    refusals: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    evaluating: float = 0.0
+
+    def add(self, other: Tally) -> None:
+        """Add another run's counts."""
+        for name in ("pairs", "agreed", "decided", "single", "refused", "hung", "configurations", "evaluating"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("statuses", "directives", "endings", "open_because", "refusals"):
+            getattr(self, name).update(getattr(other, name))
+        self.disagreements += other.disagreements
+
+    def table(self) -> str:
+        """Say what was hit, so that the generator is known to be nasty."""
+        share = 100 * self.decided / max(1, self.pairs)
+        single = 100 * self.single / max(1, self.pairs)
+        lines = [
+            f"{self.pairs} pairs in {self.configurations} configurations ({self.refused} refused by nginx, {self.hung} hung), {self.seconds:.1f} s",
+            f"agreed {self.agreed}, disagreed {self.pairs - self.agreed}; decided {share:.2f} %, one single outcome {single:.2f} %; evaluator {self.evaluating:.1f} s",
+            "statuses   " + ", ".join(f"{key} {count}" for key, count in sorted(self.statuses.items())),
+            "endings    " + ", ".join(f"{key} {count}" for key, count in self.endings.most_common()),
+            "directives " + ", ".join(f"{key} {count}" for key, count in self.directives.most_common()),
+        ]
+        lines += [f"open {count} x {why}" for why, count in self.open_because.most_common(25)]
+        lines += [f"refused {count} x {why}" for why, count in self.refusals.most_common(10)]
+        return "\n".join(lines)
+
+
+def answers_for(sandbox: Sandbox, version: str) -> Answers:
+    """Load the configuration that the sandbox runs and return the evaluator's answers."""
+    from auditor.nginx import load
+
+    configuration = load([str(sandbox.root / "nginx.conf")], prefix=str(sandbox.root), version=version)
+    return lambda request: configuration.answer(request, model)
+
+
+def check(sandbox: Sandbox, http: Node, requests: Iterable[Sent], version: str, seed: int = 0, tally: Tally | None = None) -> list[Disagreement]:
+    """Run one configuration and compare every request; raises `RefusedError` where nginx does not take it."""
+    tally = tally if tally is not None else Tally()
+    written = sandbox.start(http)
+    tally.configurations += 1
+    tally.directives.update(node.name for node in http.walk())
+    started = time.perf_counter()
+    try:
+        answers = answers_for(sandbox, version)
+    except Exception as error:  # noqa: BLE001 - any way of failing to load what nginx accepts is a disagreement
+        return [_crash(seed, http, Sent(), error, None)]
+    finally:
+        tally.evaluating += time.perf_counter() - started
+    found = []
+    for sent in requests:
+        try:
+            seen = sandbox.exchange(sent)
+        except HangError:
+            tally.hung += 1
+            sandbox.start(http)
+            continue
+        tally.pairs += 1
+        _note(tally, seen, written.headings)
+        started = time.perf_counter()
+        try:
+            outcomes = answers(as_request(sent, sandbox.names))
+        except Exception as error:  # noqa: BLE001 - as above
+            found.append(_crash(seed, http, sent, error, seen))
+            continue
+        finally:
+            tally.evaluating += time.perf_counter() - started
+        result = compare(outcomes, seen, written, sandbox.names["@DOWN@"])
+        tally.agreed += result.agrees
+        tally.decided += result.decided
+        tally.single += result.decided and result.outcomes == 1
+        tally.open_because.update(result.why_open[:1])
+        if not result.agrees:
+            found.append(Disagreement(seed, http, sent, result, seen))
+    return found
+
+
+def _note(tally: Tally, seen: Observed, headings: dict[str, str]) -> None:
+    tally.statuses[str(seen.status)] += 1
+    heading = headings.get(seen.marker, "?")
+    kind = "server level" if not heading else heading.split(" ")[0] if " " in heading else "@" if heading.startswith("@") else "prefix"
+    tally.endings[kind if kind in {"server level", "=", "~", "~*", "^~", "@"} else "prefix"] += 1
+    tally.endings["proxied"] += bool(seen.asked)
+
+
+def _crash(seed: int, http: Node, sent: Sent, error: Exception, seen: Observed | None) -> Disagreement:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    text = str(error) if isinstance(error, AuditorError) else f"{type(error).__name__} in {where.name}: {error}"
+    return Disagreement(seed, http, sent, Comparison((Difference("crash", text, "accepted"),), decided=False, outcomes=0), seen)
+
+
+def run(sandbox: Sandbox, seeds: Iterable[int], version: tuple[int, ...], requests: int = 40, stop_after: int = 1_000_000) -> Tally:
+    """Compare every seed's configuration and requests; stop early after so many disagreements."""
+    tally = Tally()
+    started = time.monotonic()
+    text = ".".join(map(str, version))
+    for seed in seeds:
+        tree, sent = from_seed(seed, requests, version)
+        try:
+            tally.disagreements += check(sandbox, tree, sent, text, seed, tally)
+        except RefusedError as error:
+            tally.refused += 1
+            said = [line.split("] ", 1)[-1].split(": ", 1)[-1].split(" in ")[0] for line in str(error).splitlines() if "[emerg]" in line]
+            tally.refusals[said[0] if said else str(error)[:80]] += 1
+        if len(tally.disagreements) >= stop_after:
+            break
+    tally.seconds = time.monotonic() - started
+    return tally
+
+
+def shrink(sandbox: Sandbox, found: Disagreement, version: str) -> Disagreement:
+    """Shrink one disagreement while the same thing differs."""
+    wanted = found.kind
+    last = found
+
+    def fails(tree: Node, sent: Sent) -> bool:
+        nonlocal last
+        try:
+            again = check(sandbox, tree, [sent], version, found.seed)
+        except (RefusedError, HangError, IndexError):
+            return False
+        for one in again:
+            if one.kind == wanted or (set(one.kind.split("; ")) & set(wanted.split("; ")) and not one.kind.startswith("crash")):
+                last = Disagreement(found.seed, tree, sent, one.comparison, one.observed)
+                return True
+        return False
+
+    tree, sent = reduce(found.http, found.request, fails)
+    fails(tree, sent)
+    return last
