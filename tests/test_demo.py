@@ -275,6 +275,15 @@ def test_hardened_tells_others_nothing(hardened: Stack, path: str, origin: str) 
         assert not [name for name in response.headers if name.startswith("access-control-")]
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/assets/app.v1.js", "/api", "/apix", "/api_error.html", "/ws", "/docs"]
+)
+def test_hardened_shares_only_the_api(hardened: Stack, path: str) -> None:
+    """Outside the API even an allowed origin gets no Access-Control header."""
+    for response in (hardened.ask(path, Origin=APP), hardened.preflight(path, APP)):
+        assert not [name for name in response.headers if name.startswith("access-control-")]
+
+
 def test_hardened_map_is_no_echo(hardened: Stack) -> None:
     """Another spelling of an allowed origin gets a value that does not match it."""
     assert allowed_origins(hardened.ask("/api/images", Origin=SITE.upper())) == [SITE]
@@ -350,6 +359,8 @@ def test_error_page_when_the_backend_is_down(tmp_path: Path, state: State) -> No
         assert "retry by ourselves every 30 seconds" in response.text
         assert "Retry now" in response.text
         assert readable(response, SITE) is (state == "hardened")
+        assert allowed_origins(stack.ask("/api/health", Origin=EVIL)) == []
+        assert allowed_origins(stack.ask("/ws", Origin=SITE)) == []
 
 
 # -- the files ---------------------------------------------------------------------------------------------------------
