@@ -262,13 +262,11 @@ class Origin(Model):
     exact: str | None = None
     pattern: str | None = None
     regex: str | None = None
-    acknowledge: tuple[Literal["public-suffix"], ...] = ()
+    acknowledge: Literal["public-suffix"] | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: object) -> object:
-        if isinstance(value, dict) and isinstance(value.get("acknowledge"), str):
-            return {**value, "acknowledge": (value["acknowledge"],)}
         if not isinstance(value, str | dict | Origin):
             raise _custom("not an origin", "write a string, {pattern: …} or {regex: …}")
         return {"exact": value} if isinstance(value, str) else value
@@ -281,7 +279,7 @@ class Origin(Model):
             if self.exact is not None:
                 origins.exact(self.exact)
             elif self.pattern is not None:
-                origins.pattern(self.pattern, frozenset(self.acknowledge))
+                origins.pattern(self.pattern, self.acknowledge)
             elif self.regex is not None:
                 origins.regex(self.regex)
         except origins.OriginError as error:

@@ -92,11 +92,11 @@ def _why(found: re.Match[str], canonical: str) -> str:
     return "its scheme and host are in lower case and in ASCII"
 
 
-def pattern(text: str, acknowledged: frozenset[str] = frozenset()) -> str:
+def pattern(text: str, acknowledged: str | None = None) -> str:
     """Return an origin pattern: `*` is one or more whole labels of the host, or any port.
 
     Raises OriginError where it is not one, has no `*`, or lets in every registrant of a public suffix
-    (publicsuffix.org) without `acknowledge: [public-suffix]`.
+    (publicsuffix.org) without `acknowledge: public-suffix`.
     """
     found = _PATTERN.fullmatch(text)
     if not found:
@@ -107,7 +107,7 @@ def pattern(text: str, acknowledged: frozenset[str] = frozenset()) -> str:
     if port not in (None, "*") and int(port) in (0, _DEFAULT_PORTS[found[1]]):
         raise OriginError(f"{text!r} is never sent by a browser: that port is left out", "leave the port out")
     fixed = labels[len(labels) - labels[::-1].index("*") :] if "*" in labels else None
-    if fixed is None or "public-suffix" in acknowledged:
+    if fixed is None or acknowledged == "public-suffix":
         return text
     if not fixed:
         raise OriginError(f"{text!r} lets in every host", "end the host with a name that you own")
@@ -115,7 +115,7 @@ def pattern(text: str, acknowledged: frozenset[str] = frozenset()) -> str:
     if is_public_suffix(suffix):
         raise OriginError(
             f"{text!r} lets in everybody: anyone can have a name under {suffix}, a public suffix",
-            f"name your own host under {suffix}, or add acknowledge: [public-suffix] to the item",
+            f"name your own host under {suffix}, or add acknowledge: public-suffix to the item",
         )
     return text
 
