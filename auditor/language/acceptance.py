@@ -1,0 +1,287 @@
+"""Which origins a configuration accepts outside a policy, and which of the policy's it refuses, each with a witness.
+
+The configuration's side is a set, or the lines of a `map` or a chain of `if`s in the order in which they decide:
+the first line that matches says whether the origin is accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from auditor.language.alphabet import to_bytes
+from auditor.language.automaton import TooLarge
+from auditor.language.origins import OriginItem, OriginPolicy, registrable
+from auditor.language.search import Budget, OutOfBudget
+from auditor.language.sets import Language
+from auditor.language.shapes import OriginClass, Shape, any_header, shapes
+from auditor.language.words import Words
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line that decides about an origin: `accepted` None where what it leads to is not known."""
+
+    matcher: Language
+    accepted: bool | None
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Escape:
+    """An origin on the wrong side: which line is guilty, and who sends such an origin."""
+
+    line: int
+    witness: str
+    origin_class: OriginClass
+    said: str
+    item: OriginItem | None = None
+
+    @property
+    def browser(self) -> bool:
+        """Whether a browser can send the witness."""
+        return self.origin_class != "not-a-browser"
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A line about which nothing was decided, and why; `item`: the policy's entry it was about."""
+
+    line: int
+    reason: str
+    item: OriginItem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """The answer for all lines: proven where there is neither an escape nor anything open."""
+
+    escapes: tuple[Escape, ...]
+    open: tuple[Open, ...]
+
+    @property
+    def proven(self) -> bool:
+        """Whether no origin at all is on the wrong side."""
+        return not self.escapes and not self.open
+
+
+def map_lines(entries: Iterable[tuple[str, bool | None]], default: bool | None = False) -> tuple[Line, ...]:
+    """Return the lines of an nginx `map` (keys as written, and what each leads to) in the order nginx decides.
+
+    Exact keys come first and compare without case; `~` and `~*` follow in file order and never see an empty value;
+    `default` is last (src/http/modules/ngx_http_map_module.c).
+    """
+    exact: list[Line] = []
+    expressions: list[Line] = []
+    for key, accepted in entries:
+        if key == "default":
+            default = accepted
+        elif key.startswith("~"):
+            caseless = key.startswith("~*")
+            language = Language.regex(key[2 if caseless else 1 :], caseless=caseless)
+            expressions.append(Line(language, accepted, key))
+        else:
+            exact.append(Line(Language.exact(key.removeprefix("\\"), caseless=True), accepted, key))
+    return (*exact, *expressions, Line(Language.everything(), default, "default"))
+
+
+def _as_lines(accepting: Language | Sequence[Line]) -> tuple[Line, ...]:
+    if isinstance(accepting, Language):
+        return (Line(accepting, accepted=True), Line(Language.everything(), accepted=False))
+    return tuple(accepting)
+
+
+def _word(language: Language) -> Words | None:
+    machine = language.leaf.upper if language.leaf else None
+    return machine if isinstance(machine, Words) else None
+
+
+@dataclass(slots=True)
+class _Decided:
+    """The lines before the one in question, those with exact strings by string."""
+
+    words: dict[tuple[bool, bytes], int] = field(default_factory=dict)
+    other: list[tuple[int, Line]] = field(default_factory=list)
+
+    def add(self, index: int, line: Line) -> None:
+        words = _word(line.matcher)
+        if words is None:
+            self.other.append((index, line))
+            return
+        for word in words.words:
+            self.words.setdefault((words.caseless, word), index)
+
+
+def accepted_outside(
+    accepting: Language | Sequence[Line],
+    policy: OriginPolicy,
+    *,
+    within: Language | None = None,
+    budget: Budget | None = None,
+) -> Acceptance:
+    """Decide whether any origin that the policy does not have is accepted; one escape for each guilty line."""
+    lines, budget = _as_lines(accepting), budget or Budget()
+    universe = within or any_header()
+    escapes: list[Escape] = []
+    undecided: list[Open] = []
+    outside = ~policy.most
+    denied: list[Language] = []
+    for index, line in enumerate(lines):
+        if line.accepted is False:
+            denied.append(line.matcher)
+            continue
+        words = _word(line.matcher)
+        if words is not None and all(policy.most.contains(word) for word in words.words):
+            continue
+        escaping = Language.intersection((line.matcher, universe, outside, *(~d for d in denied)))
+        try:
+            if escaping.shortest(budget, upper=True) is None:
+                continue
+            if line.accepted is None:
+                undecided.append(Open(index, "what this line leads to is not known"))
+                continue
+            escape = _escape(index, escaping, policy, budget)
+        except (OutOfBudget, TooLarge) as e:
+            undecided.append(Open(index, str(e) or "an automaton too large"))
+            continue
+        if escape is None:
+            undecided.append(Open(index, "; ".join(escaping.reasons)))
+        else:
+            escapes.append(escape)
+    return Acceptance(tuple(escapes), tuple(undecided))
+
+
+def refused_inside(
+    accepting: Language | Sequence[Line],
+    policy: OriginPolicy,
+    *,
+    within: Language | None = None,
+    budget: Budget | None = None,
+) -> Acceptance:
+    """Decide whether each origin that the policy has is accepted; one escape for each entry and guilty line."""
+    lines, budget = _as_lines(accepting), budget or Budget()
+    escapes: list[Escape] = []
+    undecided: list[Open] = []
+    index_of = _Decided()
+    for index, line in enumerate(lines):
+        index_of.add(index, line)
+    for item in policy.items:
+        words = _word(item.least)
+        if words is not None and not words.caseless and within is None:
+            _refused_words(words.words, lines, index_of, item, escapes, undecided)
+        else:
+            _refused_item(item, lines, within, budget, escapes, undecided)
+    return Acceptance(tuple(escapes), tuple(undecided))
+
+
+def _refused_words(
+    words: list[bytes],
+    lines: tuple[Line, ...],
+    decided: _Decided,
+    item: OriginItem,
+    escapes: list[Escape],
+    undecided: list[Open],
+) -> None:
+    """Run the lines on each exact origin."""
+    for word in words:
+        known = [
+            at for at in (decided.words.get((False, word)), decided.words.get((True, word.lower()))) if at is not None
+        ]
+        first, unsure = min(known, default=len(lines)), ""
+        for index, line in decided.other:
+            if index > first:
+                break
+            said = line.matcher.contains(word)
+            if said:
+                first = index
+                break
+            if said is None:
+                unsure = unsure or "; ".join(line.matcher.reasons) or "an automaton too large"
+        accepted = lines[first].accepted if first < len(lines) else False
+        if unsure or accepted is None:
+            undecided.append(Open(min(first, len(lines) - 1), unsure or "what this line leads to is not known", item))
+        elif not accepted:
+            escapes.append(
+                Escape(min(first, len(lines) - 1), word.decode("latin-1"), "own-site", "an origin of the policy", item)
+            )
+
+
+def _refused_item(
+    item: OriginItem,
+    lines: tuple[Line, ...],
+    within: Language | None,
+    budget: Budget,
+    escapes: list[Escape],
+    undecided: list[Open],
+) -> None:
+    """Ask each refusing line for a member of the entry that no earlier line accepts."""
+    earlier: list[Language] = []
+    for index, line in enumerate(lines):
+        if line.accepted is not False:
+            earlier.append(line.matcher)
+        if line.accepted is True:
+            continue
+        wanted = (item.least, *(() if within is None else (within,)))
+        refused = Language.intersection((*wanted, line.matcher, *(~e for e in earlier if e is not line.matcher)))
+        try:
+            if refused.shortest(budget, upper=True) is None:
+                continue
+            witness = refused.shortest(budget)
+        except (OutOfBudget, TooLarge) as e:
+            undecided.append(Open(index, str(e) or "an automaton too large", item))
+            continue
+        if witness is None or line.accepted is None:
+            undecided.append(Open(index, "; ".join(refused.reasons) or "what this line leads to is not known", item))
+        else:
+            escapes.append(Escape(index, witness.decode("latin-1"), "own-site", "an origin of the policy", item))
+
+
+def _escape(index: int, escaping: Language, policy: OriginPolicy, budget: Budget) -> Escape | None:
+    """Return the most convincing member of a set that is not empty, None where only its upper bound has any."""
+    sites = tuple(dict.fromkeys(registrable(host) for host in policy.hosts))
+    candidates = templates(policy.hosts)
+    for shape in shapes(sites):
+        for candidate in candidates.get(shape.name, ()):
+            if shape.language.contains(candidate) and escaping.contains(candidate):
+                return _made(index, candidate, shape)
+        try:
+            found = (shape.language & escaping).shortest(budget)
+        except OutOfBudget:
+            if not shape.browser:
+                raise
+            continue
+        if found is not None:
+            return _made(index, found.decode("latin-1"), shape)
+    return None
+
+
+def _made(index: int, witness: str, shape: Shape) -> Escape:
+    return Escape(index, witness, shape.name, shape.said)
+
+
+def templates(hosts: Sequence[str]) -> dict[OriginClass, list[str]]:
+    """Return origins an attacker would try against these hosts, by class; candidates for witnesses, nothing more."""
+    names = ["evil.example"]
+    for host in hosts[:8]:
+        site = registrable(host)
+        names += [f"{host}.evil.example", f"evil{site}", f"evil-{site}", f"evil{host}", f"{host}evil.example"]
+        names += [host[:i] + "x" + host[i + 1 :] for i, c in enumerate(host) if c == "."]
+        names += [f"evil.{host}", f"evil.{site}"]
+    names = list(dict.fromkeys(names))
+    own = [h for host in hosts[:8] for h in (host, registrable(host), f"evil.{registrable(host)}", f"evil.{host}")]
+    return {
+        "foreign-https": [f"https://{name}" for name in names],
+        "foreign-http": [f"http://{name}" for name in names],
+        "foreign-port": [f"https://{name}:8443" for name in names] + [f"http://{name}:8080" for name in names],
+        "null": ["null"],
+        "own-site": [f"https://{h}" for h in own] + [f"http://{h}" for h in own] + [f"https://{h}:8443" for h in own],
+        "odd-host": [f"https://evil.example_.{host}" for host in hosts[:8]]
+        + [f"https://{host}_.evil.example" for host in hosts[:8]],
+        "other-scheme": ["chrome-extension://" + "abcdefghijklmnop" * 2, "capacitor://localhost"],
+        "not-a-browser": [f"https://{host}/" for host in hosts[:8]] + [f"x{host}" for host in hosts[:8]],
+    }
+
+
+def as_text(text: str | bytes) -> str:
+    """Return Latin-1 text of either."""
+    return to_bytes(text).decode("latin-1")

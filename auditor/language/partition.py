@@ -1,0 +1,410 @@
+"""The cells of a family of sets: every combination of matchers that some string has, with a representative each.
+
+Exact strings and prefixes form a trie that is walked once; regular expressions run beside it as one joint automaton,
+whose reachable combinations are computed once and shared by every place where a string can leave the trie.
+Past the budget the family is refined matcher by matcher instead, and what is not decided is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from auditor.language.alphabet import BIT, FULL, RANKED, fold, lowest_byte
+from auditor.language.automaton import ALL, DEAD, Machine, TooLarge, complete
+from auditor.language.search import Budget, Clock, OutOfBudget
+from auditor.language.sets import Language, Leaf, leaf_contains, solve
+from auditor.language.words import Prefix, Words
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A non-empty set of strings that no matcher tells apart.
+
+    `holding`: the indices of the matchers that contain them; `unsure`: those for which that is not decided
+    (for these alone the cell may have members on both sides). `matchers`: how many matchers there are.
+    """
+
+    representative: bytes
+    holding: frozenset[int]
+    unsure: frozenset[int]
+    matchers: int
+
+    @property
+    def signature(self) -> tuple[bool | None, ...]:
+        """For each matcher whether it contains the cell; None where not decided."""
+        return tuple(None if i in self.unsure else i in self.holding for i in range(self.matchers))
+
+    @property
+    def text(self) -> str:
+        """The representative as Latin-1 text."""
+        return self.representative.decode("latin-1")
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """The cells; `complete`: there are no others. `undecided`: indices of matchers for which something is open."""
+
+    cells: tuple[Cell, ...]
+    complete: bool
+    undecided: tuple[int, ...]
+
+    def cell_of(self, holding: Iterable[int]) -> Cell | None:
+        """Return the cell of exactly these matchers, None where there is none."""
+        wanted = frozenset(holding)
+        return next((cell for cell in self.cells if cell.holding == wanted), None)
+
+
+class _Trie:
+    """Exact strings and prefixes of one kind of case, as nodes; a string that leaves it keeps the prefixes passed."""
+
+    __slots__ = ("children", "ends", "passed")
+
+    def __init__(self) -> None:
+        self.children: list[dict[int, int]] = [{}]
+        self.ends: list[int] = [0]  # bits of the exact matchers that are this string
+        self.passed: list[int] = [0]  # bits of the prefixes this string begins with
+
+    def node(self, text: bytes) -> int:
+        at = 0
+        for byte in text:
+            after = self.children[at].get(byte)
+            if after is None:
+                after = self.children[at][byte] = len(self.ends)
+                self.children.append({})
+                self.ends.append(0)
+                self.passed.append(0)
+            at = after
+        return at
+
+    def pass_down(self) -> None:
+        """Give each node the prefixes of its ancestors (children come after their parents)."""
+        for at, children in enumerate(self.children):
+            for child in children.values():
+                self.passed[child] |= self.passed[at]
+
+
+_OUT = -1
+_Place = tuple[int, int, int]  # node of the case-sensitive trie, of the caseless one (or _OUT), joint state
+
+
+class _Joint:
+    """Several machines in step; a state is the tuple of theirs, numbered."""
+
+    def __init__(self, machines: list[Machine], clock: Clock) -> None:
+        self.machines = machines
+        self.clock = clock
+        self.keys: list[tuple[int, ...]] = []
+        self.ids: dict[tuple[int, ...], int] = {}
+        self.rows: list[tuple[tuple[int, int], ...] | None] = []
+        self.start = self.number(tuple(m.start for m in machines))
+
+    def number(self, key: tuple[int, ...]) -> int:
+        found = self.ids.get(key)
+        if found is None:
+            self.clock.use()
+            found = self.ids[key] = len(self.keys)
+            self.keys.append(key)
+            self.rows.append(None)
+        return found
+
+    def row(self, state: int) -> tuple[tuple[int, int], ...]:
+        """Return (set of bytes, state) pairs that cover the alphabet."""
+        found = self.rows[state]
+        if found is None:
+            parts: list[tuple[int, tuple[int, ...]]] = [(FULL, ())]
+            for machine, at in zip(self.machines, self.keys[state], strict=True):
+                if at in (DEAD, ALL):
+                    parts = [(m, (*done, at)) for m, done in parts]
+                    continue
+                steps = complete(machine.row(at))
+                parts = [(m & step, (*done, target)) for m, done in parts for step, target in steps if m & step]
+            merged: dict[tuple[int, ...], int] = {}
+            for mask, key in parts:
+                merged[key] = merged.get(key, 0) | mask
+            found = tuple((mask, self.number(key)) for key, mask in merged.items())
+            found = self.rows[state] = tuple(sorted(found, key=lambda part: part[0] & -part[0]))
+        return found
+
+    def finals(self, state: int) -> int:
+        """Return a bit for each machine that accepts here."""
+        bits = 0
+        for i, (machine, at) in enumerate(zip(self.machines, self.keys[state], strict=True)):
+            if machine.final(at):
+                bits |= 1 << i
+        return bits
+
+
+class _Family:
+    """The matchers of one partition, numbered: literal ones in the tries, the others as machines."""
+
+    def __init__(self, leaves: Sequence[Leaf]) -> None:
+        self.exact_case, self.any_case = _Trie(), _Trie()
+        self.machines: list[Machine] = []
+        self.bits: dict[Leaf, tuple[int, int]] = {}  # bit of the upper and of the lower bound
+        self.width = 0
+        later: list[Leaf] = []
+        for leaf in leaves:
+            machine = leaf.upper
+            if isinstance(machine, Words | Prefix) and leaf.lower is machine:
+                bit = self.bit()
+                self.bits[leaf] = (bit, bit)
+                trie = self.any_case if machine.caseless else self.exact_case
+                if isinstance(machine, Prefix):
+                    trie.passed[trie.node(machine.text)] |= 1 << bit
+                else:
+                    for word in machine.words:
+                        trie.ends[trie.node(word)] |= 1 << bit
+            else:
+                later.append(leaf)
+        self.literal_width = self.width
+        for leaf in later:
+            upper = self.bit()
+            self.machines.append(leaf.upper)
+            lower = upper
+            if leaf.lower is not leaf.upper:
+                lower = self.bit()
+                self.machines.append(leaf.lower)
+            self.bits[leaf] = (upper, lower)
+        self.exact_case.pass_down()
+        self.any_case.pass_down()
+
+    def bit(self) -> int:
+        self.width += 1
+        return self.width - 1
+
+
+def _explore(family: _Family, clock: Clock) -> dict[int, bytes]:
+    """Return each combination of matchers that occurs, as bits, with a short string that has it."""
+    joint = _Joint(family.machines, clock)
+    shift = family.literal_width
+    tries = (family.exact_case, family.any_case)
+    found: dict[int, bytes] = {}
+    leaving: dict[tuple[int, int], bytes] = {}
+    queue: list[tuple[_Place, int, bytes]] = [((0, 0, joint.start), 0, b"")]
+    seen: set[tuple[_Place, int]] = {((0, 0, joint.start), 0)}
+    for (exact, any_, state), passed, text in queue:
+        ends = passed
+        if exact != _OUT:
+            ends |= tries[0].ends[exact] | tries[0].passed[exact]
+        if any_ != _OUT:
+            ends |= tries[1].ends[any_] | tries[1].passed[any_]
+        found.setdefault(ends | joint.finals(state) << shift, text)
+        for mask, target in joint.row(state):
+            for step, place, keeps in _trie_steps(tries, exact, any_, passed, mask):
+                where: _Place = (*place, target)
+                if place == (_OUT, _OUT):
+                    leaving.setdefault((keeps, target), text + bytes((lowest_byte(step),)))
+                elif (where, keeps) not in seen:
+                    clock.use()
+                    seen.add((where, keeps))
+                    queue.append((where, keeps, text + bytes((lowest_byte(step),))))
+    for (passed, state), text, suffix, finals in _beyond(joint, leaving):
+        del state
+        signature = passed | finals << shift
+        if signature not in found or len(found[signature]) > len(text) + len(suffix):
+            found[signature] = text + suffix
+    return found
+
+
+def _trie_steps(
+    tries: tuple[_Trie, _Trie], exact: int, any_: int, passed: int, mask: int
+) -> list[tuple[int, tuple[int, int], int]]:
+    """Return (bytes, places in the tries, prefixes kept of tries that were left) for the bytes of a set."""
+    parts: list[tuple[int, tuple[int, int], int]] = [(mask, (_OUT, _OUT), passed)]
+    for which, node in ((0, exact), (1, any_)):
+        if node == _OUT:
+            continue
+        trie, result = tries[which], []
+        left = trie.passed[node]
+        for part, place, keeps in parts:
+            rest = part
+            for byte, child in trie.children[node].items():
+                bits = fold(BIT[byte]) if which else BIT[byte]
+                if rest & bits:
+                    places = (child, place[1]) if which == 0 else (place[0], child)
+                    result.append((rest & bits, places, keeps))
+                    rest &= ~bits
+            if rest:
+                result.append((rest, place, keeps | left))
+        parts = result
+    return parts
+
+
+def _beyond(joint: _Joint, leaving: dict[tuple[int, int], bytes]) -> list[tuple[tuple[int, int], bytes, bytes, int]]:
+    """For each place where strings leave the tries, return every combination of finals ahead and the way there."""
+    order = list(dict.fromkeys(state for _, state in leaving))
+    reached = set(order)
+    into: dict[int, list[tuple[int, int]]] = {}
+    for state in order:
+        for mask, target in joint.row(state):
+            into.setdefault(target, []).append((state, mask))
+            if target not in reached:
+                reached.add(target)
+                order.append(target)
+    by_finals: dict[int, list[int]] = {}
+    for state in order:
+        by_finals.setdefault(joint.finals(state), []).append(state)
+    result = []
+    for finals, states in by_finals.items():
+        way: dict[int, tuple[int, int] | None] = dict.fromkeys(states)
+        queue = list(states)
+        for state in queue:
+            for before, mask in into.get(state, ()):
+                if before not in way:
+                    way[before] = (mask, state)
+                    queue.append(before)
+        for key, text in leaving.items():
+            if key[1] in way:
+                result.append((key, text, _follow(way, key[1]), finals))
+    return result
+
+
+def _follow(way: dict[int, tuple[int, int] | None], state: int) -> bytes:
+    suffix = bytearray()
+    step = way[state]
+    while step is not None:
+        suffix.append(lowest_byte(step[0]))
+        step = way[step[1]]
+    return bytes(suffix)
+
+
+def _refine(family: _Family, leaves: Sequence[Leaf], budget: Budget) -> tuple[dict[int, bytes], set[Leaf]]:
+    """Split the set of all strings leaf by leaf; return the combinations found and the leaves left undecided."""
+    clock = Budget(budget.states * 8, budget.seconds).clock()
+    each = Budget(max(budget.states // 8, 1000), budget.seconds / 4)
+    bounds = [
+        (bit, (leaf, machine))
+        for leaf in leaves
+        for bit, machine in {family.bits[leaf][0]: leaf.upper, family.bits[leaf][1]: leaf.lower}.items()
+    ]
+    cells: list[tuple[int, bytes, tuple[tuple[Leaf, Machine], ...], tuple[tuple[Leaf, Machine], ...]]] = [
+        (0, b"", (), ())
+    ]
+    undecided: set[Leaf] = set()
+    for bit, bound in bounds:
+        after = []
+        for bits, text, wanted, refused in cells:
+            inside = _bound_contains(bound, text)
+            other: bytes | None = None
+            try:
+                clock.use()
+                sides = ((*wanted, bound), refused), (wanted, (*refused, bound))
+                other = solve(*sides[1 if inside else 0], each.clock())
+            except (OutOfBudget, TooLarge):
+                undecided.add(bound[0])
+            halves = [(inside, text)] + ([(not inside, other)] if other is not None else [])
+            for side, sample in halves:
+                if side:
+                    after.append((bits | 1 << bit, sample, (*wanted, bound), refused))
+                else:
+                    after.append((bits, sample, wanted, (*refused, bound)))
+        cells = after
+    return {bits: text for bits, text, _, _ in cells}, undecided
+
+
+def _bound_contains(bound: tuple[Leaf, Machine], text: bytes) -> bool:
+    leaf, machine = bound
+    said = leaf_contains(leaf, text)
+    return machine is leaf.upper if said is None else said
+
+
+def partition(
+    matchers: Sequence[Language],
+    within: Language | None = None,
+    *,
+    budget: Budget | None = None,
+    candidates: Iterable[str | bytes] = (),
+) -> Partition:
+    """Return the non-empty cells of a family of sets, inside `within` where that is given.
+
+    Each cell has a shortest representative, or the first of `candidates` (realistic strings) that lies in it.
+    Cells come shortest representative first. Never raises and never runs longer than a few budgets: what is not
+    decided is named in `undecided`, and `complete` is false where a cell may be missing.
+    """
+    budget = budget or Budget()
+    families = [*matchers, within] if within is not None else list(matchers)
+    leaves = tuple(dict.fromkeys(leaf for language in families for leaf in language.leaves()))
+    family = _Family(leaves)
+    undecided: set[Leaf] = set()
+    try:
+        found = _explore(family, budget.clock())
+    except (OutOfBudget, TooLarge):
+        found, undecided = _refine(family, leaves, budget)
+    reading = _Reading(matchers, within, family)
+    cells: dict[tuple[frozenset[int], frozenset[int]], bytes] = {}
+    for bits, text in found.items():
+        key = reading.read(bits)
+        if key is not None and (key not in cells or _plainness(text) < _plainness(cells[key])):
+            cells[key] = text
+    for candidate in reversed([c if isinstance(c, bytes) else c.encode("latin-1", "replace") for c in candidates]):
+        key = reading.read_text(candidate)
+        if key in cells:
+            cells[key] = candidate
+    open_ = {i for key in cells for i in key[1]}
+    open_ |= {i for i, matcher in enumerate(matchers) if undecided & set(matcher.leaves())}
+    result = [Cell(text, holding, unsure, len(matchers)) for (holding, unsure), text in cells.items()]
+    result.sort(key=lambda cell: (_plainness(cell.representative), sorted(cell.holding)))
+    return Partition(tuple(result), not undecided, tuple(sorted(open_)))
+
+
+_RANK = bytes(RANKED.index(b) for b in range(256))
+
+
+def _plainness(text: bytes) -> tuple[int, bytes]:
+    """Order strings: shorter first, then the more readable."""
+    return len(text), text.translate(_RANK)
+
+
+class _Reading:
+    """Translates bits of matchers' bounds into the matchers that hold."""
+
+    def __init__(self, matchers: Sequence[Language], within: Language | None, family: _Family) -> None:
+        self.family = family
+        self.within = within
+        self.simple: dict[int, list[int]] = {}
+        self.compound: list[tuple[int, Language]] = []
+        for i, matcher in enumerate(matchers):
+            if matcher.leaf and family.bits[matcher.leaf][0] == family.bits[matcher.leaf][1]:
+                self.simple.setdefault(family.bits[matcher.leaf][0], []).append(i)
+            else:
+                self.compound.append((i, matcher))
+
+    def membership(self, leaf: Leaf, bits: int) -> bool | None:
+        upper, lower = self.family.bits[leaf]
+        if bits >> lower & 1:
+            return True
+        return None if bits >> upper & 1 else False
+
+    def holds(self, language: Language, bits: int) -> bool | None:
+        return language.holds({leaf: self.membership(leaf, bits) for leaf in language.leaves()})
+
+    def read(self, bits: int) -> tuple[frozenset[int], frozenset[int]] | None:
+        """Return the matchers that hold and those not decided; None for strings outside `within`."""
+        if self.within is not None and self.holds(self.within, bits) is False:
+            return None
+        holding: set[int] = set()
+        unsure: set[int] = set()
+        rest = bits
+        while rest:
+            low = rest & -rest
+            holding.update(self.simple.get(low.bit_length() - 1, ()))
+            rest ^= low
+        for i, language in self.compound:
+            value = self.holds(language, bits)
+            if value is None:
+                unsure.add(i)
+            elif value:
+                holding.add(i)
+        return frozenset(holding), frozenset(unsure)
+
+    def read_text(self, text: bytes) -> tuple[frozenset[int], frozenset[int]] | None:
+        """Return what `read` would for a string."""
+        bits = 0
+        for leaf, (upper, lower) in self.family.bits.items():
+            said = leaf_contains(leaf, text)
+            if said is not False:
+                bits |= 1 << upper
+            if said:
+                bits |= 1 << lower
+        return self.read(bits)
