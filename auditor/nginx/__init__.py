@@ -1,1 +1,7 @@
-"""The nginx evaluator: given a configuration and one concrete request, what does nginx answer, and why."""
+"""The nginx layer: a configuration is read and compiled once, then asked what it answers."""
+
+from __future__ import annotations
+
+from auditor.nginx.evaluate import Configuration, load
+
+__all__ = ["Configuration", "load"]

@@ -1,0 +1,337 @@
+"""The phases of a request, one after the other, as nginx runs them (`ngx_http_core_run_phases`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from auditor.exchange import Action, Field, Headers, Outcome, Response, Unknown
+from auditor.nginx import access, content, errors, limits
+from auditor.nginx.headers import escaped_name, filter_headers
+from auditor.nginx.model import PASSES, Listen, Node
+from auditor.nginx.rewrite import SENT, STOP, run_program, set_location
+from auditor.nginx.select import REDIRECT, find_location
+from auditor.nginx.settings import Settings, settings_of
+from auditor.nginx.state import LAYER, Run, Undecided
+from auditor.nginx.template import ScriptError, Value
+from auditor.nginx.upstream import peers_of, proxy
+from auditor.nginx.uri import escape
+from auditor.nginx.variables import Variables
+
+if TYPE_CHECKING:
+    from auditor.nginx.compile import Http
+    from auditor.nginx.proxy import Passing
+    from auditor.nginx.tokens import Directive
+
+Phase = Callable[[Run], "Phase | None"]
+READ_ONLY = frozenset({"GET", "HEAD"})
+
+
+class Engine:
+    """Runs requests through one configuration; holds nothing of any request."""
+
+    def __init__(self, http: Http, version: tuple[int, ...]) -> None:
+        """Prepare for a configuration."""
+        self.http = http
+        self.version = version
+        self.version_text = ".".join(map(str, version))
+        self.variables = Variables(http, version)
+        self.values: dict[str, Value] = {}
+        self.passings: dict[tuple[int, int], Passing] = {}
+        self.limit_rules: dict[tuple[int, str], tuple[limits.Rule, ...]] = {}
+        self.rules: dict[int, tuple[access.Rule, ...]] = {}
+
+    def settings(self, node: Node) -> Settings:
+        """Return what applies at a node."""
+        return node.settings or settings_of(node, self.variables)
+
+    def value(self, text: str) -> Value:
+        """Compile a text with variables, once."""
+        known = self.values.get(text)
+        if known is None:
+            known = self.values[text] = self.variables.value(text)
+        return known
+
+    def access_rules(self, node: Node) -> tuple[access.Rule, ...]:
+        """Return the allow and deny lines of a node, once."""
+        known = self.rules.get(id(node))
+        if known is None:
+            known = self.rules[id(node)] = access.rules_of(node)
+        return known
+
+    def peers(self, address: str) -> tuple[str, ...]:
+        """Return the servers behind a name of an `upstream` block; none where there is no such block."""
+        block = self.http.upstreams.get(address.lower())
+        return peers_of(block) if block is not None else ()
+
+    # ------------------------------------------------------------------ the loop
+
+    def run(self, run: Run, phase: Phase | None) -> None:
+        """Run phases until the answer is complete."""
+        try:
+            while phase is not None:
+                phase = phase(run)
+        except ScriptError:
+            self.close(run, 444)
+        except Undecided as undecided:
+            run.unknown.append(undecided.unknown)
+            run.action = Action("unknown", run.action.upstream)
+            run.result = self.outcome(run, Response(None, Headers(), None, further_headers=True))
+
+    def server_rewrite(self, run: Run) -> Phase | None:
+        """Run the server's own rewrite directives."""
+        run.node = run.server
+        run.handler = None
+        return self._after_program(run, run_program(run, run.server, self.variables), self.find_config)
+
+    def _after_program(self, run: Run, result: int, following: Phase) -> Phase | None:
+        if result == STOP:
+            return following
+        if result == SENT:
+            return self.send(run)
+        return errors.finish(self, run, result)
+
+    def find_config(self, run: Run) -> Phase | None:
+        """Choose the location."""
+        run.handler = None
+        run.uri_changed = False
+        node, how = find_location(run, run.server)
+        run.node = node
+        settings = self.settings(node)
+        if run.why is not None:
+            run.note(node.label, node.place, "is chosen" if node.kind == "location" else "no location matches")
+        if settings.unknowns:
+            self._doubts(run, settings)
+        if not run.internal and settings.internal:
+            run.note("internal", node.place, "this location is not for requests from outside: 404")
+            return errors.finish(self, run, 404)
+        node = self._enter(run, node)
+        settings = self.settings(node)
+        if settings.max_body and run.request.body_length > settings.max_body and run.main:
+            return errors.finish(self, run, 413)
+        if how == REDIRECT:
+            target = escaped_name(node.enclosing().name) + (f"?{run.args}" if run.args else "")
+            set_location(run, target, node.enclosing().place)
+            run.action = Action("redirect")
+            run.note(node.label, node.place, "nginx adds the missing slash by itself: 301")
+            return errors.finish(self, run, 301)
+        return self.rewrite
+
+    def _doubts(self, run: Run, settings: Settings) -> None:
+        for unknown in settings.unknowns:
+            if unknown not in run.unknown:
+                run.unknown.append(unknown)
+
+    def _enter(self, run: Run, node: Node) -> Node:
+        """Make a node the one in force (`ngx_http_update_location_config`)."""
+        excepts = node.own.get("limit_except")
+        if excepts:
+            allowed = {arg.upper() for arg in excepts[-1].args}
+            if "GET" in allowed:
+                allowed.add("HEAD")
+            if run.method not in allowed:
+                child = node.children[id(excepts[-1])]
+                run.note(child.label, child.place, f"takes over: {run.method} is not listed")
+                run.node = child
+                if child.handler is not None:
+                    run.handler = child
+                elif node.handler is not None and node.handler.name in PASSES:
+                    run.handler = node
+                return child
+        if node.handler is not None:
+            run.handler = node
+        return node
+
+    def rewrite(self, run: Run) -> Phase | None:
+        """Run the location's rewrite directives; a changed URI is located again."""
+        node = run.node
+        if node.kind != "server" and node.script:
+            result = run_program(run, node, self.variables)
+            if result != STOP:
+                return self._after_program(run, result, self.preaccess)
+        if run.uri_changed:
+            run.uri_changes -= 1
+            if run.uri_changes == 0:
+                run.note("", None, "the URI changed more than ten times: 500")
+                return errors.finish(self, run, 500)
+            return self.find_config
+        return self.preaccess
+
+    def preaccess(self, run: Run) -> Phase | None:
+        """Apply the limits."""
+        if run.main:
+            access.real_ip(run, run.node)
+        for kind, done in (("limit_req", run.limit_req_done), ("limit_conn", run.limit_conn_done)):
+            if done:
+                continue
+            rules = self._limits(run.node, kind)
+            if rules:
+                status = limits.apply(run, rules, kind)
+                if status is not None:
+                    run.action = Action("deny")
+                    return errors.finish(self, run, status)
+        return self.access
+
+    def _limits(self, node: Node, kind: str) -> tuple[limits.Rule, ...]:
+        key = (id(node), kind)
+        known = self.limit_rules.get(key)
+        if known is None:
+            known = self.limit_rules[key] = limits.rules_of(node, self.http, self.variables, kind)
+        return known
+
+    def access(self, run: Run) -> Phase | None:
+        """Ask who may come in."""
+        if run.main:
+            status = access.check(self, run)
+            if status > 0:
+                return errors.finish(self, run, status)
+        return self.precontent
+
+    def precontent(self, run: Run) -> Phase | None:
+        """Try files."""
+        result = content.try_files(self, run)
+        if result == 0:
+            return self.content
+        if isinstance(result, int):
+            return self.close(run, 444) if result == 200 else errors.finish(self, run, result)
+        return result
+
+    def content(self, run: Run) -> Phase | None:
+        """Run the content handler."""
+        handler = run.handler
+        if handler is None or handler.handler is None:
+            return content.serve(self, run)
+        directive = run.node.handler or handler.handler
+        if directive.name in PASSES:
+            return proxy(self, run)
+        return self._other(run, directive)
+
+    def _other(self, run: Run, directive: Directive) -> Phase | None:
+        if directive.name == "empty_gif" or directive.name == "stub_status":
+            if run.method not in READ_ONLY:
+                return errors.finish(self, run, 405)
+            run.action = Action("static")
+            run.status = 200
+            if directive.name == "empty_gif":
+                run.content_type, run.content_length = "image/gif", "43"
+                run.last_modified = "Mon, 28 Sep 1970 06:00:00 GMT"
+            else:
+                from auditor.exchange import UNKNOWN_VALUE  # noqa: PLC0415
+
+                run.content_type, run.content_length = "text/plain", UNKNOWN_VALUE
+            return self.send(run)
+        raise Undecided(Unknown(f"{directive.name} is not evaluated", directive.location))
+
+    # ------------------------------------------------------------------ ways to go on
+
+    def finish(self, run: Run, status: int) -> Phase | None:
+        """End with a status."""
+        return errors.finish(self, run, status)
+
+    def redirect(self, run: Run, uri: str, args: str) -> Phase | None:
+        """Go on with another URI inside nginx (`ngx_http_internal_redirect`)."""
+        run.uri_changes -= 1
+        if run.uri_changes == 0:
+            return errors.finish(self, run, 500)
+        run.uri, run.args = uri, args
+        run.node = run.server
+        run.internal = True
+        run.faithful = False
+        run.add_uri_to_alias = False
+        run.valid_location = True
+        return self.server_rewrite
+
+    def named(self, run: Run, name: str) -> Phase | None:
+        """Go on in a named location (`ngx_http_named_location`)."""
+        run.uri_changes -= 1
+        if run.uri_changes == 0 or not run.uri:
+            return errors.finish(self, run, 500)
+        node = run.server.named.get(name)
+        if node is None:
+            run.note(name, None, "there is no such location: 500")
+            return errors.finish(self, run, 500)
+        run.internal = True
+        run.uri_changed = False
+        run.handler = None
+        run.node = node
+        settings = self.settings(node)
+        if settings.unknowns:
+            self._doubts(run, settings)
+        run.note(node.label, node.place, "is chosen by name")
+        self._enter(run, node)
+        return self.rewrite
+
+    def folder(self, run: Run, path: str) -> int:
+        """Return whether a directory is there (0) or not (1), in this outcome."""
+        kind = run.choose(("folder", path), 2)
+        run.when.append(("directory-found", "file-missing")[kind])
+        return kind
+
+    # ------------------------------------------------------------------ subrequests
+
+    def subrequest(self, run: Run, uri: str, args: str, directive: Directive) -> tuple[int | None, list[Field]]:
+        """Run a subrequest (`auth_request`); return its status and the challenge it carries."""
+        sub = Run(run.request, run.listen, run.server, run.server)
+        sub.ask, sub.asked = run.ask, run.asked
+        sub.method, sub.uri, sub.args = "GET" if run.method != "HEAD" else "HEAD", uri, args
+        sub.raw_uri, sub.host, sub.header, sub.client = run.raw_uri, run.host, run.header, run.client
+        sub.header_lines, sub.vars, sub.version = run.header_lines, run.vars, run.version
+        sub.escaped, sub.internal, sub.faithful, sub.main = False, True, False, False
+        sub.limit_req_done, sub.limit_conn_done = run.limit_req_done, run.limit_conn_done
+        sub.facts, sub.path, sub.taken, sub.pending = run.facts, run.path, run.taken, run.pending
+        sub.when, sub.limits, sub.unknown, sub.why = run.when, run.limits, run.unknown, run.why
+        sub.authorising = True
+        self.run(sub, self.server_rewrite)
+        self.last_sub = sub
+        run.limit_req_done, run.limit_conn_done = sub.limit_req_done, sub.limit_conn_done
+        response = sub.result.response if sub.result is not None else None
+        if response is None:
+            return None, []
+        if response.status is None:
+            raise Undecided(Unknown("the answer to auth_request is not decided", directive.location))
+        return response.status, [line for line in response.headers if line.name.lower() == "www-authenticate"]
+
+    def last_sub_value(self, text: str) -> str:
+        """Evaluate a text in the subrequest that ran last."""
+        return self.value(text)(self.last_sub)
+
+    # ------------------------------------------------------------------ answers
+
+    def send(self, run: Run) -> Phase | None:
+        """Complete the answer."""
+        fields = filter_headers(self, run)
+        run.result = self.outcome(
+            run, Response(run.status, Headers(fields), run.body, further_headers=run.further, absent=run.absent)
+        )
+        return None
+
+    def close(self, run: Run, status: int) -> Phase | None:
+        """Close the connection without an answer."""
+        run.action = Action("close")
+        run.note("", None, f"{status}: the connection is closed without an answer")
+        run.result = self.outcome(run, None)
+        return None
+
+    def outcome(self, run: Run, response: Response | None) -> Outcome:
+        """Put together what is known of this outcome."""
+        server, node = run.server, run.node.enclosing()
+        names = server.own.get("server_name")
+        limits_, why, unknown = tuple(run.limits), tuple(run.why or ()), tuple(run.unknown)
+        for inner in run.inner:
+            limits_, why, unknown = limits_ + inner.limits, why + inner.why, unknown + inner.unknown
+        return Outcome(
+            when="+".join(dict.fromkeys(run.when)) or "always",
+            response=response,
+            action=run.action,
+            layer=LAYER,
+            server=" ".join(arg for line in names for arg in line.args) if names else "",
+            location=node.pattern if node.kind == "location" else None,
+            selected=node.place,
+            upstream_request=run.upstream_request,
+            limits=limits_,
+            why=why,
+            unknown=unknown,
+        )
+
+
+__all__ = ["Engine", "Listen", "Phase", "escape"]

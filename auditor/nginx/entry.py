@@ -1,0 +1,165 @@
+"""How a request comes in: connection, request line, header lines, and the server that they choose."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from auditor.exchange import Field
+from auditor.nginx.model import Node
+from auditor.nginx.select import clean_host, find_server
+from auditor.nginx.state import Run
+from auditor.nginx.uri import parse
+from auditor.nginx.variables import SINGLE_HEADERS
+
+if TYPE_CHECKING:
+    from auditor.nginx.engine import Engine
+
+_METHOD = re.compile(r"[A-Z_-]+\Z")
+_VERSION = re.compile(r"(\d)(?:\.(\d{1,3}))?\Z")
+_GOOD_NAME = re.compile(r"[A-Za-z0-9-]+\Z")
+_USABLE_NAME = re.compile("[^\x00-\x20\x7f:][^\x00-\x20\x7f]*\\Z")
+_KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
+
+@lru_cache(maxsize=4096)
+def key_of(name: str) -> tuple[str, str, int]:
+    """Return a header name as variables spell it, in lower case, and 0 (good), 1 (to be ignored) or 2 (an error)."""
+    lower = name.lower()
+    kind = 0 if _GOOD_NAME.match(name) else 1 if _USABLE_NAME.match(name) else 2
+    return lower.replace("-", "_"), lower, kind
+
+
+def flag(node: Node, name: str, *, default: bool) -> bool:
+    """Return an on/off directive of a server."""
+    line = node.last(name)
+    return default if line is None or not line.args else line.args[0] == "on"
+
+
+def begin(engine: Engine, run: Run) -> int:
+    """Read a request as nginx does before any phase; return 0, or the status of an early error."""
+    request = run.request
+    run.client = request.client
+    run.evaluate = engine.value
+    run.method = request.method
+    run.version = engine.version_text
+    return _request_line(engine, run) or _header_lines(engine, run) or _checks(engine, run)
+
+
+def _request_line(engine: Engine, run: Run) -> int:
+    request = run.request
+    version = _VERSION.match(request.version)
+    if not _METHOD.match(request.method) or version is None:
+        return 400
+    if request.version in {"2.0", "3.0"} and not run.listen.http2 and request.scheme == "http":
+        return 505
+    if request.method == "CONNECT":
+        return 405 if engine.version >= (1, 23, 0) else 400
+    target = parse(request.target, merge=flag(run.server, "merge_slashes", default=True))
+    if target is None:
+        return 400
+    run.uri, run.args, run.raw_uri = target.path, target.args, target.raw
+    run.escaped, run.faithful = target.escaped, target.faithful
+    if target.host:
+        host = clean_host(target.host, strict=engine.version >= (1, 29, 4))
+        if host is None:
+            return 400
+        run.host = host
+        _select(run, host)
+    return 0
+
+
+def _select(run: Run, host: str) -> None:
+    """Choose the server for a host (`ngx_http_set_virtual_server`)."""
+    server, how = find_server(run.listen, host, run)
+    if server is not None:
+        run.server = run.node = server
+        run.note(server.label, server.place, f'"{host}" is its {how}')
+    else:
+        fallback = run.listen.default
+        if fallback is not None and run.server is not fallback:
+            run.server = run.node = fallback
+        if run.why is not None:
+            run.note(
+                run.server.label,
+                run.server.place,
+                f'no server here is named "{host}": the default server of {run.listen.key}',
+            )
+
+
+def _header_lines(engine: Engine, run: Run) -> int:
+    """Read the header lines in order; the server may change at Host."""
+    header = run.header
+    kept: list[Field] = []
+    joins = engine.version >= (1, 23, 0)
+    seen_host = False
+    for line in run.request.headers.fields:
+        key, lower, kind = key_of(line.name)
+        if kind:
+            if kind == 2:
+                return 400
+            underscores = flag(run.server, "underscores_in_headers", default=False)
+            if "_" in line.name and _GOOD_NAME.match(line.name.replace("_", "-")):
+                if not underscores and flag(run.server, "ignore_invalid_headers", default=True):
+                    continue
+            elif flag(run.server, "ignore_invalid_headers", default=True):
+                continue
+        value = line.value
+        known = header.get(key)
+        if known is None:
+            header[key] = value
+        elif lower in SINGLE_HEADERS:
+            return 400
+        elif key == "cookie":
+            header[key] = f"{known}; {value}"
+        elif joins or key == "x_forwarded_for":
+            header[key] = f"{known}, {value}"
+        kept.append(line)
+        if key == "host" and not seen_host:
+            seen_host = True
+            host = clean_host(value, strict=engine.version >= (1, 29, 4))
+            if host is None:
+                return 400
+            if run.host is None:
+                run.host = host
+                _select(run, host)
+    run.header_lines = kept
+    return 0
+
+
+def _checks(engine: Engine, run: Run) -> int:
+    """Check what the header lines say together (`ngx_http_process_request_header`)."""
+    request = run.request
+    header = run.header
+    connection = header.get("connection", "").lower()
+    if request.version == "1.1":
+        run.keepalive = "close" not in connection
+    elif request.version in {"1.0", "0.9"}:
+        run.keepalive = "keep-alive" in connection
+    if run.host is None:
+        server, _ = find_server(run.listen, "", run)
+        if server is not None:
+            run.server = run.node = server
+    if "host" not in header and request.version not in {"1.0", "0.9"}:
+        return 400
+    length = header.get("content_length")
+    if length is not None and not length.isdigit():
+        return 400
+    coding = header.get("transfer_encoding")
+    if coding is not None:
+        if request.version in {"1.0", "0.9"}:
+            return 400
+        if coding.lower() != "chunked":
+            return 501
+        if length is not None:
+            return 400
+    most = run.server.last("max_headers")
+    if most is not None and most.args and most.args[0].isdigit() and len(request.headers) > int(most.args[0]):
+        return 494
+    if run.listen.ssl and request.scheme == "http":
+        return 497
+    if request.method == "TRACE":
+        return 405
+    del engine
+    return 0

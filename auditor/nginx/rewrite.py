@@ -1,0 +1,374 @@
+"""The rewrite module: `set`, `if`, `rewrite`, `return`, `break` of one level, compiled to a program and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from auditor.errors import Location
+from auditor.exchange import UNKNOWN_VALUE, Action, Field, Unknown
+from auditor.nginx.model import Node
+from auditor.nginx.regex import Regex
+from auditor.nginx.state import LAYER, Run, Undecided
+from auditor.nginx.tokens import Directive
+from auditor.nginx.uri import escape_args, unescape_redirect
+from auditor.nginx.template import ScriptError, Value, split
+
+if TYPE_CHECKING:
+    from auditor.nginx.variables import Variables
+
+GO_ON = None
+STOP = -1
+SENT = -2
+"""What a step of a program says: go on, stop the program, or the answer is complete; else a status to end with."""
+
+Step = Callable[[Run], int | None]
+Condition = Callable[[Run], bool]
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_TESTS = {"f": (0,), "d": (2,), "e": (0, 2), "x": (0, 2)}
+
+
+def text_of(directive: Directive) -> str:
+    """Return a directive as one line."""
+    words = (word if word and not any(c in ' \t;{}"' for c in word) else f'"{word}"' for word in directive.args)
+    return " ".join((directive.name, *words))
+
+
+def run_program(run: Run, node: Node, variables: Variables) -> int:
+    """Run a level's program; STOP where the request goes on, SENT, or the status to end with."""
+    program = node.program
+    if program is None:
+        program = node.program = compile_program(node.script, node, variables)
+    if not program:
+        return STOP
+    run.quote = True
+    try:
+        for step in program:
+            result = step(run)
+            if result is not None:
+                return result
+    except ScriptError:
+        return 500
+    finally:
+        run.quote = False
+    return STOP
+
+
+def compile_program(script: list[Directive], node: Node, variables: Variables) -> tuple[Step, ...]:
+    """Compile the rewrite directives of one level."""
+    steps = []
+    for directive in script:
+        make = _MAKERS.get(directive.name)
+        if make is not None:
+            steps.append(make(directive, node, variables))
+    return tuple(steps)
+
+
+def _set(directive: Directive, _node: Node, variables: Variables) -> Step:
+    name = directive.args[0].lstrip("$").lower() if directive.args else ""
+    value = Value(directive.args[1] if len(directive.args) > 1 else "", variables.get, script=True)
+
+    def step(run: Run) -> int | None:
+        result = value(run)
+        if name in {"args", "query_string"}:
+            run.args = result
+            run.faithful = False
+        else:
+            run.vars[name] = result
+        if run.why is not None:
+            run.note(text_of(directive), directive.location, f'${name} is now "{result}"')
+        return GO_ON
+
+    return step
+
+
+def _break(directive: Directive, _node: Node, _variables: Variables) -> Step:
+    def step(run: Run) -> int | None:
+        if run.uri_changed:
+            run.valid_location = False
+            run.uri_changed = False
+        run.note("break", directive.location, "the rewrite directives below do not run")
+        return STOP
+
+    return step
+
+
+def _return(directive: Directive, _node: Node, variables: Variables) -> Step:
+    args = directive.args
+    first = args[0] if args else "200"
+    if first.isdigit():
+        status = int(first)
+        text = args[1] if len(args) > 1 else None
+    else:
+        status, text = 302, first
+    value = None if text is None else Value(text, variables.get)
+    sends = status < 400 or (text is not None and text != "")
+
+    def step(run: Run) -> int | None:
+        if run.why is not None:
+            run.note(
+                text_of(directive), directive.location, f"answers {status} in the rewrite phase; nothing later runs"
+            )
+        run.action = Action("redirect" if status in REDIRECTS else "return")
+        if not sends:
+            return status
+        return send_text(run, status, value(run) if value is not None else "", directive.location)
+
+    return step
+
+
+def send_text(run: Run, status: int, text: str, location: Location | None) -> int:
+    """Answer with a text (`ngx_http_send_response`); a redirecting status goes on to the error pages."""
+    run.status = status
+    if status in REDIRECTS:
+        set_location(run, text, location)
+        return status
+    run.body = text
+    run.content_length = UNKNOWN_VALUE if UNKNOWN_VALUE in text else str(len(text))
+    run.content_type = ""
+    run.content_type_by = location
+    return SENT
+
+
+def set_location(run: Run, value: str, location: Location | None) -> None:
+    """Make this the answer's Location, in place of an earlier one that nginx made."""
+    if run.redirect is not None:
+        run.sent = [line for line in run.sent if line is not run.redirect]
+    run.redirect = Field("Location", value, location, LAYER)
+    run.sent.append(run.redirect)
+
+
+def _rewrite(directive: Directive, _node: Node, variables: Variables) -> Step:
+    pattern, replacement = (*directive.args, "", "")[:2]
+    flag = directive.args[2] if len(directive.args) > 2 else ""
+    regex = Regex(pattern)
+    keep_args = not replacement.endswith("?")
+    if not keep_args:
+        replacement = replacement[:-1]
+    absolute = replacement.startswith(("http://", "https://", "$scheme"))
+    status = 301 if flag == "permanent" else 302 if flag == "redirect" or absolute else 0
+    last = bool(flag) or absolute
+    write = _replacement(replacement, variables, redirect=bool(status))
+    has_args = "?" in replacement
+
+    def step(run: Run) -> int | None:
+        if not run.matches(regex, run.uri, directive.location, "the URI"):
+            run.captures = None
+            return GO_ON
+        run.internal = True
+        run.faithful = False
+        if flag == "break":
+            run.valid_location = run.uri_changed = False
+        else:
+            run.uri_changed = True
+        path, args = write(run)
+        run.quote = False
+        if status:
+            path = unescape_redirect(path)
+            if keep_args and run.args:
+                path += ("&" if has_args else "?") + run.args
+            set_location(run, path, directive.location)
+            run.action = Action("redirect")
+            run.note(text_of(directive), directive.location, f"redirects with {status} to {path}")
+            return status
+        if args is not None:
+            run.args = f"{args}&{run.args}" if keep_args and run.args else args
+        elif not keep_args:
+            run.args = ""
+        run.note(text_of(directive), directive.location, f"{run.uri} becomes {path}")
+        run.uri = path
+        if not path:
+            return 500
+        return STOP if last else GO_ON
+
+    return step
+
+
+def _replacement(text: str, variables: Variables, *, redirect: bool) -> Callable[[Run], tuple[str, str | None]]:
+    """Return the function that writes a replacement: the path, and the arguments after the last "?" where there is one."""
+    parts = split(text, args=not redirect)
+    readers: list[tuple[str, Callable[[Run], str] | None, str]] = []
+    for kind, name in parts:
+        readers.append((kind, variables.get(name) if kind == "variable" else None, name))
+
+    def write(run: Run) -> tuple[str, str | None]:
+        result = ""
+        mark = -1
+        quote = redirect
+        for kind, get, name in readers:
+            if kind == "text":
+                result += name
+            elif kind == "args":
+                mark, quote = len(result), True
+            elif kind == "capture":
+                captures = run.captures
+                number = int(name)
+                value = captures[number] if captures is not None and number < len(captures) else ""
+                result += escape_args(value) if quote and run.escaped else value
+            elif get is not None:
+                result += get(run)
+        return (result, None) if mark < 0 else (result[:mark], result[mark:])
+
+    return write
+
+
+def _if(directive: Directive, node: Node, variables: Variables) -> Step:
+    condition = compile_condition(directive, variables)
+    child = node.children.get(id(directive))
+    body: list[tuple[Step, ...]] = []
+    inside = [item for item in directive.block or () if item.name in _MAKERS]
+
+    def step(run: Run) -> int | None:
+        if not condition(run):
+            if run.why is not None:
+                run.note(text_of(directive), directive.location, "is false")
+            return GO_ON
+        if child is not None:
+            run.node = child
+            if child.handler is not None:
+                run.handler = child
+        if run.why is not None:
+            run.note(
+                text_of(directive),
+                directive.location,
+                "is true" if child is None else "is true: its block replaces the location's configuration from here on",
+            )
+        if not body:
+            body.append(compile_program(inside, node, variables))
+        for inner in body[0]:
+            result = inner(run)
+            if result is not None:
+                return result
+        return GO_ON
+
+    return step
+
+
+def condition_words(directive: Directive) -> list[str]:
+    """Return the words of an `if` condition without its parentheses."""
+    words = list(directive.args)
+    if words and words[0].startswith("("):
+        words[0] = words[0][1:]
+        if not words[0]:
+            del words[0]
+    if words and words[-1].endswith(")"):
+        words[-1] = words[-1][:-1]
+        if not words[-1] and len(words) not in {1, 3}:
+            del words[-1]
+    return words
+
+
+def compile_condition(directive: Directive, variables: Variables) -> Condition:
+    """Compile the condition of an `if` (`ngx_http_rewrite_if_condition`)."""
+    words = condition_words(directive)
+    place = directive.location
+    if len(words) == 2 and words[0].lstrip("!")[:1] == "-":
+        return _file_test(words[0], words[1], variables, place)
+    if not words or not words[0].startswith("$"):
+        return _broken(directive)
+    subject = words[0]
+    get = variables.get(subject[1:].lower())
+    if len(words) == 1:
+        return _truth(get, subject, place)
+    if len(words) < 3:
+        return _broken(directive)
+    operator, operand = words[1], words[-1]
+    if operator in {"=", "!="}:
+        return _equality(get, subject, Value(operand, variables.get, script=True), operator == "=", place)
+    if operator in {"~", "~*", "!~", "!~*"}:
+        regex = Regex(operand, caseless=operator.endswith("*"))
+        negative = operator.startswith("!")
+
+        def test(run: Run) -> bool:
+            found = run.matches(regex, get(run), place, subject)
+            if not found:
+                run.captures = None
+            return found is not negative
+
+        return test
+    return _broken(directive)
+
+
+def _broken(directive: Directive) -> Condition:
+    unknown = Unknown("the condition is not one nginx accepts", directive.location)
+
+    def test(_run: Run) -> bool:
+        raise Undecided(unknown)
+
+    return test
+
+
+def _truth(get: Callable[[Run], str], subject: str, place: Location) -> Condition:
+    def test(run: Run) -> bool:
+        value = get(run)
+        if value == UNKNOWN_VALUE:
+            return run.either(f"{subject} is not decided by the configuration", place, ("if", subject, str(place)))
+        return value not in {"", "0"}
+
+    return test
+
+
+def _equality(get: Callable[[Run], str], subject: str, value: Value, equal: bool, place: Location) -> Condition:
+    def test(run: Run) -> bool:
+        left, right = get(run), value(run)
+        if UNKNOWN_VALUE in left or UNKNOWN_VALUE in right:
+            if _differ(left, right):
+                return not equal
+            same = run.either(
+                f"{subject} is not decided by the configuration", place, ("equal", subject, right, str(place))
+            )
+            return same is equal
+        return (left == right) is equal
+
+    return test
+
+
+def _differ(left: str, right: str) -> bool:
+    """Whether two texts differ whatever their unknown parts are."""
+    for one, other in zip(left, right, strict=False):
+        if UNKNOWN_VALUE in {one, other}:
+            break
+        if one != other:
+            return True
+    for one, other in zip(reversed(left), reversed(right), strict=False):
+        if UNKNOWN_VALUE in {one, other}:
+            return False
+        if one != other:
+            return True
+    return False
+
+
+def _file_test(operator: str, operand: str, variables: Variables, place: Location) -> Condition:
+    negative = operator.startswith("!")
+    kinds = _TESTS.get(operator[-1], ())
+    value = Value(operand, variables.get, script=True)
+
+    def test(run: Run) -> bool:
+        path = value(run)
+        found = file_kind(run, path) in kinds
+        if found and operator.endswith("x"):
+            found = run.either(f"whether {path} is executable", place, ("executable", path))
+        return found is not negative
+
+    return test
+
+
+_KIND_WHEN = ("file-found", "file-missing", "directory-found")
+
+
+def file_kind(run: Run, path: str) -> int:
+    """Return what is at a path in this outcome: 0 a file, 1 nothing, 2 a directory."""
+    key = ("file", path.rstrip("/") or "/")
+    kind = run.choose(key, 3)
+    if _KIND_WHEN[kind] not in run.when:
+        run.when.append(_KIND_WHEN[kind])
+    return kind
+
+
+_MAKERS: dict[str, Callable[[Directive, Node, "Variables"], Step]] = {
+    "set": _set,
+    "break": _break,
+    "return": _return,
+    "rewrite": _rewrite,
+    "if": _if,
+}

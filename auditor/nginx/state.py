@@ -1,0 +1,174 @@
+"""One request on its way through nginx: what is known of it, what was decided, what has been answered so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from auditor.errors import Location
+from auditor.exchange import UNKNOWN_VALUE, Action, Ask, Field, Limit, Outcome, Request, Step, Unknown
+
+if TYPE_CHECKING:
+    from auditor.nginx.model import Listen, Node
+    from auditor.nginx.regex import Regex
+
+LAYER = "nginx"
+MOST_PATHS = 200
+"""More outcomes than this for one request are not followed; the answer says so."""
+
+
+class TooManyPaths(Exception):  # noqa: N818 - not an error of the user: the answer becomes unknown
+    """The configuration allows more answers to one request than are worth listing."""
+
+
+class Undecided(Exception):  # noqa: N818 - not an error of the user: the answer becomes unknown
+    """From here on nothing can be said about the answer; carries why."""
+
+    def __init__(self, unknown: Unknown) -> None:
+        """Keep the reason."""
+        super().__init__(unknown.reason)
+        self.unknown = unknown
+
+
+@dataclass(slots=True)
+class Upstream:
+    """What is known of the upstream's answer: None everywhere before it is asked."""
+
+    status: int | None = None
+    headers: tuple[Field, ...] = ()
+    further: bool = False
+    address: str = ""
+
+
+@dataclass(slots=True)
+class Run:
+    """One request in progress. `path` are the choices to repeat, `taken` those made, `pending` the ones left to try."""
+
+    request: Request
+    listen: Listen
+    server: Node
+    node: Node
+    ask: Ask | None = None
+    method: str = "GET"
+    uri: str = "/"
+    args: str = ""
+    raw_uri: str = "/"
+    host: str | None = None
+    header: dict[str, str] = field(default_factory=dict)
+    client: str = "127.0.0.1"
+    version: str = ""
+    vars: dict[str, str] = field(default_factory=dict)
+    captures: tuple[str, ...] | None = None
+    escaped: bool = False
+    quote: bool = False
+    internal: bool = False
+    valid_location: bool = True
+    faithful: bool = True
+    uri_changed: bool = False
+    uri_changes: int = 11
+    main: bool = True
+    handler: Node | None = None
+    add_uri_to_alias: bool = False
+    err_status: int = 0
+    error_page: bool = False
+    limit_req_done: bool = False
+    limit_conn_done: bool = False
+    real_ip_done: bool = False
+    header_lines: list[Field] = field(default_factory=list)
+    host_line: str = ""
+    result: Outcome | None = None
+    inner: list[Outcome] = field(default_factory=list)
+    authorising: bool = False
+    keepalive: bool = True
+    status: int = 0
+    sent: list[Field] = field(default_factory=list)
+    redirect: Field | None = None
+    content_type: str | None = None
+    content_type_by: Location | None = None
+    charset: str = ""
+    content_length: str | None = None
+    last_modified: str | None = None
+    body: str | None = None
+    upstream: Upstream = field(default_factory=Upstream)
+    upstream_request: Request | None = None
+    further: bool = False
+    absent: frozenset[str] = frozenset()
+    ranges: bool = False
+    action: Action = field(default_factory=lambda: Action("unknown"))
+    when: list[str] = field(default_factory=list)
+    limits: list[Limit] = field(default_factory=list)
+    why: list[Step] | None = None
+    unknown: list[Unknown] = field(default_factory=list)
+    facts: dict[tuple[str, ...], int] = field(default_factory=dict)
+    path: tuple[int, ...] = ()
+    taken: list[int] = field(default_factory=list)
+    pending: list[tuple[int, ...]] = field(default_factory=list)
+    evaluate: Callable[[str], Callable[[Run], str]] = lambda text: lambda _run: text
+    asked: dict[Request, tuple[Outcome, ...]] = field(default_factory=dict)
+
+    def choose(self, key: tuple[str, ...], options: int) -> int:
+        """Take one of several ways that the configuration leaves open; the same key is always answered alike."""
+        known = self.facts.get(key)
+        if known is not None:
+            return known
+        made = len(self.taken)
+        if made < len(self.path):
+            pick = self.path[made]
+        else:
+            pick = 0
+            if len(self.pending) + options > MOST_PATHS:
+                raise TooManyPaths
+            for other in range(options - 1, 0, -1):
+                self.pending.append((*self.taken, other))
+        self.taken.append(pick)
+        self.facts[key] = pick
+        return pick
+
+    def note(self, directive: str, location: Location | None, text: str) -> None:
+        """Keep a step of the explanation, where one is wanted."""
+        if self.why is not None:
+            self.why.append(Step(directive, location, text, LAYER))
+
+    def doubt(self, reason: str, location: Location | None, concerns: str = "answer") -> None:
+        """Keep a reason why the answer is not decided, once."""
+        unknown = Unknown(reason, location, concerns)
+        if unknown not in self.unknown:
+            self.unknown.append(unknown)
+
+    def either(self, reason: str, location: Location | None, key: tuple[str, ...]) -> bool:
+        """Decide a question that the configuration and the request leave open: both answers are followed."""
+        self.doubt(reason, location)
+        return self.choose(key, 2) == 0
+
+    def matches(self, regex: Regex, subject: str, location: Location | None, what: str) -> bool:
+        """Match a regex and keep its captures (`ngx_http_regex_exec`); captures stay where it does not match."""
+        from auditor.nginx.regex import RegexError  # noqa: PLC0415 - keeps the state free of the engine
+
+        try:
+            found = regex.match(subject)
+        except UnicodeEncodeError:
+            truth = self.either(
+                f"{what} is not decided by the configuration", location, ("regex", regex.pattern, subject)
+            )
+            found = (UNKNOWN_VALUE,) * (regex.groups + 1) if truth else None
+        except RegexError as error:
+            raise Undecided(Unknown(f"regular expression {regex.pattern!r}: {error}", location)) from error
+        if found is None:
+            return False
+        for name, number in regex.names:
+            self.vars[name.lower()] = found[number] if number < len(found) else ""
+        self.captures = found
+        return True
+
+    def value(self, text: str) -> str:
+        """Evaluate a text with variables."""
+        return self.evaluate(text)(self)
+
+    def add(self, name: str, value: str, made_by: Location | None = None) -> None:
+        """Append a header line to the answer."""
+        self.sent.append(Field(name, value, made_by, LAYER))
+
+    def drop(self, *names: str) -> None:
+        """Remove the header lines with these lower-case names from the answer."""
+        self.sent = [field_ for field_ in self.sent if field_.name.lower() not in names]

@@ -1,0 +1,232 @@
+"""The proxied answer: asking the upstream, or listing what it may say, and sending its answer on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Outcome, Request, Response, Unknown
+from auditor.nginx.proxy import (
+    HANDLED,
+    Passing,
+    build_uri,
+    passing_of,
+    request_for,
+    rewrite_cookie,
+    rewrite_location,
+    split_address,
+)
+from auditor.nginx.rewrite import text_of
+from auditor.nginx.state import LAYER, Run, Undecided
+from auditor.nginx.tokens import Directive
+from auditor.nginx.uri import decode, normalise
+
+if TYPE_CHECKING:
+    from auditor.nginx.engine import Engine, Phase
+
+SURVIVORS = frozenset(
+    {"content-type", "set-cookie", "content-disposition", "cache-control", "expires", "accept-ranges"}
+)
+"""What is left of an upstream's headers after X-Accel-Redirect."""
+_OPEN = ("upstream-success", "upstream-error", "upstream-down")
+
+
+def passing(engine: Engine, run: Run) -> Passing:
+    """Return what the node in force passes on."""
+    handler = run.handler
+    if handler is None:
+        raise ValueError(run.node)
+    key = (id(run.node), id(handler))
+    known = engine.passings.get(key)
+    if known is None:
+        known = engine.passings[key] = passing_of(engine, run.node, handler)
+    return known
+
+
+def proxy(engine: Engine, run: Run) -> Phase | None:
+    """Pass the request on (proxy_pass, fastcgi_pass, …) and answer with what comes back."""
+    what = passing(engine, run)
+    scheme, address, uri = what.scheme, what.address, what.uri
+    evaluated: str | None = None
+    if what.url.const is None:
+        evaluated = what.url(run)
+        if what.family in {"proxy", "grpc"}:
+            scheme, separator, rest = evaluated.partition("://")
+            if evaluated.startswith(UNKNOWN_VALUE):
+                raise Undecided(Unknown(f"where {what.url.text} leads is not decided", what.directive.location))
+            scheme = scheme.lower()
+            address, uri = split_address(rest)
+            if not separator or scheme not in {"http", "https", "grpc", "grpcs"} or not address:
+                run.note(text_of(what.directive), what.directive.location, f'"{evaluated}" is not a URL: 500')
+                return engine.finish(run, 500)
+        else:
+            address = evaluated
+    run.upstream.address = _proxy_host(scheme, address)
+    target = build_uri(run, what, evaluated, uri)
+    peers = engine.peers(address)
+    if not peers:
+        if evaluated is not None and not _literal(address) and not run.node.find("resolver"):
+            run.note(text_of(what.directive), what.directive.location, f"{address} cannot be resolved: no resolver")
+            return engine.finish(run, 502)
+        peers = (address,)
+    host = address if what.family in {"proxy", "grpc"} else address
+    asked = request_for(run, what, scheme, peers[0], target, host)
+    run.note(text_of(what.directive), what.directive.location, f"asks {scheme}://{peers[0]}{target}")
+    return _exchange(engine, run, what, asked, peers, scheme)
+
+
+def _proxy_host(scheme: str, address: str) -> str:
+    name, _, port = address.partition(":") if not address.startswith("[") else (address, "", "")
+    return f"{address} {port or ('443' if scheme.endswith('s') else '80')}" if name else address
+
+
+def _literal(address: str) -> bool:
+    host = address.rsplit(":", 1)[0] if ":" in address and not address.endswith("]") else address
+    return address.startswith(("unix:", "[")) or all(part.isdigit() for part in host.split(".")) or host == "localhost"
+
+
+def _exchange(
+    engine: Engine, run: Run, what: Passing, asked: Request, peers: tuple[str, ...], scheme: str
+) -> Phase | None:
+    """Ask one peer after the other, or list what any backend may answer."""
+    first = run.choose(("peer", asked.target, *peers), len(peers)) if len(peers) > 1 else 0
+    order = peers[first:] + peers[:first]
+    for number, peer in enumerate(order):
+        default = ":443" if scheme.endswith("s") else ":80"
+        listen = peer if ":" in peer.rsplit("]", 1)[-1] else peer + (default if scheme in {"http", "https"} else "")
+        request = Request(
+            asked.method, asked.target, asked.headers, asked.scheme, asked.version, listen, "", None, asked.body_length
+        )
+        run.upstream_request = request
+        run.action = Action("proxy", f"{scheme}://{peer}{asked.target if scheme in {'http', 'https'} else ''}")
+        if run.ask is None:
+            return _any(engine, run, what)
+        outcomes = run.asked.get(request)
+        if outcomes is None:
+            outcomes = run.asked[request] = tuple(run.ask(request))
+        pick = run.choose(("answer", str(len(run.taken)), peer), len(outcomes)) if len(outcomes) > 1 else 0
+        outcome = outcomes[pick]
+        if outcome.response is None and number + 1 < len(order):
+            continue
+        return _given(engine, run, what, outcome)
+    return None
+
+
+def _any(engine: Engine, run: Run, what: Passing) -> Phase | None:
+    """Follow what a backend that nobody described may do."""
+    pick = run.choose(("backend", str(len(run.taken))), len(_OPEN))
+    run.when.append(_OPEN[pick])
+    if pick == 2:
+        return down(engine, run)
+    response = Response((200, 500)[pick], Headers(), None, further_headers=True)
+    return receive(engine, run, what, response)
+
+
+def _given(engine: Engine, run: Run, what: Passing, outcome: Outcome) -> Phase | None:
+    run.inner.append(outcome)
+    if outcome.when != "always":
+        run.when.append(outcome.when)
+    if outcome.response is None:
+        run.when.append("upstream-down")
+        return down(engine, run)
+    return receive(engine, run, what, outcome.response)
+
+
+def down(engine: Engine, run: Run) -> Phase | None:
+    """Answer for an upstream that did not."""
+    run.upstream.status = 502
+    run.note("", None, "the upstream does not answer: 502")
+    return engine.finish(run, 502)
+
+
+def receive(engine: Engine, run: Run, what: Passing, response: Response) -> Phase | None:
+    """Send an upstream's answer on, as far as nothing replaces it."""
+    run.upstream.status = response.status
+    run.upstream.headers = response.headers.fields
+    run.upstream.further = response.further_headers
+    accel = response.headers.get("X-Accel-Redirect")
+    if accel is not None and "x-accel-redirect" not in what.ignored:
+        return accel_redirect(engine, run, response, accel)
+    status = response.status
+    if status is None:
+        raise Undecided(Unknown("the upstream's status is not decided", what.directive.location))
+    if status >= 300 and what.intercept:
+        for candidate in engine.settings(run.node).error_pages:
+            if candidate.status == status:
+                if status == 401:
+                    run.sent.extend(line for line in response.headers if line.name.lower() == "www-authenticate")
+                run.note("proxy_intercept_errors on", None, f"replaces the upstream's {status}")
+                return engine.finish(run, status)
+    run.status = status
+    run.further = response.further_headers
+    run.absent |= response.absent | (what.hidden if response.further_headers else frozenset())
+    run.body = response.body
+    for line in response.headers:
+        copy(run, what, line, response)
+    if response.further_headers:
+        if run.content_length is None:
+            run.content_length = UNKNOWN_VALUE
+        if run.content_type is None:
+            run.content_type = UNKNOWN_VALUE
+    return engine.send(run)
+
+
+def copy(run: Run, what: Passing, line: Field, response: Response) -> None:
+    """Copy one upstream header line (`ngx_http_upstream_process_headers`)."""
+    name = line.name.lower()
+    if name in what.hidden:
+        if name == "content-type":
+            run.content_type = None
+        return
+    if name in HANDLED:
+        if name == "content-type":
+            run.content_type, run.content_type_by = line.value, line.made_by
+            run.charset = ""
+        elif name == "content-length" and not response.headers.get("Transfer-Encoding"):
+            run.content_length = line.value
+        elif name == "connection" and run.status == 101:
+            return
+        return
+    if name == "location" or name == "refresh":
+        changed = rewrite_location(run, what, line.value) if name == "location" else None
+        if changed is not None:
+            line = Field(line.name, changed, line.made_by, line.layer)
+            run.redirect = line
+        run.sent.append(line)
+        return
+    if name == "set-cookie":
+        value = rewrite_cookie(run, what, line.value)
+        run.sent.append(line if value == line.value else Field(line.name, value, line.made_by, line.layer))
+        return
+    run.sent.append(line)
+
+
+def accel_redirect(engine: Engine, run: Run, response: Response, value: str) -> Phase | None:
+    """Follow an upstream's X-Accel-Redirect."""
+    for line in response.headers:
+        if line.name.lower() in SURVIVORS and line.name.lower() != "content-type":
+            run.sent.append(line)
+    kind = response.headers.get("Content-Type")
+    run.content_type = kind
+    run.note("X-Accel-Redirect", None, f"the upstream sends nginx to {value}")
+    if value.startswith("@"):
+        return engine.named(run, value)
+    path, _, args = value.partition("?")
+    decoded = decode(path)
+    if decoded is None or not decoded.startswith("/") or normalise(decoded) is None or "/../" in decoded + "/":
+        return engine.finish(run, 404)
+    if run.method != "HEAD":
+        run.method = "GET"
+    return engine.redirect(run, decoded, args)
+
+
+def peers_of(directive: Directive) -> tuple[str, ...]:
+    """Return the addresses of an upstream block: the servers in use, then the backups."""
+    first, backup = [], []
+    for line in directive.block or ():
+        if line.name != "server" or not line.args or "down" in line.args[1:]:
+            continue
+        address = line.args[0]
+        if not address.startswith("unix:") and ":" not in address.rsplit("]", 1)[-1]:
+            address += ":80"
+        (backup if "backup" in line.args[1:] else first).append(address)
+    return tuple(dict.fromkeys(first or backup))

@@ -1,0 +1,281 @@
+"""The variables of a request: nginx's own, those of `set` and named captures, and the tables (map, geo, split_clients)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from auditor.exchange import UNKNOWN_VALUE
+from auditor.nginx.state import Run
+from auditor.nginx.template import Getter, Value
+
+if TYPE_CHECKING:
+    from auditor.nginx.compile import Http
+
+SINGLE_HEADERS = frozenset(
+    {
+        "host", "content-length", "content-range", "range", "if-range", "if-modified-since", "if-unmodified-since",
+        "if-match", "if-none-match", "transfer-encoding", "expect", "authorization", "proxy-authorization", "upgrade",
+    }
+)  # fmt: skip
+"""Request headers that nginx accepts once only (`ngx_http_headers_in`, src/http/ngx_http_request.c)."""
+
+UNKNOWN = frozenset(
+    {
+        "pid", "connection", "connection_requests", "connection_time", "request_id", "request_time", "msec",
+        "time_iso8601", "time_local", "date_local", "date_gmt", "hostname", "remote_port", "server_addr",
+        "request_length", "bytes_sent", "body_bytes_sent", "connections_active", "connections_reading",
+        "connections_writing", "connections_waiting", "request_body", "request_body_file", "geoip_country_code",
+        "realip_remote_port", "secure_link", "secure_link_expires", "proxy_protocol_addr", "proxy_protocol_port",
+        "proxy_protocol_server_addr", "proxy_protocol_server_port", "modern_browser", "ancient_browser", "msie",
+        "uid_got", "uid_set", "uid_reset", "gzip_ratio", "realpath_root", "slice_range", "memcached_key",
+        "upstream_addr", "upstream_response_time", "upstream_connect_time", "upstream_header_time",
+        "upstream_bytes_received", "upstream_bytes_sent", "upstream_response_length", "upstream_queue_time",
+        "upstream_last_server_name", "request_completion", "limit_rate", "sent_http_date", "sent_http_last_modified",
+        "request_port", "is_request_port", "fastcgi_path_info", "fastcgi_script_name", "jwt_claims", "session_log_id",
+        "session_time", "tcpinfo_rtt", "tcpinfo_rttvar", "tcpinfo_snd_cwnd", "tcpinfo_rcv_space", "traceparent",
+    }
+)  # fmt: skip
+_UNKNOWN_PREFIXES = (
+    "ssl_", "geoip", "jwt_", "proxy_protocol_tlv_", "upstream_", "sent_trailer_", "perl_", "otel_", "spdy", "quic",
+)  # fmt: skip
+
+
+class Variables:
+    """Finds the getter of every variable of one configuration; each is built once."""
+
+    def __init__(self, http: Http, version: tuple[int, ...]) -> None:
+        """Prepare for a configuration."""
+        self.http = http
+        self.version = version
+        self.getters: dict[str, Getter] = {}
+        self.plain: set[str] = set()
+
+    def get(self, name: str) -> Getter:
+        """Return the function that reads this variable (its name in lower case)."""
+        getter = self.getters.get(name)
+        if getter is None:
+            self.getters[name] = lambda run: self.getters[name](run)  # a map may refer to itself
+            getter = self.getters[name] = self._build(name)
+        return getter
+
+    def value(self, text: str) -> Value:
+        """Compile a text with variables."""
+        return Value(text, self.get)
+
+    def _build(self, name: str) -> Getter:
+        if name in self.http.tables:
+            from auditor.nginx.tables import table  # noqa: PLC0415 - tables need values, values need variables
+
+            return table(name, self.http.tables[name], self)
+        live = _LIVE.get(name) or _live_family(name)
+        if live is not None:
+            return live
+        made = _CACHED.get(name) or self._prefixed(name)
+        if made is not None:
+            return _cached(name, made)
+        if name in self.plain:
+            return lambda run: run.vars.get(name, "")
+        return _cached(name, _unknown)
+
+    def _prefixed(self, name: str) -> Getter | None:
+        """Return the getter of a family of variables ($http_…, $arg_…)."""
+        if name.startswith("http_"):
+            header = name[5:]
+            return lambda run: run.header.get(header, "")
+        if name.startswith("cookie_"):
+            cookie = name[7:]
+            comma = self.version < (1, 29, 6)
+            return lambda run: _cookie(run, cookie, comma=comma)
+        if name.startswith("sent_http_"):
+            header = name[10:]
+            return lambda run: _sent(run, header)
+        return None
+
+
+def _live_family(name: str) -> Getter | None:
+    """Return the getter of a family of variables that is read anew each time."""
+    if name.startswith("arg_"):
+        argument_name = name[4:]
+        return lambda run: argument(run, argument_name)
+    if name.startswith("upstream_http_"):
+        header = name[14:]
+        return lambda run: _upstream_header(run, header)
+    return None
+
+
+def _cached(name: str, make: Getter) -> Getter:
+    def get(run: Run) -> str:
+        value = run.vars.get(name)
+        if value is None:
+            value = run.vars[name] = make(run)
+        return value
+
+    return get
+
+
+def _unknown(_run: Run) -> str:
+    return UNKNOWN_VALUE
+
+
+def argument(run: Run, name: str) -> str:
+    """Return the first value of an argument as `$arg_name` reads it, not decoded."""
+    for pair in run.args.split("&"):
+        key, equals, value = pair.partition("=")
+        if equals and key.lower() == name:
+            return value
+    return ""
+
+
+def _cookie(run: Run, name: str, *, comma: bool) -> str:
+    text = run.header.get("cookie", "")
+    if comma:
+        text = text.replace(",", ";")
+    for pair in text.split(";"):
+        key, equals, value = pair.partition("=")
+        if equals and key.strip(" ").lower() == name:
+            return value.strip(" ")
+    return ""
+
+
+def _sent(run: Run, name: str) -> str:
+    """Return a header of the answer as it stands now."""
+    if name == "content_type":
+        return run.content_type or ""
+    if name == "content_length":
+        return run.content_length or ""
+    if name == "last_modified" and run.last_modified:
+        return run.last_modified
+    if name == "connection":
+        return "keep-alive" if run.keepalive else "close"
+    if name == "location" and run.redirect is not None:
+        return run.redirect.value
+    values = [line.value for line in run.sent if line.name.lower().replace("-", "_") == name]
+    if run.further and name.replace("_", "-") not in run.absent:
+        return UNKNOWN_VALUE
+    return ", ".join(values)
+
+
+def _upstream_header(run: Run, name: str) -> str:
+    if run.upstream.status is None:
+        return ""
+    values = [line.value for line in run.upstream.headers if line.name.lower().replace("-", "_") == name]
+    if run.upstream.further:
+        return UNKNOWN_VALUE
+    return ", ".join(values)
+
+
+def _binary_address(run: Run) -> str:
+    try:
+        return ipaddress.ip_address(run.client).packed.decode("latin-1")
+    except ValueError:
+        return UNKNOWN_VALUE
+
+
+def _forwarded(run: Run) -> str:
+    known = run.header.get("x_forwarded_for", "")
+    return f"{known}, {run.client}" if known else run.client
+
+
+def _remote_user(run: Run) -> str:
+    scheme, _, text = run.header.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        user, colon, _ = base64.b64decode(text.strip(" "), validate=True).decode("latin-1").partition(":")
+    except (binascii.Error, ValueError):
+        return ""
+    return user if colon else ""
+
+
+def invalid_referer(run: Run) -> str:
+    """Return "1" where `valid_referers` refuses the request's Referer."""
+    from auditor.nginx.referers import refused  # noqa: PLC0415 - referers need variables
+
+    return refused(run)
+
+
+def _status(run: Run) -> str:
+    status = run.err_status or run.status
+    return f"{status:03d}"
+
+
+def server_name(run: Run) -> str:
+    names = run.server.own.get("server_name")
+    first = names[0].args[0] if names and names[0].args else ""
+    return first[1:] if first.startswith(".") else first
+
+
+def _host(run: Run) -> str:
+    return run.host or server_name(run)
+
+
+def _protocol(run: Run) -> str:
+    version = run.request.version
+    return f"HTTP/{version if '.' in version else version + '.0'}"
+
+
+def _request_line(run: Run) -> str:
+    return f"{run.request.method} {run.request.target} {_protocol(run)}"
+
+
+def _request_port(run: Run) -> str:
+    host = run.request.host
+    tail = host.rsplit(":", 1)[-1] if ":" in host and not host.endswith("]") else ""
+    return tail if tail.isdigit() else ""
+
+
+def _document_root(run: Run) -> str:
+    from auditor.nginx.content import root_of  # noqa: PLC0415 - the content phase needs variables
+
+    return root_of(run)
+
+
+def _request_filename(run: Run) -> str:
+    from auditor.nginx.content import path_of  # noqa: PLC0415 - the content phase needs variables
+
+    return path_of(run)
+
+
+_CACHED: Mapping[str, Callable[[Run], str]] = {
+    "host": _host,
+    "server_name": server_name,
+    "scheme": lambda run: run.request.scheme,
+    "https": lambda run: "on" if run.request.scheme == "https" else "",
+    "request_uri": lambda run: run.raw_uri,
+    "request": _request_line,
+    "remote_addr": lambda run: run.client,
+    "binary_remote_addr": _binary_address,
+    "realip_remote_addr": lambda run: run.request.client,
+    "server_port": lambda run: str(run.listen.port) if run.listen.port else "",
+    "server_protocol": _protocol,
+    "remote_user": _remote_user,
+    "content_length": lambda run: run.header.get("content_length", ""),
+    "content_type": lambda run: run.header.get("content_type", ""),
+    "proxy_add_x_forwarded_for": _forwarded,
+    "nginx_version": lambda run: run.version,
+    "pipe": lambda _run: ".",
+    "http2": lambda run: "h2c" if run.request.version.startswith("2") else "",
+    "http3": lambda run: "h3" if run.request.version.startswith("3") else "",
+    "request_port": _request_port,
+}
+_LIVE: Mapping[str, Callable[[Run], str]] = {
+    "uri": lambda run: run.uri,
+    "document_uri": lambda run: run.uri,
+    "args": lambda run: run.args,
+    "query_string": lambda run: run.args,
+    "is_args": lambda run: "?" if run.args else "",
+    "request_method": lambda run: run.method,
+    "document_root": _document_root,
+    "request_filename": _request_filename,
+    "status": _status,
+    "upstream_status": lambda run: "" if run.upstream.status is None else str(run.upstream.status or UNKNOWN_VALUE),
+    "limit_req_status": lambda run: UNKNOWN_VALUE if run.limit_req_done else "",
+    "limit_conn_status": lambda run: UNKNOWN_VALUE if run.limit_conn_done else "",
+    "invalid_referer": lambda run: invalid_referer(run),
+    "proxy_host": lambda run: run.upstream.address.partition(" ")[0],
+    "proxy_port": lambda run: run.upstream.address.partition(" ")[2],
+}
