@@ -39,7 +39,8 @@ LOCAL = ("http://localhost:1234", "http://evil.localhost")
 @pytest.fixture(scope="session", autouse=True)
 def _programs() -> None:
     """Skip where the demo's packages are missing, fail where CI promises them."""
-    pytest.importorskip("trustme", reason="trustme is not installed")
+    if not os.environ.get("CI"):
+        pytest.importorskip("trustme", reason="trustme is not installed")
     try:
         programs.require_backend()
         programs.nginx()
@@ -217,37 +218,43 @@ def test_defect_is_gone_when_hardened(hardened: Stack, defect: str) -> None:
     assert not DEFECTS[defect](hardened)
 
 
-def burst(stack: Stack, path: str, count: int) -> list[httpx.Response]:
-    """Send requests as fast as one connection can and return the answers; then let the API's bucket empty."""
+def burst(stack: Stack, path: str, count: int = 200) -> tuple[list[httpx.Response], float]:
+    """Send requests as fast as one connection can; return the answers and the seconds; let the API's bucket empty."""
+    start = time.monotonic()
     answers = [stack.ask(path, Origin=APP) for _ in range(count)]
+    took = time.monotonic() - start
     if answers[-1].status_code in {429, 503} and path != "/api/upload":
         time.sleep(2.1)  # 40 at 20 a second
-    return answers
+    return answers, took
 
 
 def test_upload_is_answered_before_its_limit_as_documented(documented: Stack) -> None:
-    """Eighty uploads in a row get 204; the limit of 5 per second and 10 at once never applies."""
-    assert {r.status_code for r in burst(documented, "/api/upload", 80)} == {204}
+    """Two hundred uploads in a row get 204; the limit of 5 per second and 10 at once never applies."""
+    answers, _ = burst(documented, "/api/upload")
+    assert {r.status_code for r in answers} == {204}
 
 
 def test_upload_limit_applies_when_hardened(hardened: Stack) -> None:
-    """The same on the hardened stack is refused with 429."""
-    statuses = [r.status_code for r in burst(hardened, "/api/upload", 80)]
-    assert set(statuses) == {405, 429}
-    assert 11 <= statuses.count(405) <= 20
+    """The same on the hardened stack is refused with 429, but for 11 at once and 5 a second."""
+    answers, took = burst(hardened, "/api/upload")
+    passed = [r for r in answers if r.status_code != 429]
+    assert {r.status_code for r in passed} == {405}
+    assert len(passed) <= 11 + 5 * took + 1
 
 
 @pytest.mark.parametrize(("path", "limited"), [("/api/x", True), ("/api/x.json", False)])
 def test_json_escapes_the_limit_as_documented(documented: Stack, path: str, *, limited: bool) -> None:
     """The API's limit refuses with 503; the same path with .json is not limited at all."""
-    assert (503 in {r.status_code for r in burst(documented, path, 120)}) is limited
+    answers, _ = burst(documented, path)
+    assert (503 in {r.status_code for r in answers}) is limited
 
 
 @pytest.mark.parametrize("path", ["/api/x", "/api/x.json", "/api/docs"])
 def test_whole_api_is_limited_when_hardened(hardened: Stack, path: str) -> None:
     """Every path below /api/ is limited, refused ones included; the refusal keeps CORS, Vary and security headers."""
-    refused = [r for r in burst(hardened, path, 120) if r.status_code == 429]
-    assert 120 - 41 - 40 <= len(refused) <= 120 - 41
+    answers, took = burst(hardened, path)
+    refused = [r for r in answers if r.status_code == 429]
+    assert len(answers) - len(refused) <= 41 + 20 * took + 1
     assert readable(refused[0], APP)
     assert varies(refused[0])
     assert refused[0].headers["X-Content-Type-Options"] == "nosniff"
