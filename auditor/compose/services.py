@@ -42,7 +42,7 @@ class Builder:
             networks=networks,
             aliases=tuple(dict.fromkeys(alias for alias in (*own, *aliases) if alias)),
             network_mode=mode,
-            network_mode_location=node.get("network_mode").place if mode else None,  # type: ignore[union-attr]
+            network_mode_location=(node.get("network_mode") or node).place if mode else None,
             environment=self._environment(node, build),
             labels=_labels(node),
             mounts=tuple(self._mounts(node.get("volumes"))),
