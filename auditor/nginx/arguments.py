@@ -64,7 +64,7 @@ def seconds(text: str, *, whole: bool) -> float | None:
 
 def _flag(args: Sequence[str], detail: str) -> Iterator[Complaint]:
     del detail
-    if args[0].lower() not in {"on", "off"}:
+    if args[0].partition("\0")[0].lower() not in {"on", "off"}:
         yield 0, f'"{args[0]}" is neither "on" nor "off"', 'write "on" or "off"'
 
 
@@ -128,6 +128,10 @@ def _values(args: Sequence[str], detail: str) -> Iterator[Complaint]:
         yield from variable_complaints(args, index)
 
 
+def _amount(args: Sequence[str], detail: str) -> Iterator[Complaint]:
+    yield from _values(args, detail) if "$" in args[0] else _size(args, detail)
+
+
 def _access(args: Sequence[str], detail: str) -> Iterator[Complaint]:
     del detail
     for index, arg in enumerate(args):
@@ -170,12 +174,13 @@ KINDS: dict[str, Checker] = {
     "set": _set,
     "value": _values,
     "values": _values,
+    "amount": _amount,
     "access": _access,
     "path": _path,
 }
 """How the arguments of each kind are checked; of kinds not named here nothing is known that nginx would refuse."""
 
-ONCE = frozenset({"flag", "num", "size", "offset", "msec", "sec", "buffers", "one", "value", "string", "access", "path", "bind"})
+ONCE = frozenset({"flag", "num", "size", "offset", "msec", "sec", "buffers", "one", "value", "amount", "string", "access", "path", "bind"})
 """Kinds that may stand only once in a block."""
 
 _VARIABLE = re.compile(r"\$(?:([1-9])|\{([A-Za-z0-9_]*+)(\}?)|([A-Za-z0-9_]*+))")
@@ -208,7 +213,7 @@ def regex(pattern: str, *, caseless: bool = False) -> tuple[str, tuple[str, ...]
         compiled.compile()
     except (RegexError, UnicodeError) as error:
         return str(error) or "it does not compile", ()
-    return "", tuple(name for name, _ in compiled.names)
+    return "", tuple(str(part) for pair in compiled.names for part in pair if isinstance(part, str))
 
 
 def regex_complaints(index: int, pattern: str, *, caseless: bool = False) -> Iterator[Complaint]:

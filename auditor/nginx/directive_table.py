@@ -23,7 +23,8 @@ core | main | 23 | own | thread_pool
 core | main | F | flag | daemon master_process pcre_jit ssl_object_cache_inheritable
 event | events | 1 | msec | accept_mutex_delay
 event | events | 1 | num | epoll_events worker_aio_requests
-event | events | 1 | own | worker_connections use debug_connection
+event | events | 1 | own | use debug_connection
+event | events | 1 | num | worker_connections
 event | events | F | flag | multi_accept accept_mutex
 http | http | 0B | own | server
 http | http | 1 | num | variables_hash_max_size variables_hash_bucket_size server_names_hash_max_size
@@ -114,9 +115,10 @@ http | http server location | 1 | string | default_type add_before_body add_afte
 http | http server location | 1 | strings | proxy_pass_header proxy_hide_header fastcgi_pass_header
     fastcgi_hide_header fastcgi_catch_stderr uwsgi_pass_header uwsgi_hide_header scgi_pass_header scgi_hide_header
     grpc_pass_header grpc_hide_header
-http | http server location | 1 | value | proxy_method proxy_limit_rate proxy_ssl_name proxy_ssl_certificate
-    proxy_ssl_certificate_key fastcgi_limit_rate uwsgi_limit_rate uwsgi_ssl_name uwsgi_ssl_certificate
-    uwsgi_ssl_certificate_key scgi_limit_rate grpc_ssl_name grpc_ssl_certificate grpc_ssl_certificate_key secure_link
+http | http server location | 1 | amount | proxy_limit_rate fastcgi_limit_rate uwsgi_limit_rate scgi_limit_rate
+http | http server location | 1 | value | proxy_method proxy_ssl_name proxy_ssl_certificate
+    proxy_ssl_certificate_key uwsgi_ssl_name uwsgi_ssl_certificate
+    uwsgi_ssl_certificate_key grpc_ssl_name grpc_ssl_certificate grpc_ssl_certificate_key secure_link
     secure_link_md5
 http | http server location | 1+ | own | error_log resolver gzip_disable index proxy_cache_valid fastcgi_cache_valid
     uwsgi_cache_valid scgi_cache_valid ancient_browser
@@ -187,7 +189,7 @@ http | http server location | F | flag | client_body_in_single_buffer aio_write 
 http | http server location if-location | 1 | one:off,on,merge | add_header_inherit add_trailer_inherit
 http | http server location if-location | 1 | own | root charset source_charset
 http | http server location if-location | 1 | string | post_action
-http | http server location if-location | 1 | value | limit_rate limit_rate_after
+http | http server location if-location | 1 | amount | limit_rate limit_rate_after
 http | http server location if-location | 12 | own | expires
 http | http server location if-location | 2+ | own | error_page
 http | http server location if-location | 23 | own | add_header add_trailer

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from auditor.nginx.refusals import is_network
 from auditor.nginx.tokens import Directive
-from auditor.nginx.arguments import number, regex_complaints, variable_complaints
+from auditor.nginx.arguments import regex_complaints, variable_complaints
 
 Entry = tuple[Directive, int, str, str]
 """A complaint: the entry, the index of its argument (-1: its key), message, hint."""
@@ -42,6 +42,13 @@ def wildcard_wrong(name: str) -> bool:
     if (len(name) > 1 and name[0] == ".") or (len(name) > 2 and (name.startswith("*.") or name.endswith(".*"))):
         return False
     return "*" in name
+
+
+def wildcard_keys(name: str) -> set[str]:
+    """Return what a name with wildcards takes up in nginx's tables, where nothing may stand twice."""
+    if len(name) > 1 and name[0] == ".":
+        return {name[1:], "*" + name}
+    return {name}
 
 
 def _map(block: Directive) -> Iterator[Entry]:
@@ -77,10 +84,10 @@ def _map(block: Directive) -> Iterator[Entry]:
             key = key.removeprefix("\\").lower()
             if hostnames and wildcard_wrong(key):
                 yield entry, -1, f'"{key}" is not a host name or wildcard', "a star stands for whole labels at one end"
-            normal = (key[1:] if hostnames and key.startswith(".") else key)
-            if normal in seen:
+            keys = wildcard_keys(key) if hostnames else {key}
+            if keys & seen:
                 yield entry, -1, f'the map has two entries for "{entry.name}"', "keep one of them"
-            seen.add(normal)
+            seen |= keys
 
 
 def _geo(block: Directive) -> Iterator[Entry]:
@@ -112,7 +119,8 @@ def _geo(block: Directive) -> Iterator[Entry]:
             yield entry, index, f'"{value}" is not a network', "write 192.0.2.0/24 or 2001:db8::/32"
 
 
-_IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+_BYTE = r"(?:25[0-5]|2[0-4]\d|[01]?\d?\d)"
+_IPV4 = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}", re.ASCII)
 
 
 def _split_clients(block: Directive) -> Iterator[Entry]:
@@ -120,9 +128,6 @@ def _split_clients(block: Directive) -> Iterator[Entry]:
     yield from _variable(block)
     total = 0.0
     for entry in block.block or ():
-        if len(entry.args) != 1:
-            yield entry, -1, "an entry of split_clients is a share and a value", "write 10% value;"
-            continue
         if entry.name == "*":
             continue
         match = re.fullmatch(r"(\d{1,9})(?:\.(\d{1,2}))?%", entry.name, re.ASCII)
@@ -164,6 +169,3 @@ def too_long_for_bucket(key: str, bucket: int = _BUCKET) -> bool:
     """Whether a key does not fit a bucket of nginx's hash tables (ngx_hash_init)."""
     element = 8 + -(-(len(key) + 2) // 8) * 8
     return -(-bucket // 64) * 64 < element + 8
-
-
-__all__ = ["BLOCKS", "complaints", "number", "too_long_for_bucket", "wildcard_wrong"]

@@ -41,8 +41,10 @@ EVALUATED: dict[str, tuple[int, int | None]] = {
 }  # fmt: skip
 """Which arguments nginx evaluates for variables, by the directive: from, to."""
 
+_CAPTURES = frozenset("123456789")
 _LOG_NAMES = frozenset({"pipe", "time_local", "time_iso8601", "msec", "request_time", "status", "bytes_sent", "body_bytes_sent", "request_length"})
 _REGEX_ARGUMENTS = frozenset({"proxy_cookie_domain", "proxy_cookie_path", "proxy_redirect", "proxy_cookie_flags"})
+_NEED_PORT = frozenset({"fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass"})
 _BUFFERED = ("proxy", "fastcgi", "uwsgi", "scgi")
 _NOT_SEEN = frozenset({"location", "server_name", "if", "gzip_disable", "limit_except", "server", "types", "upstream", "map"})
 
@@ -60,6 +62,7 @@ class _Frame:
     zones: set[tuple[str, str]] = field(default_factory=set)
     listens: list[Directive] = field(default_factory=list)
     server_names: list[tuple[str, Directive, int]] = field(default_factory=list)
+    referers: list[Directive] = field(default_factory=list)
 
 
 _KEPT = frozenset(
@@ -120,7 +123,10 @@ class HttpScope:
         if name not in _FRAMED or directive.block is None:
             return
         frame = self._frames.pop()
+        if frame.referers and name != "server":
+            self._frames[-1].referers += frame.referers
         if name == "server" and context == "http":
+            self._referers(frame)
             self.servers.append(
                 listening.Server(directive, tuple(frame.listens), tuple(frame.server_names), dict(frame.settings))
             )
@@ -147,7 +153,7 @@ class HttpScope:
         if directive.name in _REGEX_ARGUMENTS and directive.args[index].startswith("~"):
             return
         for name in arguments.variables(directive.args[index]):
-            if name and not (name.isdigit() and name in "123456789"):
+            if name and (name not in _CAPTURES or directive.name == "log_format"):
                 self._used.append((name, directive, index))
 
     def _template(self, directive: Directive, index: int) -> None:
@@ -208,7 +214,7 @@ class HttpScope:
                 for _i, message, advice in arguments.variable_complaints((text,), 0):
                     self._problem(directive, index, message, advice)
                 for name in arguments.variables(text):
-                    if name and name not in "123456789":
+                    if name and name not in _CAPTURES:
                         self._used.append((name, directive, index))
 
     def listen(self, directive: Directive, _: str) -> None:
@@ -340,8 +346,8 @@ class HttpScope:
             return
         rest = target.partition("://")[2] if directive.name in {"proxy_pass", "grpc_pass"} and "://" in target else target
         host, slash, _uri = rest.partition("/")
-        if not rest.startswith(("unix:", "[")) and ":" in host:
-            self._upstream_uses.append((host.partition(":")[0].lower(), directive))
+        if not rest.startswith(("unix:", "[")):
+            self._upstream_uses.append((host.partition("?")[0].lower(), directive))
         if directive.name != "proxy_pass":
             return
         if rest.startswith("unix:"):
@@ -385,6 +391,23 @@ class HttpScope:
             if problem := _buffer_problem(*(found[d].args if found[d] else () for d in found)):  # type: ignore[union-attr]
                 self._problem(frame.settings.get(f"{prefix}_busy_buffers_size", here), -1, problem.replace("*", prefix), "make the sizes fit each other")
 
+    def referers(self, directive: Directive, _: str) -> None:
+        """Keep the allowed referers; they are compared with the server's names when all are known."""
+        self._frames[-1].referers.append(directive)
+
+    def _referers(self, server: _Frame) -> None:
+        for directive in server.referers:
+            seen: set[str] = set()
+            names = [name.lower() for name, _d, _i in server.server_names if name and not name.startswith("~")]
+            listed = [a.lower() for a in directive.args if a not in {"none", "blocked", "server_names"} and not a.startswith("~")]
+            for name in (names if "server_names" in directive.args else []) + [one.partition("/")[0] for one in listed]:
+                keys = entries.wildcard_keys(name)
+                if entries.wildcard_wrong(name):
+                    self._problem(directive, -1, f'"{name}" is not a host name or wildcard', "a star stands for whole labels at one end")
+                elif keys & seen:
+                    self._problem(directive, -1, f'"{name}" is named twice', "name it once; server_names names the server's")
+                seen |= keys
+
     def _inherited(self, frame: _Frame, name: str) -> Directive | None:
         for one in (frame, *reversed(self._frames)):
             if name in one.settings:
@@ -403,9 +426,12 @@ class HttpScope:
                     self._problem(directive, index, f'the zone "{name}" is not declared', f"declare it with {kind} in http")
             elif declared[0] != kind:
                 self._problem(directive, index, f'the zone "{name}" is declared by {declared[0]}, not by {kind}', f"declare one with {kind}")
-        for name, directive in self._upstream_uses:
-            if name in self._upstreams:
+        for host, directive in self._upstream_uses:
+            name, colon, _port = host.partition(":")
+            if colon and name in self._upstreams:
                 self._problem(directive, 0, f'the upstream "{name}" is named with a port', "leave the port out: the upstream's servers have theirs")
+            elif not colon and directive.name in _NEED_PORT and name not in self._upstreams and not self.open:
+                self._problem(directive, 0, f'"{host}" has no port and is no upstream', "write HOST:PORT")
         listening.compare(self.servers, self._frames[0].settings, self._problem, self.version)
 
     def _undefined(self, name: str, directive: Directive, index: int) -> None:
@@ -460,6 +486,7 @@ _HANDLERS: dict[str, Callable[[HttpScope, Directive, str], None]] = {
     "access_log": HttpScope.access_log,
     "upstream": HttpScope.upstream,
     "proxy_redirect": HttpScope.redirect,
+    "valid_referers": HttpScope.referers,
     "zone": HttpScope.upstream_zone,
     "ssl_session_cache": HttpScope.session_cache,
     **dict.fromkeys(("set", "auth_request_set", "js_set", "js_var", "perl_set"), HttpScope.assignment),

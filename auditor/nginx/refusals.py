@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections.abc import Iterator, Sequence
 
-from auditor.nginx.template import (
+from auditor.nginx.arguments import (
     KINDS,
     Checker,
     Complaint,
@@ -504,7 +504,7 @@ def _valid_referers(args: Sequence[str], _: str) -> Iterator[Complaint]:
             if len(arg) == 1:
                 yield index, "the regular expression is empty", "write ~pattern"
             yield from regex_complaints(index, arg[1:], caseless=True)
-        elif not arg:
+        elif not arg or "\0" in arg:
             yield index, "a referer without a name", "name a host"
 
 
@@ -534,10 +534,31 @@ def _charset_like(args: Sequence[str], _: str) -> Iterator[Complaint]:
         yield from variable_complaints(args, 0)
 
 
+def _hash(args: Sequence[str], _: str) -> Iterator[Complaint]:
+    yield from variable_complaints(args, 0)
+    if len(args) > 1 and args[1] != "consistent":
+        yield _parameter(args, 1, "consistent")
+
+
+def _use(args: Sequence[str], _: str) -> Iterator[Complaint]:
+    if args[0] not in {"epoll", "poll", "select", "kqueue", "eventport", "/dev/poll"}:
+        yield 0, f'"{args[0]}" is not a way to wait for events', "write epoll, or leave it out"
+
+
+def _bind(args: Sequence[str], _: str) -> Iterator[Complaint]:
+    if args[0] == "off" and len(args) == 1:
+        return
+    if "$" in args[0]:
+        yield from variable_complaints(args, 0)
+    elif not is_network(re.sub(r"^\[(.*)\](?::\d+)?$|^([^:]*):\d+$", r"\1\2", args[0])) or "/" in args[0]:
+        yield 0, f'"{args[0]}" is not an address', "write an address of this host, or off"
+    if len(args) > 1 and args[1] != "transparent":
+        yield _parameter(args, 1, "transparent")
+
+
 OWN: dict[str, Checker] = {
     "worker_processes": _worker_processes,
     "worker_priority": _worker_priority,
-    "worker_connections": KINDS["num"],
     "error_log": _error_log,
     "root": _root,
     "alias": _root,
@@ -600,7 +621,14 @@ OWN: dict[str, Checker] = {
     "valid_referers": _valid_referers,
     "server": _upstream_server,
     "charset": _charset_like,
-    "hash": _all_values,
+    "hash": _hash,
+    "use": _use,
+    "proxy_bind": _bind,
+    "fastcgi_bind": _bind,
+    "uwsgi_bind": _bind,
+    "scgi_bind": _bind,
+    "grpc_bind": _bind,
+    "memcached_bind": _bind,
 }
 """The rules of directives that have their own, in the http block and the main context."""
 
@@ -608,6 +636,6 @@ ONCE = frozenset(
     """worker_processes worker_connections user events http stream mail root alias aio directio keepalive_timeout
     open_file_cache resolver try_files expires auth_request auth_basic_user_file proxy_pass grpc_pass fastcgi_pass
     uwsgi_pass scgi_pass memcached_pass proxy_cache_key proxy_cache mirror charset source_charset proxy_store
-    keepalive limit_except disable_symlinks ssl_session_cache""".split()
+    keepalive limit_except disable_symlinks ssl_session_cache real_ip_header use""".split()
 ) - {"limit_except", "ssl_session_cache"}
 """Directives with their own rule that may stand only once in a block."""

@@ -76,6 +76,7 @@ _TOKEN = re.compile(
     | "((?:[^"\\]++|\\.)*+)"                                                   # 3 a word in double quotes
     | '((?:[^'\\]++|\\.)*+)'                                                   # 4 a word in single quotes
     | (["'\\].*)                                                               # 5 a word that never ends
+    | \Z
     )""",
     re.VERBOSE | re.DOTALL,
 )
@@ -128,7 +129,11 @@ class _Reader:
         first = (0, 0)
         for match in _TOKEN.finditer(text, position):
             kind = match.lastindex
-            start, end = match.span(kind)  # type: ignore[arg-type]
+            if kind is None:
+                break
+            start, end = match.span(kind)
+            if start - match.start() > LONGEST_TOKEN:
+                self._comments(match.start(), start)
             if kind == 2:
                 if match[2] == ";":
                     if words:
@@ -151,7 +156,7 @@ class _Reader:
                     words = []
                 current = self._close(current, start)
                 continue
-            word = match[kind]  # type: ignore[index]
+            word = match[kind]
             if kind == 1:
                 if end == size:
                     self.problem(
@@ -179,7 +184,7 @@ class _Reader:
                         end + 1,
                         "separate the words with a space, or quote the whole word",
                     )
-            if end - start >= LONGEST_TOKEN:
+            if end - start - (kind > 2) >= LONGEST_TOKEN:
                 self.problem(
                     "too long a word: nginx reads at most 4095 bytes",
                     start,
@@ -192,6 +197,11 @@ class _Reader:
         if words:
             self.problem("the file ends in the middle of a directive", *first, 'end it with ";"')
         return self._end(None)
+
+    def _comments(self, start: int, end: int) -> None:
+        """Complain about comments that do not fit nginx's buffer either."""
+        for match in re.finditer(r"#[^\n]{%d,}" % (LONGEST_TOKEN - 1), self.source.text[start:end]):
+            self.problem("too long a comment: nginx reads at most 4095 bytes", start + match.start(), start + match.start() + 1, "split it")
 
     def _block(self, words: list[str], first: tuple[int, int], start: int) -> bool:
         """Open a block; False where it is nested too deep to be read."""

@@ -11,6 +11,7 @@ from auditor.errors import Location, Problem
 from auditor.nginx import arguments, entries, refusals
 from auditor.nginx.directives import SINCE, Rule, foreign, known, rules
 from auditor.nginx.http_scope import HttpScope
+from auditor.nginx.stream_scope import StreamScope
 from auditor.nginx.tokens import Directive
 
 CHILDREN = {
@@ -85,9 +86,9 @@ class Validator:
             else:
                 seen.add(name)
             if kind == "own":
-                if http or context == "main" or name in _STREAM_TOO:
+                if http or context in {"main", "events"} or name in _STREAM_TOO:
                     self.own(directive, context)
-            elif (checker := arguments.KINDS.get(kind)) is not None:
+            elif (checker := arguments.KINDS.get(kind) or (refusals.OWN.get(name) if kind == "bind" else None)) is not None:
                 for index, message, hint in checker(directive.args, rule.detail):
                     self.complain(directive, index, message, hint)
             if http:
@@ -119,7 +120,7 @@ class Validator:
     def own(self, directive: Directive, context: str) -> None:
         """Check a directive by its own rule."""
         checker = refusals.OWN.get(directive.name)
-        if checker is None or directive.block is not None:
+        if checker is None or (directive.block is not None and directive.name != "limit_except"):
             return
         if directive.name == "server" and not context.endswith("upstream"):
             return
@@ -139,6 +140,10 @@ class Validator:
     def inner(self, directive: Directive, context: str, scope: HttpScope) -> None:
         """Check what is in a block."""
         child = CHILDREN.get((context, directive.name))
+        if child == "stream":
+            stream = StreamScope(self.problem, self.open)
+            stream.read(directive)
+            stream.finish()
         if child is not None:
             self.block(directive.block or (), child, scope)
         elif directive.name in entries.BLOCKS:
