@@ -88,6 +88,7 @@ class _Frame:
     items: list[Node] = field(default_factory=list)
     pending: tuple[str, Location] | None = None
     size: int = 1
+    height: int = 1
 
     def node(self) -> Node:
         """Return what was read."""
@@ -100,7 +101,7 @@ class _Reader:
 
     name: str
     problems: list[Problem] = field(default_factory=list)
-    anchors: dict[str, tuple[Node, int]] = field(default_factory=dict)
+    anchors: dict[str, tuple[Node, int, int]] = field(default_factory=dict)
     stack: list[_Frame] = field(default_factory=list)
     root: Node | None = None
     size: int = 0
@@ -125,7 +126,7 @@ class _Reader:
             self.open(event)
         elif isinstance(event, yaml.CollectionEndEvent):
             frame = self.stack.pop()
-            self.attach(frame.node(), frame.size, frame.anchor)
+            self.attach(frame.node(), (frame.size, frame.height), frame.anchor)
         elif isinstance(event, yaml.DocumentStartEvent):
             self.documents += 1
             if self.documents > 1:
@@ -150,12 +151,12 @@ class _Reader:
         if frame and frame.mapping and frame.pending is None:
             frame.pending = (text, place)
             if event.anchor:
-                self.anchors[event.anchor] = (Node(text, place, text=text), 1)
+                self.anchors[event.anchor] = (Node(text, place, text=text), 1, 0)
             return
         plain = event.implicit[0] and event.tag in (None, "!")
         if event.tag not in (None, "!", "tag:yaml.org,2002:str"):
             self.problems.append(Problem(f"the tag {event.tag} has no meaning here", place, "remove it"))
-        self.attach(Node(core_scalar(text) if plain else text, place, text=text), 1, event.anchor)
+        self.attach(Node(core_scalar(text) if plain else text, place, text=text), (1, 0), event.anchor)
 
     def alias(self, event: yaml.AliasEvent) -> None:
         place = self.place(event)
@@ -163,22 +164,25 @@ class _Reader:
         if found is None:
             self.stop(f"*{event.anchor} refers to nothing", place, f"no &{event.anchor} stands before it")
             return
-        node, size = found
+        node, size, height = found
         frame = self.stack[-1] if self.stack else None
         if frame and frame.mapping and frame.pending is None:
             frame.pending = (node.text, place)
             return
-        self.attach(node, size, None, place)
+        if len(self.stack) + height > MAX_DEPTH:
+            self.stop(f"nested deeper than {MAX_DEPTH} levels", place, "no policy needs that")
+        self.attach(node, (size, height), None, place)
 
-    def attach(self, node: Node, size: int, anchor: str | None, place: Location | None = None) -> None:
+    def attach(self, node: Node, extent: tuple[int, int], anchor: str | None, place: Location | None = None) -> None:
         self.size += 1
         if anchor:
-            self.anchors[anchor] = (node, size)
+            self.anchors[anchor] = (node, *extent)
         if not self.stack:
             self.root = node
             return
         frame = self.stack[-1]
-        frame.size += size
+        frame.size += extent[0]
+        frame.height = max(frame.height, extent[1] + 1)
         if frame.size > MAX_NODES or self.size > MAX_NODES:
             self.stop(f"expands to more than {MAX_NODES} values", place or node.place, "use fewer aliases")
         if not frame.mapping:

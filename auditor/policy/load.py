@@ -37,6 +37,10 @@ __all__ = [
 ]
 
 
+MAX_PROBLEMS = 200
+MAX_MESSAGE = 500
+
+
 @dataclass(frozen=True, slots=True)
 class _Context:
     """What a policy is judged with."""
@@ -219,9 +223,18 @@ def _in_order(problems: Sequence[Problem], sources: Sources) -> tuple[Problem, .
     seen: dict[tuple[str, Location | None], Problem] = {}
     for problem in problems:
         path = paths.get(problem.location, problem.path) if problem.location else problem.path
-        seen.setdefault((problem.message, problem.location), replace(problem, path=path))
+        said = replace(problem, message=_short(problem.message), hint=_short(problem.hint), path=path)
+        seen.setdefault((said.message, said.location), said)
     files = {document.place.file: index for index, document in enumerate(sources.documents)}
-    return tuple(sorted(seen.values(), key=lambda item: _order(item, files)))
+    ordered = sorted(seen.values(), key=lambda item: _order(item, files))
+    if len(ordered) > MAX_PROBLEMS:
+        more = Problem(f"and {len(ordered) - MAX_PROBLEMS} more", None, "correct these first")
+        ordered = [*ordered[:MAX_PROBLEMS], more]
+    return tuple(ordered)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE // 2]} … {text[-MAX_MESSAGE // 2 :]}"
 
 
 def _order(problem: Problem, files: Mapping[str, int]) -> tuple[int, str, int, int]:

@@ -20,6 +20,7 @@ class Rule:
     `kind` is the clause's path without names and indexes ("cors", "headers", "exposure.denied_paths").
     `value` is the clause's model, or the plain value where the clause has none (`served_by`: "api:8000").
     `parts` are the keys that the policy states inside the clause, each with its place: what has to be decided.
+    `leaves` are the same down to single values ("hsts.preload", "preflight.on_disallowed.status").
     """
 
     id: str
@@ -31,6 +32,7 @@ class Rule:
     severity: Severity | None = None
     name: str = ""
     parts: tuple[tuple[str, Location], ...] = ()
+    leaves: tuple[tuple[str, Location], ...] = ()
 
     def at(self, part: str) -> Location:
         """Return the place of a key inside the clause, or of the clause."""

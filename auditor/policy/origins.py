@@ -172,6 +172,8 @@ def regex(text: str) -> str:
         regular_expression(text)
     except ValueError as error:
         raise OriginError(str(error), "check brackets and backslashes") from None
+    if re.search(r"\(\?[a-zA-Z-]*x", text):
+        raise OriginError(f"{text!r} turns on free spacing, which hides what is a comment", "write it without (?x)")
     tokens = _TOKENS.findall(text)
     if not tokens or tokens[0] != "^" or tokens[-1] != "$":
         raise OriginError(f"{text!r} is not anchored at both ends, so it also accepts longer origins", _anchored(text))

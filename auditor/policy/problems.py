@@ -29,7 +29,7 @@ _WANTED = {
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return "did you mean 'x'?" for the closest known word, or ""."""
-    words = list(known)
+    words = list(known) if len(word) <= 100 else []
     close = difflib.get_close_matches(word, words, 1, 0.6) or [
         other for other in words if _letters(other) == _letters(word)
     ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.policy.document import find, join
+from auditor.errors import Location
+from auditor.policy.document import Node, find, join
 from auditor.policy.loaded import LoadedPolicy, Rule
 from auditor.policy.model import Clause, Route
 
@@ -37,6 +38,7 @@ def _rule(
     route: Route | None = None,
     name: str = "",
     within: Clause | None = None,
+    parts: tuple[tuple[str, Location], ...] = (),
 ) -> Rule:
     """Build one rule; `within` is the clause around it, whose severity it takes where it has none of its own."""
     severity = getattr(value, "severity", None)
@@ -52,8 +54,22 @@ def _rule(
         value=value,
         severity=severity,
         name=name,
-        parts=tuple((key, child.key or child.place) for key, child in node.entries.items() if key not in _ABOUT),
+        parts=parts or tuple((key, child.key or child.place) for key, child in _entries(node)),
+        leaves=tuple(_leaves(node, "")),
     )
+
+
+def _entries(node: Node) -> Iterator[tuple[str, Node]]:
+    yield from ((key, child) for key, child in node.entries.items() if key not in _ABOUT)
+
+
+def _leaves(node: Node, path: str) -> Iterator[tuple[str, Location]]:
+    for key, child in _entries(node):
+        here = join(path, key)
+        if child.entries:
+            yield from _leaves(child, here)
+        else:
+            yield here, child.key or child.place
 
 
 def _routes(loaded: LoadedPolicy) -> Iterator[Rule]:
@@ -96,6 +112,8 @@ def _top(loaded: LoadedPolicy) -> Iterator[Rule]:
             path = join("exposure.networks", name)
             yield _rule(loaded, (path, "exposure.networks"), path, network, name=name, within=exposure)
     if policy.tls is not None:
-        for key in ("redirect", "min_version"):
+        stated = {key: child.key or child.place for key, child in _entries(find(loaded.tree, "tls"))}
+        for key, also in (("redirect", "redirect_status"), ("min_version", "")):
             if getattr(policy.tls, key) is not None:
-                yield _rule(loaded, (f"tls.{key}", f"tls.{key}"), f"tls.{key}", policy.tls)
+                parts = tuple((part, stated[part]) for part in (key, also) if part in stated)
+                yield _rule(loaded, (f"tls.{key}", f"tls.{key}"), f"tls.{key}", policy.tls, parts=parts)

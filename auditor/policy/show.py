@@ -12,7 +12,7 @@ from auditor.policy.loaded import LoadedPolicy
 
 WIDTH = 100
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*", re.ASCII)
-_FIRST = ("version", "name", "variables", "settings", "targets", "layers", "id", "type", "match", "probes", "served_by")
+_FIRST = ("id", "type", "version", "name", "variables", "settings", "targets", "layers", "match", "probes", "served_by")
 _APPLIED = frozenset({"extends", "environments"})
 
 

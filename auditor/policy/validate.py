@@ -33,6 +33,7 @@ def problems(
     for index, route in enumerate(_items(root, "routes")):
         yield from _route(route, f"routes[{index}]")
     yield from _exposure(root)
+    yield from _tls(root)
     if not _says_something(root):
         yield Problem(
             "the policy promises nothing: it has no routes and no rules",
@@ -192,6 +193,14 @@ def _exposure(root: Node) -> Iterator[Problem]:
         if node.value in allowed:
             path = f"exposure.published_ports.loopback_only[{index}]"
             yield Problem(f"{node.value!r} is also allowed on every address", node.place, "keep one of them", path)
+
+
+def _tls(root: Node) -> Iterator[Problem]:
+    tls = root.get("tls")
+    status = tls.get("redirect_status") if tls is not None else None
+    if tls is not None and status is not None and tls.get("redirect") is None:
+        place = status.key or status.place
+        yield Problem("redirect_status says how, but no redirect is required", place, "add redirect: required", "tls")
 
 
 def _says_something(root: Node) -> bool:

@@ -11,6 +11,7 @@ from auditor.errors import Location, Problem
 from auditor.policy.document import Node, Scalar, core_scalar, join
 
 MAX_LENGTH = 16_384
+MAX_CHAIN = 32
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -79,6 +80,11 @@ class Variables:
         if name in chain:
             self._problem(
                 f"variables refer to each other: {' -> '.join((*chain, name))}", place, path, "break the circle"
+            )
+            return reference, reference
+        if len(chain) >= MAX_CHAIN:
+            self._problem(
+                f"variables refer to each other over more than {MAX_CHAIN} steps", place, path, "refer directly"
             )
             return reference, reference
         if name in self.resolved:
