@@ -635,3 +635,14 @@ def test_the_guard_starts_nothing_for_a_starter_that_is_gone(tmp_path: Path) -> 
     command = [sys.executable, "-I", "-S", str(guard), "1", "9", "/bin/sh", "-c", f"echo > '{proof}'"]
     assert subprocess.run(command, check=False).returncode == 1
     assert not proof.exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 70, "a b"])
+def test_a_temporary_folder_that_cannot_hold_a_socket_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Where socket paths would be too long or hold white space the error says what to set."""
+    monkeypatch.setattr(launch.tempfile, "gettempdir", lambda: str(tmp_path / name))
+    with pytest.raises(TargetError, match="no socket") as raised:
+        running("hardened", tmp_path / "stack").__enter__()
+    assert "TMPDIR" in raised.value.hint
