@@ -54,12 +54,16 @@ class _Entry:
     expires: float
 
     def covers(self, wish: Wish) -> bool:
-        """Whether the request needs no preflight of its own; a remembered `*` never covers Authorization."""
-        return self.covers_method(wish) and missing_header(self.headers, wish.headers, wish.credentials, SPEC) is None
+        """Whether the request needs no preflight of its own."""
+        return self.covers_method(wish) and self.covers_headers(wish.headers)
+
+    def covers_headers(self, names: tuple[str, ...]) -> bool:
+        """Whether the entry lists the names; a `*` got with credentials is literal, and none covers Authorization."""
+        return missing_header(self.headers, names, self.credentials, SPEC) is None
 
     def covers_method(self, wish: Wish) -> bool:
-        """Whether the entry lists the method, or `*` for a request without credentials."""
-        if wish.method in self.methods or (not wish.credentials and "*" in self.methods):
+        """Whether the entry lists the method, or `*` got without credentials."""
+        if wish.method in self.methods or (not self.credentials and "*" in self.methods):
             return True
         return wish.method in SAFE_METHODS and not wish.forced
 
@@ -84,10 +88,7 @@ class PreflightCache:
             self._entries.pop((origin, url), None)
             return False
         method = any(entry.covers_method(wish) for entry in usable) or (wish.method in SAFE_METHODS and not wish.forced)
-        return method and all(
-            any(missing_header(entry.headers, (name,), wish.credentials, SPEC) is None for entry in usable)
-            for name in wish.headers
-        )
+        return method and all(any(entry.covers_headers((name,)) for entry in usable) for name in wish.headers)
 
     def remember(self, origin: str, url: str, wish: Wish, response: Response, profile: Profile) -> None:
         """Store what a passed preflight allowed; a maximum age of 0 stores nothing."""

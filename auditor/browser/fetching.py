@@ -21,7 +21,7 @@ from auditor.browser.isolation import corp_check
 from auditor.browser.page import Answer, FetchRequest, FetchResult, Page, ResponseType, SentRequest
 from auditor.browser.profile import CHROMIUM, Deviation, Profile
 from auditor.browser.reason import Reason
-from auditor.browser.safelist import CLIENT_HINTS, SAFE_METHODS, unsafe_names
+from auditor.browser.safelist import DROPPED_HINTS, SAFE_METHODS, unsafe_names
 from auditor.browser.url import Origin, Url, from_bytes, parse_url
 from auditor.browser.wire import has_nul, received
 from auditor.exchange import Field, Headers, Request, Response, Unknown
@@ -328,12 +328,15 @@ class _Run:
         if response.may_have_more("location"):
             self.note(response, "Location is not decided")
             return self.fail(Reason.UNDECIDED, response)
-        if self.request.redirect == "error":
+        nowhere = location is None or (location == "" and Deviation.EMPTY_LOCATION in self.profile.deviations)
+        if self.request.redirect == "error" and not (
+            nowhere and Deviation.ERROR_NEEDS_LOCATION in self.profile.deviations
+        ):
             return self.fail(Reason.REDIRECT_FORBIDDEN, response)
-        if location is None or (location == "" and Deviation.EMPTY_LOCATION in self.profile.deviations):
-            return self.finish(response)
         if self.request.redirect == "manual" and self.request.mode != "navigate":
             return self.fail(Reason.OPAQUE_REDIRECT, response, "opaqueredirect")
+        if location is None or nowhere:
+            return self.finish(response)
         refused = self.follow(here, location, response.status)
         return None if refused is None else self.fail(refused, response)
 
@@ -348,17 +351,10 @@ class _Run:
         if self.hop > MAX_REDIRECTS:
             return Reason.TOO_MANY_REDIRECTS
         there = url.origin
-        cors = self.request.mode == "cors"
-        if (
-            url.userinfo
-            and cors
-            and (
-                self.tainting == "cors"
-                or not there.same_origin(self.page.origin)
-                or Deviation.USERINFO_BLOCKED in self.profile.deviations
-            )
-        ):
-            return Reason.REDIRECT_WITH_CREDENTIALS
+        if url.userinfo and self.request.mode != "navigate":
+            cors = self.request.mode == "cors" and (self.tainting == "cors" or not there.same_origin(self.page.origin))
+            if cors or Deviation.USERINFO_BLOCKED in self.profile.deviations:
+                return Reason.REDIRECT_WITH_CREDENTIALS
         if (status in {301, 302} and self.method == "POST") or (status == 303 and self.method not in {"GET", "HEAD"}):
             self.method = "GET"
             self.has_body = False
@@ -368,7 +364,7 @@ class _Run:
             if not here.same_origin(self.page.origin):
                 self.origin_tainted = True
         if Deviation.HINTS_DROPPED in self.profile.deviations and not there.same_origin(self.page.origin):
-            self.headers = tuple(pair for pair in self.headers if pair[0].lower() not in CLIENT_HINTS)
+            self.headers = tuple(pair for pair in self.headers if pair[0].lower() not in DROPPED_HINTS)
         fragment = url.fragment if url.fragment is not None else self.url.fragment
         self.url = replace(url, fragment=fragment) if fragment != url.fragment else url
         return None

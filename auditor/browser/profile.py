@@ -24,6 +24,7 @@ class Deviation(str, Enum):
     HINTS_DROPPED = "hints_dropped_on_redirect"
     SAMESITE_IGNORES_REDIRECTS = "samesite_ignores_redirects"
     EMPTY_LOCATION = "empty_location"
+    ERROR_NEEDS_LOCATION = "redirect_error_needs_location"
     USERINFO_BLOCKED = "userinfo_blocked"
     STATUS_407 = "status_407"
     RETRIES = "status_408_421_retry"
@@ -85,7 +86,7 @@ DEVIATIONS: dict[Deviation, Known] = {
     Deviation.ONE_CACHE_ENTRY: Known(
         "the preflight cache holds one entry for each method and header name, which add up",
         "one entry for an origin and URL: the latest preflight's, dropped once it does not cover a request",
-        "services/network/cors/preflight_cache.cc; recorded by tests/oracle/chromium_recorder.py",
+        "services/network/cors/preflight_cache.cc; tests/oracle/chromium_cases.jsonl",
     ),
     Deviation.UPLOAD_NEEDS_BODY: Known(
         "a listener on XMLHttpRequest.upload forces a preflight",
@@ -100,7 +101,7 @@ DEVIATIONS: dict[Deviation, Known] = {
     Deviation.NOCORS_REDIRECT_NULL: Known(
         "a no-cors POST redirected once from the page's own origin keeps its Origin",
         "Origin is null after any redirect to another origin",
-        f"{_V} redirects",
+        "tests/oracle/chromium_cases.jsonl",
     ),
     Deviation.CROSSORIGIN_SENDS_ORIGIN: Known(
         "a same-origin element with the crossorigin attribute sends no Origin",
@@ -109,8 +110,8 @@ DEVIATIONS: dict[Deviation, Known] = {
     ),
     Deviation.HINTS_DROPPED: Known(
         "headers set by script travel along redirects",
-        "client hints are dropped on a redirect to an origin other than the page's",
-        f"{_V} redirects, safelist_lengths_and_names",
+        "client hints except save-data are dropped on a redirect to an origin other than the page's",
+        "tests/oracle/chromium_cases.jsonl",
     ),
     Deviation.SAMESITE_IGNORES_REDIRECTS: Known(
         "a redirect chain through another site makes the request cross-site for SameSite",
@@ -122,10 +123,15 @@ DEVIATIONS: dict[Deviation, Known] = {
         "it is no redirect",
         f"{_V} redirects",
     ),
+    Deviation.ERROR_NEEDS_LOCATION: Known(
+        "redirect mode error fails on every redirect status",
+        "only where there is a Location",
+        "tests/oracle/chromium_cases.jsonl",
+    ),
     Deviation.USERINFO_BLOCKED: Known(
-        "a same-origin fetch may be redirected to a same-origin URL with user information",
-        "it may not",
-        f"{_V} redirects",
+        "a fetch that is not a CORS request may be redirected to a URL with user information",
+        "none may",
+        f"{_V} redirects; tests/oracle/chromium_cases.jsonl (no-cors)",
     ),
     Deviation.STATUS_407: Known(
         "407 without a proxy is an ordinary response",

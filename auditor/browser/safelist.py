@@ -48,6 +48,9 @@ _WHITESPACE = "\t\n\r "
 NO_CORS_NAMES = frozenset({"accept", "accept-language", "content-language", "content-type"})
 CLIENT_HINTS = frozenset({"device-memory", "dpr", "downlink", "width", "viewport-width", "rtt", "ect", "save-data"})
 
+DROPPED_HINTS = CLIENT_HINTS - {"save-data"}
+"""Client hints that Chromium takes off on a redirect to an origin other than the page's."""
+
 
 def normalise_method(method: str) -> str:
     """Upper-case the six methods that Fetch normalises; every other method keeps its case."""

@@ -138,7 +138,7 @@ def parse_url(text: str, base: Url | None = None, *, spaces: bool = False) -> Ur
         scheme, rest = found[1].lower(), text[found.end() :]
         if scheme not in DEFAULT_PORTS:
             return Url(scheme, "", None, "", rest=rest)
-        if base is not None and base.scheme == scheme and not rest.startswith(("/", "\\")):
+        if base is not None and base.scheme == scheme and not rest.startswith("//"):
             return _relative(rest, base, spaces=spaces)
         return _authority(scheme, rest.lstrip("/\\"), spaces=spaces)
     return _relative(text, base, spaces=spaces) if base is not None and base.special else None

@@ -73,7 +73,9 @@ def server(vector: Vector) -> Answer:
         port = request.host.rsplit(":", 1)[1] if ":" in request.host else {"http": "80", "https": "443"}[request.scheme]
         if (request.scheme == "https") != (port in tls_ports):
             return None
-        hop = request.path.rsplit("/", 1)[-1]
+        if not request.path.startswith("/v/"):
+            return Response(200, Headers.of([("Content-Type", "text/html")]))
+        hop = request.path.split("/", 3)[-1]
         preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
         kind = "preflight" if preflight else "actual"
         spec = (vector.get("server") or {}).get(hop, {}).get(kind) or {"status": 404, "headers": [], "body": ""}
@@ -164,7 +166,13 @@ def page_of(vector: Vector) -> Page:
 
 
 SESSION = {
-    "hosts": ["https://ck.example", "https://ck.app.example", "http://ckh.example", "http://ckh.app.example", "https://app.example"],
+    "hosts": [
+        "https://ck.example",
+        "https://ck.app.example",
+        "http://ckh.example",
+        "http://ckh.app.example",
+        "https://app.example",
+    ],
     "set_cookie_lines": [
         "ck_unset=1; Path=/",
         "ck_lax=1; SameSite=Lax; Path=/",
@@ -178,7 +186,14 @@ SESSION = {
     ],
 }
 """The cookies of every recording session, set by a top-level visit to each host."""
-WITHOUT_COOKIES = {"auth_prompt_allowed", "auth_prompt_blocked", "set_cookie", "lna_default", "lna_granted", "lna_denied"}
+WITHOUT_COOKIES = {
+    "auth_prompt_allowed",
+    "auth_prompt_blocked",
+    "set_cookie",
+    "lna_default",
+    "lna_granted",
+    "lna_denied",
+}
 
 
 class Clock:
@@ -383,7 +398,6 @@ def observed(vector: Vector) -> Facts:
 def recorded(request: dict[str, Any]) -> dict[str, Any]:
     """Reduce one recorded request to what is compared."""
     return {key: request.get(key) for key in ("preflight", "method", "url_origin", "origin", "acrm", "acrh", "cookie")}
-
 
 
 def differences(vector: Vector, profile: Profile) -> list[str]:

@@ -1,0 +1,257 @@
+"""Draw fresh random vectors, ask an installed Chromium, compare with the model.
+
+    python tests/oracle/chromium_recorder.py --count 2000 [--seed N] [--write FILE.jsonl]
+
+Everything runs on the loopback: every host name is mapped to two servers of this process. Needs Chromium
+(`chromium` on the path, or $CHROMIUM), Playwright for Python, and openssl for a throw-away certificate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+
+from browser_vectors import SESSION, differences
+from chromium_draw import PAGES, Vector, draw
+from chromium_server import RecordingServer
+
+from auditor.browser import CHROMIUM, SPEC
+
+BATCH = 24
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions",
+    "--disable-features=HttpsUpgrades,HttpsFirstBalancedMode,HttpsFirstBalancedModeAutoEnable",
+    "--ignore-certificate-errors",
+    "--disable-dev-shm-usage",
+]
+SCRIPT = """
+window.runVector = async (v) => {
+  const limit = (p) => Promise.race([p, new Promise((r) => setTimeout(() => r({outcome: 'timeout'}), 6000))]);
+  const doFetch = async (url, init) => {
+    try {
+      const r = await fetch(url, {...init, headers: init.headers || []});
+      const out = {outcome: 'resolved', type: r.type, status: r.status, redirected: r.redirected, url: r.url,
+                   readable_headers: [...r.headers]};
+      try { await r.text(); } catch (e) {}
+      return out;
+    } catch (e) { return {outcome: 'rejected', error: String(e)}; }
+  };
+  const q = v.request;
+  if (v.kind === 'fetch') return limit(doFetch(q.url, q.init));
+  if (v.kind === 'seq') {
+    const steps = [];
+    for (const s of q.steps) steps.push(await limit(doFetch(s.url, s.init)));
+    return {outcome: 'seq', steps};
+  }
+  if (v.kind === 'ws') return limit(new Promise((done) => {
+    let w;
+    try { w = new WebSocket(q.url, q.protocols); } catch (e) { done({outcome: 'threw', error: String(e)}); return; }
+    w.onopen = () => { done({outcome: 'resolved'}); w.close(); };
+    w.onclose = () => done({outcome: 'rejected'});
+  }));
+  if (v.kind === 'beacon') {
+    navigator.sendBeacon(q.url, new Blob(['b'], {type: q.blobType}));
+    await new Promise((r) => setTimeout(r, 700));
+    return {outcome: 'queued'};
+  }
+  return limit(new Promise((done) => {
+    const tag = {img: 'img', script: 'script', css: 'link'}[v.kind];
+    const e = document.createElement(tag);
+    if ('crossorigin' in q) e.setAttribute('crossorigin', q.crossorigin);
+    e.onerror = () => done({outcome: 'rejected'});
+    e.onload = () => {
+      const extra = {};
+      if (v.kind === 'img') {
+        const c = document.createElement('canvas'); c.width = c.height = 1;
+        const g = c.getContext('2d'); g.drawImage(e, 0, 0);
+        try { g.getImageData(0, 0, 1, 1); extra.canvas_readable = true; } catch (x) { extra.canvas_readable = false; }
+      }
+      if (v.kind === 'css') { try { extra.css_rules = e.sheet.cssRules.length; } catch (x) { extra.css_error = x.name; } }
+      done({outcome: 'resolved', extra});
+    };
+    if (v.kind === 'css') { e.rel = 'stylesheet'; e.href = q.url; } else { e.src = q.url; }
+    document.documentElement.appendChild(e);
+  }));
+};
+"""
+
+
+def find_chromium() -> str | None:
+    """Find an installed Chromium."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+class Lab:
+    """One running Chromium, its servers, and one page for each context."""
+
+    def __init__(self, server: RecordingServer, browser: Any) -> None:
+        self.server = server
+        self.context = browser.contexts[0]
+        self.pages: dict[str, Any] = {}
+        self.errors: dict[str, list[dict[str, Any]]] = defaultdict(list)
+
+    async def open(self) -> None:
+        """Set the session's cookies by a visit to each host, then open a page for each context."""
+        page = await self.context.new_page()
+        for host in SESSION["hosts"]:
+            await page.goto(f"{host}/cookies")
+        await page.close()
+        for name, (origin, path) in PAGES.items():
+            page = await self.context.new_page()
+            await page.goto(f"{origin}{path}")
+            await page.evaluate(f"() => {{ {SCRIPT} }}")
+            await self._listen(page)
+            self.pages[name] = page
+
+    async def _listen(self, page: Any) -> None:
+        """Keep Chromium's own CORS errors by vector."""
+        session = await self.context.new_cdp_session(page)
+        urls: dict[str, str] = {}
+
+        def begun(event: dict[str, Any]) -> None:
+            urls.setdefault(event["requestId"], event["request"]["url"])
+
+        def failed(event: dict[str, Any]) -> None:
+            url = urls.get(event["requestId"], "")
+            if "/v/" in url:
+                vid = url.split("/v/")[1].split("/")[0]
+                status = event.get("corsErrorStatus") or {}
+                entry = {"net_error": event.get("errorText"), "cors_error": status.get("corsError")}
+                self.errors[vid].append(entry)
+
+        session.on("Network.requestWillBeSent", begun)
+        session.on("Network.loadingFailed", failed)
+        await session.send("Network.enable")
+
+    async def record(self, vectors: list[Vector]) -> None:
+        """Let Chromium do what the vectors say, and write down in each what was observed."""
+        for vector in vectors:
+            self.server.vectors[vector["id"].split("/")[1]] = vector
+        for start in range(0, len(vectors), BATCH):
+            await self._batch(vectors[start : start + BATCH])
+
+    async def _batch(self, vectors: list[Vector]) -> None:
+        """Run some vectors at once, each in its context's page."""
+        by_page: dict[str, list[Vector]] = defaultdict(list)
+        for vector in vectors:
+            by_page[vector["context"]].append(vector)
+
+        async def run(context: str, mine: list[Vector]) -> None:
+            plain = [{key: vector[key] for key in ("kind", "request")} for vector in mine]
+            results = await self.pages[context].evaluate("(vs) => Promise.all(vs.map(window.runVector))", plain)
+            for vector, result in zip(mine, results, strict=True):
+                vector["observed"] = result
+
+        await asyncio.gather(*(run(context, mine) for context, mine in by_page.items()))
+        await asyncio.sleep(0.05)
+        for vector in vectors:
+            vid = vector["id"].split("/")[1]
+            vector["observed"]["requests"] = self.server.log.pop(vid, [])
+            vector["observed"]["cdp"] = self.errors.pop(vid, [])
+
+
+@asynccontextmanager
+async def lab() -> AsyncIterator[Lab]:
+    """Start servers and Chromium with a fresh profile; end both."""
+    from playwright.async_api import async_playwright
+
+    chromium = find_chromium()
+    assert chromium is not None, "no Chromium installed"
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        server = RecordingServer(SESSION["set_cookie_lines"])
+        await server.start(folder)
+        profile = folder / "profile"
+        (profile / "Default").mkdir(parents=True)
+        preferences = {"profile": {"cookie_controls_mode": 0, "block_third_party_cookies": False}}
+        (profile / "Default" / "Preferences").write_text(json.dumps(preferences), encoding="utf-8")
+        rules = [f"MAP *:{port} 127.0.0.1:{server.plain}" for port in (80, 9080)]
+        rules += [f"MAP *:{port} 127.0.0.1:{server.secure}" for port in (443, 9443)]
+        command = [chromium, *FLAGS, f"--host-resolver-rules={','.join([*rules, 'MAP * ~NOTFOUND'])}"]
+        command += ["--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            port = await _port(profile / "DevToolsActivePort")
+            async with async_playwright() as playwright:
+                browser = await playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{port}")
+                here = Lab(server, browser)
+                await here.open()
+                yield here
+                await browser.close()
+        finally:
+            process.terminate()
+            process.wait(10)
+            await server.stop()
+
+
+async def _port(file: Path) -> int:
+    """Wait until Chromium says where it listens."""
+    for _ in range(300):
+        if file.exists() and (lines := file.read_text(encoding="ascii").split()):
+            return int(lines[0])
+        await asyncio.sleep(0.1)
+    msg = "Chromium did not start within 30 seconds"
+    raise RuntimeError(msg)
+
+
+async def fresh(seed: int, count: int) -> list[Vector]:
+    """Draw vectors and record them."""
+    vectors = draw(seed, count)
+    async with lab() as here:
+        await here.record(vectors)
+    return vectors
+
+
+def main() -> int:
+    """Draw, record, compare, and print what differs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--write", type=Path, help="keep the recorded vectors as JSON lines")
+    parser.add_argument("--show", type=int, default=20, help="how many disagreements to print")
+    options = parser.parse_args()
+    begun = time.monotonic()
+    vectors = asyncio.run(fresh(options.seed, options.count))
+    if options.write:
+        options.write.write_text("".join(json.dumps(vector) + "\n" for vector in vectors), encoding="utf-8")
+    wrong = [(vector, found) for vector in vectors if (found := differences(vector, CHROMIUM))]
+    spec = sum(bool(differences(vector, SPEC)) for vector in vectors)
+    for vector, found in wrong[: options.show]:
+        print(
+            json.dumps({key: vector[key] for key in ("id", "context", "kind", "request", "server")}),
+            *found,
+            sep="\n    ",
+        )
+    seconds = time.monotonic() - begun
+    print(
+        f"seed {options.seed}: {len(vectors)} vectors, {len(wrong)} disagree with the chromium profile,"
+        f" {spec} with the spec profile, {seconds:.0f} s"
+    )
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
