@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -14,7 +14,8 @@ from auditor import __version__
 from auditor.errors import AuditorError, Problem, UsageError
 
 if TYPE_CHECKING:
-    from auditor.audit import Options
+    from auditor.audit import LiveOptions, Options
+    from auditor.demo import State
     from auditor.finding import Run
 
 FORMATS = ("table", "json")
@@ -119,14 +120,60 @@ def _audit_options(function: Command) -> Command:
             click.option("--target", "targets", multiple=True, metavar="ID", help="Only these targets."),
             click.option("--nginx", "nginx_file", type=click.Path(path_type=Path), help="Audit this nginx file."),
             click.option("--nginx-version", metavar="X.Y.Z", help="The nginx version to model (default: latest)."),
-            click.option("--profile", "profiles", multiple=True, metavar="NAME", help="Audit against a built-in profile."),
-            click.option("-f", "--format", "formats", multiple=True, type=click.Choice(FORMATS), help="Format on stdout."),
+            click.option(
+                "--profile", "profiles", multiple=True, metavar="NAME", help="Audit against a built-in profile."
+            ),
+            click.option(
+                "-f", "--format", "formats", multiple=True, type=click.Choice(FORMATS), help="Format on stdout."
+            ),
             click.option("-o", "--output", "outputs", multiple=True, callback=_pairs, metavar="FORMAT=FILE"),
             click.option("--fail-on", type=click.Choice(SEVERITIES), help="Exit 1 at this severity and above."),
             click.option("--min-severity", type=click.Choice(SEVERITIES), default="info", help="Show this and above."),
             click.option("--exit-zero", is_flag=True, help="Exit 0 even with findings."),
             click.option("-q", "--quiet", is_flag=True, help="Only the report."),
             click.option("-v", "--verbose", is_flag=True, help="Also what passed."),
+        )
+    ):
+        function = decorator(function)
+    return function
+
+
+def _report_options(function: Command) -> Command:
+    """Add the options that say how to report."""
+    for decorator in reversed(()):
+        function = decorator(function)
+    return function
+
+
+def _report_options(function: Command) -> Command:
+    """Add the options that say how to report."""
+    for decorator in reversed(
+        (
+            click.option(
+                "-f", "--format", "formats", multiple=True, type=click.Choice(FORMATS), help="Format on stdout."
+            ),
+            click.option("-o", "--output", "outputs", multiple=True, callback=_pairs, metavar="FORMAT=FILE"),
+            click.option("--fail-on", type=click.Choice(SEVERITIES), help="Exit 1 at this severity and above."),
+            click.option("--min-severity", type=click.Choice(SEVERITIES), default="info", help="Show this and above."),
+            click.option("--exit-zero", is_flag=True, help="Exit 0 even with findings."),
+            click.option("-q", "--quiet", is_flag=True, help="Only the report."),
+            click.option("-v", "--verbose", is_flag=True, help="Also what passed."),
+        )
+    ):
+        function = decorator(function)
+    return function
+
+
+def _live_options(function: Command) -> Command:
+    """Add the options of the commands that send requests."""
+    for decorator in reversed(
+        (
+            click.option("--dry-run", is_flag=True, help="List every request that would be sent, and send none."),
+            click.option(
+                "--ca-file", type=click.Path(path_type=Path, exists=True), help="Trust these certificates too."
+            ),
+            click.option("--insecure", is_flag=True, help="Do not verify certificates."),
+            click.option("--measure-limits/--no-measure-limits", default=True, help="Send bursts to see rate limits."),
         )
     ):
         function = decorator(function)
@@ -181,11 +228,11 @@ def _options(command: str, values: dict[str, Any]) -> Options:
     )
 
 
-def _finish(result: Run, options: Options, values: dict[str, Any]) -> int:
+def _finish(result: Run, values: dict[str, Any]) -> int:
     from auditor.audit import exit_status
 
     _write_reports(result, values)
-    status, reason = exit_status(result, options)
+    status, reason = exit_status(result)
     if values["exit_zero"] and status == 1:
         status = 0
     return _closing(status, reason)
@@ -222,7 +269,163 @@ def check(**values: Any) -> int:
     from auditor.audit import check as audit_check
 
     options = _options("check", values)
-    return _finish(audit_check(options), options, values)
+    return _finish(audit_check(options), values)
+
+
+@cli.command()
+@_selection
+@_audit_options
+@_live_options
+def live(**values: Any) -> int:
+    """Ask the running stack alone: bounded, polite, never off target."""
+    from auditor.audit import live as audit_live
+
+    options = _options("live", values)
+    return _live(audit_live, options, values)
+
+
+@cli.command()
+@_selection
+@_audit_options
+@_live_options
+def audit(**values: Any) -> int:
+    """Decide the policy from the configuration, then show the same on the running stack, and where the two disagree."""
+    from auditor.audit import audit as audit_both
+
+    options = _options("audit", values)
+    return _live(audit_both, options, values)
+
+
+def _live(command: Callable[[Options, LiveOptions], Run], options: Options, values: dict[str, Any]) -> int:
+    from auditor.audit import LiveOptions
+
+    def progress(done: int, total: int) -> None:
+        if not values["quiet"] and sys.stderr.isatty():
+            click.echo(f"\r{done}/{total} requests", nl=done == total, err=True)
+
+    live_options = LiveOptions(
+        dry_run=values["dry_run"],
+        ca_file=values["ca_file"],
+        insecure=values["insecure"],
+        progress=progress,
+        say=click.echo,
+        measure_limits=values["measure_limits"],
+    )
+    return _finish(command(options, live_options), values)
+
+
+@cli.command()
+@click.argument("url", metavar="REQUEST", required=False)
+@click.option(
+    "-c", "--config", "configs", multiple=True, type=click.Path(path_type=Path), required=True, help="The nginx file."
+)
+@click.option("-X", "--request", "method", metavar="METHOD", default="GET", help="The method.")
+@click.option("-H", "--header", "headers", multiple=True, metavar="NAME: VALUE", help="A request header.")
+@click.option(
+    "--prefix", type=click.Path(path_type=Path), help="Where relative paths start (default: the file's folder)."
+)
+@click.option(
+    "--mount", "mounts", multiple=True, callback=_pairs, metavar="INSIDE=HERE", help="Where a container path is."
+)
+@click.option("--var", "variables", multiple=True, callback=_pairs, metavar="K=V", help="A template variable.")
+@click.option("--nginx-version", metavar="X.Y.Z", help="The nginx version to model (default: latest).")
+@click.option(
+    "--requests", "requests_file", type=click.Path(path_type=Path), help="A file of requests, a JSON object a line."
+)
+@click.option("-f", "--format", "form", type=click.Choice(("text", "json")), default="text")
+def trace(url: str | None, **values: Any) -> int:
+    """Show what this configuration would answer, and which line made each header."""
+    from auditor.tracing import trace_file, trace_one
+
+    if values["requests_file"] is not None:
+        for line in trace_file(values["requests_file"], values):
+            click.echo(line)
+        return 0
+    if url is None:
+        raise UsageError("name a request, such as http://shop.example/api/x, or a file of them with --requests")
+    click.echo(trace_one(url, values))
+    return 0
+
+
+@cli.group()
+def policy() -> None:
+    """Validate, print and describe policy files."""
+
+
+@policy.command("validate")
+@_selection
+def policy_validate(**values: Any) -> int:
+    """Read a policy and say what is wrong with it, all in one go."""
+    from auditor.audit import Options, load
+
+    path = _policy_path(values["policy"], values["policy_option"])
+    if path is None:
+        raise UsageError("no policy found", hint="auditor policy validate POLICY")
+    loaded = load(Options("policy", path, values["environment"], values["variables"], values["now"]))
+    _show_warnings(loaded.warnings)
+    number = len(loaded.policy.routes)
+    click.echo(
+        f"{path}: valid ({loaded.policy.name}, {number} route{'s' if number != 1 else ''}, sha256 {loaded.sha256[:12]})"
+    )
+    return 0
+
+
+def _show_warnings(warnings: Sequence[Problem]) -> None:
+    from auditor.report.text import visible, where
+
+    for problem in warnings:
+        place = f"{where(problem.location)}: " if problem.location else ""
+        click.echo(f"warning: {place}{visible(problem.message)}", err=True)
+
+
+@policy.command("schema")
+def policy_schema() -> int:
+    """Print the JSON Schema of policy files."""
+    import json
+
+    from auditor.policy.schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2, sort_keys=True))
+    return 0
+
+
+@policy.command("show")
+@_selection
+def policy_show(**values: Any) -> int:
+    """Print the policy as it holds: extended, in its environment, with its variables."""
+    from auditor.audit import Options, load
+    from auditor.policy.show import show
+
+    path = _policy_path(values["policy"], values["policy_option"])
+    if path is None:
+        raise UsageError("no policy found", hint="auditor policy show POLICY")
+    loaded = load(Options("policy", path, values["environment"], values["variables"], values["now"]))
+    click.echo(show(loaded), nl=False)
+    return 0
+
+
+@cli.command()
+@click.option(
+    "--state", type=click.Choice(("as-documented", "hardened")), default="as-documented", help="Which state to run."
+)
+@click.option("--keep", is_flag=True, help="Keep the stack running until Ctrl-C.")
+@click.option(
+    "--write", "write_to", type=click.Path(path_type=Path), help="Only write the stack and its policy into a folder."
+)
+@click.option("--path-binaries", is_flag=True, help="Prefer nginx and traefik found on PATH.")
+@_report_options
+def demo(state: str, write_to: Path | None, *, keep: bool, path_binaries: bool, **values: Any) -> int:
+    """Run the reference stack on loopback and audit it both ways."""
+    from auditor.showing import demo as show_demo
+
+    if write_to is not None:
+        from auditor.demo import write
+
+        click.echo(f"written: {write(cast('State', state), write_to)}")
+        return 0
+    return show_demo(
+        cast("State", state), keep=keep, path_binaries=path_binaries, finish=lambda result: _finish(result, values)
+    )
 
 
 @cli.command()

@@ -97,7 +97,7 @@ class Request:
     method: str = "GET"
     target: str = "/"
     headers: Headers = field(default_factory=Headers)
-    scheme: Literal["http", "https"] = "http"
+    scheme: str = "http"
     version: str = "1.1"
     listen: str = ""
     client: str = "127.0.0.1"
@@ -254,7 +254,10 @@ Ask = Callable[[Request], Sequence[Outcome]]
 class Layer(Protocol):
     """A layer answers a request by itself, or asks the next one and edits what comes back."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The kind of layer: "nginx", "traefik", "backend"."""
+        ...
 
     def answer(self, request: Request, ask: Ask | None = None) -> tuple[Outcome, ...]:
         """Return every outcome the layer's configuration allows; without `ask` the next layer is any backend."""

@@ -101,7 +101,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One audit: immutable, versioned. See `auditor.report.json` for its public form."""
+    """One audit: immutable, versioned. See `auditor.report.json` for its public form.
+
+    `fail_on` and `unknown_fails` are what the exit status depends on, whatever the format.
+    """
 
     command: str
     findings: tuple[Finding, ...]
@@ -120,6 +123,8 @@ class Run:
     finished: str = ""
     git: tuple[str, bool] | None = None
     interrupted: bool = False
+    fail_on: Severity = Severity.MEDIUM
+    unknown_fails: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,9 @@ class Facts:
             yield from self.cases.get((route or "", purpose), ())
 
 
-def cases_by_route(answered: Sequence[tuple[Probe, tuple[Exchange, ...]]]) -> dict[tuple[str, Purpose], tuple[Case, ...]]:
+def cases_by_route(
+    answered: Sequence[tuple[Probe, tuple[Exchange, ...]]],
+) -> dict[tuple[str, Purpose], tuple[Case, ...]]:
     """Index exchanges by route and purpose."""
     index: dict[tuple[str, Purpose], list[Case]] = {}
     for probe, exchanges in answered:

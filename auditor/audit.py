@@ -1,0 +1,240 @@
+"""The pipeline on one screen: policy, plan, evaluation, live, checks, findings, run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from auditor.checks import CHECKS, Check
+from auditor.errors import Location, Problem, UsageError
+from auditor.exchange import Exchange
+from auditor.finding import CheckInfo, Finding, Note, Run, Severity, Verdict
+from auditor.plan.facts import Case, Facts, Probe, cases_by_route
+from auditor.plan.probes import Planner
+from auditor.policy.load import LoadedPolicy, Rule, load_policy, load_profiles, rules, target_rules
+from auditor.targets import Assembler, Assembly
+from auditor.verdicts import consolidate, unevaluated, waive
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for."""
+
+    command: str
+    policy: Path | None = None
+    environment: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    now: str | None = None
+    targets: Sequence[str] = ()
+    nginx: Path | None = None
+    nginx_version: str | None = None
+    profiles: Sequence[str] = ()
+    fail_on: str | None = None
+
+    @property
+    def today(self) -> date:
+        """The day that waivers are held against (UTC)."""
+        if self.now is None:
+            return datetime.now(UTC).date()
+        try:
+            return date.fromisoformat(self.now)
+        except ValueError:
+            raise UsageError(f"--now {self.now} is not a date", hint="year-month-day, such as 2027-02-01") from None
+
+
+def check(options: Options) -> Run:
+    """Decide a policy from the configuration alone."""
+    started = _now()
+    loaded = load(options)
+    predicted, assembly = predict(loaded, options)
+    findings = judge(loaded, [predicted])
+    return finish(loaded, options, assembly, findings, (predicted,), started=started)
+
+
+def load(options: Options) -> LoadedPolicy:
+    """Load the policy that the options name, or the profiles over one nginx file."""
+    ids = [item.CHECK.id for item in CHECKS]
+    if options.policy is None:
+        if options.nginx is None:
+            raise UsageError("no policy and no nginx file", hint="name a policy, or use --nginx FILE --profile NAME")
+        return load_profiles(
+            options.profiles,
+            nginx=options.nginx,
+            version=options.nginx_version,
+            variables=options.variables,
+            now=options.today,
+            checks=ids,
+        )
+    return load_policy(
+        options.policy,
+        environment=options.environment,
+        variables=options.variables,
+        now=options.today,
+        checks=ids,
+        extend=options.profiles,
+    )
+
+
+def predict(loaded: LoadedPolicy, options: Options) -> tuple[Facts, Assembly]:
+    """Read the targets and evaluate every probe on the stack they describe."""
+    known = {target.id for target in loaded.policy.targets}
+    wrong = [name for name in options.targets if name not in known]
+    if wrong:
+        raise UsageError(f"the policy has no target {wrong[0]!r}", hint=f"it has {', '.join(sorted(known)) or 'none'}")
+    assembly = Assembler(loaded, frozenset(options.targets), options.nginx_version).assemble()
+    answered: list[tuple[Probe, tuple[Exchange, ...]]] = []
+    if assembly.entries:
+        planner = Planner(loaded.policy, assembly.entries, assembly.matchers)
+        answered = [(probe, assembly.stack.predict(probe.request, probe.entry)) for probe in planner.probes()]
+    exposure = loaded.policy.exposure
+    facts = Facts(
+        "predicted",
+        loaded,
+        cases_by_route(answered),
+        backends=tuple(exposure.backends) if exposure else (),
+        layers=tuple(name for name, _ in assembly.stack.layers),
+        doors=assembly.doors,
+        networks=assembly.networks,
+        client_variables=assembly.client_variables,
+        problems=tuple(assembly.problems),
+        missing=tuple(assembly.missing),
+        dashboards=assembly.dashboards,
+        tls=assembly.tls,
+        mounts=assembly.mounts,
+    )
+    return facts, assembly
+
+
+def judge(loaded: LoadedPolicy, witnesses: Sequence[Facts]) -> tuple[Finding, ...]:
+    """Run every check on every rule of its kind, on each kind of witness, and make one list of findings of it all."""
+    every = (*rules(loaded), *target_rules(loaded))
+    raw: list[Finding] = []
+    for facts in witnesses:
+        for rule in every:
+            for item in CHECKS:
+                if rule.kind in item.KINDS and enabled(loaded, item):
+                    raw += run_check(item, rule, facts)
+    raw += unevaluated(every, raw, CHECKS)
+    return consolidate(raw)
+
+
+def enabled(loaded: LoadedPolicy, item: Check) -> bool:
+    """Whether the policy leaves a check switched on."""
+    setting = loaded.policy.checks.get(item.CHECK.id)
+    return setting is None or setting.enabled
+
+
+def run_check(item: Check, rule: Rule, facts: Facts) -> Iterator[Finding]:
+    """Run one check on one rule; one that raises becomes verdict `error`, and the others go on."""
+    setting = facts.policy.policy.checks.get(item.CHECK.id)
+    severity = setting.severity if setting is not None and setting.severity is not None else None
+    looked_at = 0
+    good = True
+    try:
+        for finding in item.decide(rule, facts):
+            looked_at += 1
+            if finding is not None:
+                good = False
+                yield finding if severity is None else replace(finding, severity=severity)
+    except Exception as error:  # noqa: BLE001 - a bug in one check must not hide what the others found
+        yield _verdict(item, rule, facts, Verdict.ERROR, f"the check raised {type(error).__name__}: {error}")
+        return
+    if looked_at and good:
+        yield _verdict(item, rule, facts, Verdict.PASS, f"{looked_at} evaluated")
+
+
+def _verdict(item: Check, rule: Rule, facts: Facts, verdict: Verdict, message: str) -> Finding:
+    return Finding(
+        check=item.CHECK.id,
+        rule=rule.id,
+        verdict=verdict,
+        severity=item.CHECK.severity if verdict is Verdict.ERROR else Severity.INFO,
+        message=message,
+        route=rule.route or "",
+        rule_location=rule.location,
+        evidence=facts.kind,
+    )
+
+
+def finish(
+    loaded: LoadedPolicy,
+    options: Options,
+    assembly: Assembly,
+    findings: tuple[Finding, ...],
+    witnesses: Sequence[Facts],
+    *,
+    started: str,
+    sent: int = 0,
+    interrupted: bool = False,
+) -> Run:
+    """Apply waivers and make the run that reports are rendered from."""
+    predicted = [facts for facts in witnesses if facts.kind == "predicted"]
+    evaluated = sum(len(cases) for facts in predicted for cases in facts.cases.values())
+    return Run(
+        command=options.command,
+        findings=waive(loaded, findings, options.today),
+        checks=tuple(_catalogue()),
+        policy_name=loaded.policy.name,
+        policy_file=loaded.file,
+        policy_sha256=loaded.sha256,
+        environment=loaded.environment,
+        extends=loaded.extends,
+        targets=tuple(sorted(assembly.targets, key=lambda target: target.id)),
+        routes=tuple(route.id for route in loaded.policy.routes),
+        cells=len({case.probe.key for facts in predicted for cases in facts.cases.values() for case in cases}),
+        requests_evaluated=evaluated,
+        requests_sent=sent,
+        started=started,
+        finished=_now(),
+        interrupted=interrupted,
+        fail_on=Severity[options.fail_on.upper()] if options.fail_on else loaded.policy.settings.fail_on,
+        unknown_fails=loaded.policy.settings.unknown == "fail",
+    )
+
+
+def _catalogue() -> Iterable[CheckInfo]:
+    for item in CHECKS:
+        yield replace(item.CHECK, help=f"auditor explain {item.CHECK.id}")
+
+
+def exit_status(run: Run) -> tuple[int, str]:
+    """Return the exit status of a run and the sentence that says why (contract, section 2)."""
+    failing = [
+        f for f in run.findings if f.verdict is Verdict.FAIL and f.disposition == "open" and f.severity >= fail_on
+    ]
+    waived = sum(1 for f in run.findings if f.disposition in {"waived", "baselined"})
+    undecided = sum(
+        1 for f in run.findings if f.verdict in {Verdict.UNKNOWN, Verdict.ERROR} and f.disposition == "open"
+    )
+    counts = {s: sum(1 for f in failing if f.severity is s) for s in sorted(Severity, reverse=True)}
+    words = ", ".join(f"{number} {severity.word}" for severity, number in counts.items() if number)
+    reason = f"{len(failing)} open findings at or above {fail_on.word}"
+    reason += (f" ({words})" if words else "") + f"; {waived} waived; {undecided} unknown"
+    if run.interrupted:
+        return 130, f"interrupted: {reason}"
+    if failing:
+        return 1, reason
+    if undecided and run.unknown_fails:
+        return 3, reason
+    return 0, reason
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+__all__ = [
+    "Case",
+    "Location",
+    "Note",
+    "Options",
+    "Problem",
+    "check",
+    "exit_status",
+    "finish",
+    "judge",
+    "load",
+    "predict",
+]

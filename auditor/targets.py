@@ -1,0 +1,304 @@
+"""The policy's targets, read: layers that answer, doors that lead to them, and what the files say besides."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auditor.errors import AuditorError, ConfigurationError, Problem
+from auditor.exchange import Layer, Unknown
+from auditor.finding import TargetInfo
+from auditor.plan.cells import Matcher
+from auditor.plan.facts import ClientVariable, Network, OpenDoor, TlsEntry
+from auditor.policy.load import LoadedPolicy
+from auditor.policy.model import AsgiTarget, ComposeTarget, EnvTarget, NginxTarget, TraefikTarget
+from auditor.stack import Entry, Stack
+
+if TYPE_CHECKING:
+    from auditor.compose import Compose
+
+LATEST_NGINX = "1.31.3"
+"""The version of nginx that is modelled where a policy names none."""
+
+ORDER = ("traefik", "nginx", "asgi")
+"""How layers follow each other, outermost first, where a policy names none."""
+
+
+@dataclass(slots=True)
+class Assembly:
+    """Everything read from the files of a policy's targets; what could not be read is a problem, and the rest goes on."""
+
+    stack: Stack = field(default_factory=lambda: Stack(()))
+    entries: tuple[Entry, ...] = ()
+    matchers: tuple[Matcher, ...] = ()
+    doors: tuple[OpenDoor, ...] | None = None
+    networks: tuple[Network, ...] | None = None
+    client_variables: tuple[ClientVariable, ...] | None = None
+    dashboards: tuple[OpenDoor, ...] | None = None
+    tls: tuple[TlsEntry, ...] = ()
+    mounts: dict[str, str] = field(default_factory=dict)
+    problems: list[tuple[str, Problem]] = field(default_factory=list)
+    missing: list[tuple[str, Unknown]] = field(default_factory=list)
+    targets: list[TargetInfo] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Assembler:
+    """Reads the targets of one policy, those named in `only` where any are."""
+
+    loaded: LoadedPolicy
+    only: frozenset[str] = frozenset()
+    nginx_version: str | None = None
+
+    def assemble(self) -> Assembly:
+        """Read every file target of the policy."""
+        assembly = Assembly()
+        layers: dict[str, tuple[str, Layer]] = {}
+        composes: list[Compose] = []
+        chosen = [t for t in self.loaded.policy.targets if not self.only or t.id in self.only]
+        for target in sorted(chosen, key=lambda t: t.type != "compose"):
+            try:
+                if isinstance(target, ComposeTarget):
+                    composes.append(self._compose(target, assembly))
+                elif isinstance(target, EnvTarget):
+                    self._env(target, assembly)
+                elif isinstance(target, NginxTarget):
+                    layers[target.id] = ("nginx", self._nginx(target, assembly, composes))
+                elif isinstance(target, TraefikTarget):
+                    layers[target.id] = ("traefik", self._traefik(target, assembly, composes))
+                elif isinstance(target, AsgiTarget):
+                    layers[target.id] = ("asgi", self._asgi(target, assembly, composes))
+            except AuditorError as error:
+                assembly.failed.add(target.id)
+                for problem in error.problems:
+                    assembly.problems.append((target.id, problem))
+                assembly.targets.append(TargetInfo(target.id, target.type))
+        self._compose_layers(layers, assembly)
+        return assembly
+
+    def _compose_layers(self, layers: Mapping[str, tuple[str, Layer]], assembly: Assembly) -> None:
+        policy = self.loaded.policy
+        named = [name for name in policy.layers if name in layers]
+        names = named or sorted(layers, key=lambda name: ORDER.index(layers[name][0]))
+        inner = [name for name in names if layers[name][0] == "asgi"]
+        served = [route.served_by for route in policy.routes if route.served_by]
+        backends = [*(policy.exposure.backends if policy.exposure else ()), *served]
+        addresses = dict.fromkeys(backends, inner[-1] if inner else "")
+        assembly.stack = Stack(tuple((name, layers[name][1]) for name in names), addresses)
+        if names:
+            kind, layer = layers[names[0]]
+            assembly.entries = tuple(_entries(names[0], kind, layer))
+
+    def _paths(self, target_id: str, names: Sequence[str]) -> list[Path]:
+        index = next(i for i, t in enumerate(self.loaded.policy.targets) if t.id == target_id)
+        folder = self.loaded.folder(f"targets[{index}]")
+        return [Path(os.path.normpath(folder / name)) for name in names]
+
+    def _nginx(self, target: NginxTarget, assembly: Assembly, composes: Sequence[Compose]) -> Layer:
+        from auditor.nginx import load  # noqa: PLC0415 - only where a policy has an nginx target
+        from auditor.nginx.matchers import matchers  # noqa: PLC0415
+
+        files = self._paths(target.id, target.files)
+        mounts = {inside: str(self._paths(target.id, [local])[0]) for inside, local in target.mounts.items()}
+        if not mounts:
+            mounts = _mounts_of(files[0], composes)
+        prefix = files[0].parent if target.prefix == "." else self._paths(target.id, [target.prefix])[0]
+        version = self.nginx_version or target.version or LATEST_NGINX
+        configuration = load(files, prefix=prefix, mounts=mounts, version=version)
+        assembly.mounts.update(mounts)
+        assembly.problems += [(target.id, problem) for problem in configuration.problems]
+        assembly.missing += [(target.id, unknown) for unknown in configuration.missing]
+        assembly.targets.append(TargetInfo(target.id, target.type, tuple(configuration.files)))
+        assembly.matchers += tuple(
+            Matcher(m.subject, m.kind, m.pattern, m.caseless, m.location) for m in matchers(configuration)
+        )
+        return configuration
+
+    def _traefik(self, target: TraefikTarget, assembly: Assembly, composes: Sequence[Compose]) -> Layer:
+        from auditor.traefik import Container, load  # noqa: PLC0415 - only where a policy has a traefik target
+
+        static = self._paths(target.id, [target.static])[0] if target.static else None
+        dynamic = [found for path in self._paths(target.id, target.dynamic) for found in _glob(path)]
+        containers = [
+            Container(service.name, service.labels, service.listening, service.name)
+            for compose in composes
+            for service in compose.services.values()
+            if any(label.startswith("traefik.") for label in service.labels)
+        ]
+        configuration = load(static, dynamic, containers)
+        assembly.problems += [(target.id, problem) for problem in configuration.problems]
+        assembly.missing += [(target.id, unknown) for unknown in configuration.unknown]
+        assembly.targets.append(TargetInfo(target.id, target.type, tuple(configuration.files)))
+        assembly.matchers += tuple(found for m in configuration.matchers() if (found := _traefik_matcher(m)))
+        assembly.dashboards = tuple(
+            OpenDoor(f"the entry point {e.entrypoint}", e.kind, "", e.location, target.id)
+            for e in configuration.exposures
+            if e.kind in {"api", "dashboard", "rest"} and not e.protected
+        )
+        assembly.tls += tuple(_traefik_tls(target.id, dynamic))
+        return configuration
+
+    def _asgi(self, target: AsgiTarget, assembly: Assembly, composes: Sequence[Compose]) -> Layer:
+        from auditor.backend import load  # noqa: PLC0415 - only where a policy has an asgi target
+
+        files = self._paths(target.id, target.files)
+        environment: dict[str, str] = {}
+        for compose in composes:
+            for service in compose.services.values():
+                if service.build and any(
+                    f.resolve().is_relative_to(Path(service.build.context).resolve()) for f in files
+                ):
+                    values = service.environment.items()
+                    environment |= {name: variable.value for name, variable in values if variable.value is not None}
+        application = load(files, environment)
+        assembly.problems += [(target.id, problem) for problem in application.problems]
+        assembly.missing += [(target.id, unknown) for unknown in application.unknown]
+        assembly.targets.append(TargetInfo(target.id, target.type, tuple(application.files)))
+        assembly.matchers += tuple(_application_matchers(application))
+        return application
+
+    def _compose(self, target: ComposeTarget, assembly: Assembly) -> Compose:
+        from auditor.compose import load  # noqa: PLC0415 - only where a policy has a compose target
+
+        env_file = self._paths(target.id, [target.env_file])[0] if target.env_file else None
+        compose = load(self._paths(target.id, target.files), target.profiles, env_file)
+        assembly.problems += [(target.id, problem) for problem in compose.problems]
+        assembly.missing += [(target.id, unknown) for unknown in compose.unknown]
+        assembly.targets.append(TargetInfo(target.id, target.type, tuple(compose.files)))
+        doors = [
+            OpenDoor(door.address, door.leads_to, door.host_ip, door.location, target.id, door.internal)
+            for door in compose.doors()
+        ]
+        assembly.doors = (*(assembly.doors or ()), *doors)
+        networks = [
+            Network(
+                name,
+                network.internal,
+                network.location,
+                tuple(s for s in compose.services if name in compose.attached(s)),
+            )
+            for name, network in compose.networks.items()
+        ]
+        assembly.networks = (*(assembly.networks or ()), *networks)
+        return compose
+
+    def _env(self, target: EnvTarget, assembly: Assembly) -> None:
+        from auditor.compose import load_env, urls  # noqa: PLC0415 - only where a policy has an env target
+
+        found = []
+        for file in self._paths(target.id, target.files):
+            found += [ClientVariable(u.variable, u.url, u.location) for u in urls(load_env([file]))]
+        assembly.client_variables = (*(assembly.client_variables or ()), *found)
+        hashes = tuple((str(f), _sha256(f)) for f in self._paths(target.id, target.files))
+        assembly.targets.append(TargetInfo(target.id, target.type, hashes))
+
+
+def _entries(target: str, kind: str, layer: Any) -> Iterator[Entry]:
+    """Yield the ways into the outermost layer."""
+    if kind == "traefik":
+        for point in layer.entrypoints:
+            if point.protocol != "tcp" or point.internal:
+                continue
+            routers = layer.at(point)
+            schemes = {"https" if point.tls or router.tls else "http" for router in routers}
+            for scheme in sorted(schemes):
+                yield Entry(point.name, scheme, target, f":{point.port}")
+    elif kind == "nginx":
+        for listen in layer.listens:
+            scheme = "https" if listen.ssl else "http"
+            yield Entry(f"{target} {listen.address}:{listen.port}", scheme, target, f"{listen.address}:{listen.port}")
+    else:
+        yield Entry("http", "http", target)
+
+
+def _glob(path: Path) -> list[Path]:
+    if not any(character in path.name for character in "*?["):
+        return [path]
+    found = sorted(path.parent.glob(path.name))
+    if not found:
+        raise ConfigurationError(f"no file matches {path}", hint="check the path in the policy's targets")
+    return found
+
+
+TRAEFIK_KINDS = {
+    "host": ("host", "exact", True),
+    "host-regex": ("host", "regex", False),
+    "path": ("path", "exact", False),
+    "path-prefix": ("path", "prefix", False),
+    "path-regex": ("path", "regex", False),
+    "method": ("method", "exact", False),
+    "origin": ("origin", "exact", False),
+    "origin-regex": ("origin", "regex", False),
+    "query": ("query", "other", False),
+    "query-regex": ("query", "other", False),
+    "client": ("client", "other", False),
+}
+"""How a Traefik matcher sees a request: subject, kind, caseless."""
+
+
+def _traefik_matcher(found: Any) -> Matcher | None:
+    kind, separator, name = found.kind.partition(":")
+    if separator:
+        return Matcher(
+            f"header:{name}", "regex" if kind.endswith("regex") else "exact", found.text, location=found.location
+        )
+    if kind not in TRAEFIK_KINDS:
+        return None
+    subject, how, caseless = TRAEFIK_KINDS[kind]
+    return Matcher(subject, how, found.text, caseless, found.location)
+
+
+def _traefik_tls(target: str, dynamic: Sequence[Path]) -> Iterator[TlsEntry]:
+    """Yield the TLS options of Traefik; the default ones accept 1.2 and above (Traefik, TLS options)."""
+    from auditor.tree import read  # noqa: PLC0415 - only where a policy has a traefik target
+
+    default = TlsEntry(f"{target} (default options)", "1.2", "Traefik's default: VersionTLS12")
+    for file in dynamic:
+        try:
+            options = read(file).root.get("tls", "options")
+        except AuditorError:
+            continue
+        for name, node in options.children() if options else ():
+            lowest = node.get("minVersion")
+            text = str(lowest.plain()) if lowest is not None else "VersionTLS12"
+            version = {"VersionTLS10": "1.0", "VersionTLS11": "1.1", "VersionTLS12": "1.2", "VersionTLS13": "1.3"}.get(
+                text
+            )
+            entry = TlsEntry(
+                f"{target} (options {name})", version, text, lowest.location if lowest is not None else node.location
+            )
+            if name == "default":
+                default = entry
+            else:
+                yield entry
+    yield default
+
+
+def _application_matchers(application: Any) -> Iterator[Matcher]:
+    """Yield what an application's CORS middleware can tell apart."""
+    for cors in application.cors:
+        for origin in cors.allow_origins:
+            if origin != "*":
+                yield Matcher("origin", "exact", origin, location=cors.location)
+        if cors.allow_origin_regex:
+            yield Matcher("origin", "regex", f"^(?:{cors.allow_origin_regex})\\z", location=cors.location)
+
+
+def _mounts_of(main: Path, composes: Sequence[Any]) -> dict[str, str]:
+    """Return what the container that runs this nginx file has mounted, where a Compose file says so."""
+    for compose in composes:
+        for service in compose.services:
+            files = compose.files_in(service)
+            if any(Path(source).resolve() == main.resolve() for source in files.values()):
+                return dict(files)
+    return {}
+
+
+def _sha256(file: Path) -> str:
+    import hashlib  # noqa: PLC0415 - only for env files
+
+    return hashlib.sha256(file.read_bytes()).hexdigest()
