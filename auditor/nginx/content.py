@@ -145,7 +145,7 @@ def _file(engine: Engine, run: Run) -> Phase | None:
         run.note("", None, f"files are only served to GET and HEAD, not {run.method}")
         return engine.finish(run, 405)
     path = path_of(run)
-    run.action = Action("static")
+    run.action = Action("static", None, path if path.startswith("/") else None)
     kind = file_kind(run, path)
     if kind == 1:
         return engine.finish(run, 404)
@@ -159,7 +159,8 @@ def _file(engine: Engine, run: Run) -> Phase | None:
     run.status = 200
     run.content_length = UNKNOWN_VALUE
     run.last_modified = UNKNOWN_VALUE
-    run.content_type = ""
+    if run.content_type is None:
+        run.content_type = ""
     if engine.settings(run.node).etag:
         run.sent.append(Field("ETag", UNKNOWN_VALUE, None, LAYER))
     run.ranges = True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from auditor.exchange import Action, Field, Headers, Outcome, Response, Unknown
 from auditor.nginx import access, content, errors, limits
-from auditor.nginx.headers import escaped_name, filter_headers
+from auditor.nginx.headers import escaped_name, filter_headers, lines_of
 from auditor.nginx.model import PASSES, Listen, Node
 from auditor.nginx.rewrite import SENT, STOP, run_program, set_location
 from auditor.nginx.select import REDIRECT, find_location
@@ -298,8 +298,16 @@ class Engine:
     # ------------------------------------------------------------------ answers
 
     def send(self, run: Run) -> Phase | None:
-        """Complete the answer."""
-        fields = filter_headers(self, run)
+        """Complete the answer, unless a filter ends it with another status."""
+        status = filter_headers(self, run)
+        if status:
+            if status == 412:
+                run.sent = []
+                run.redirect = None
+                run.last_modified = None
+                run.gzip_vary = False
+            return errors.special(self, run, status)
+        fields = lines_of(self, run)
         run.result = self.outcome(
             run, Response(run.status, Headers(fields), run.body, further_headers=run.further, absent=run.absent)
         )

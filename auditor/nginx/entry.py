@@ -133,10 +133,6 @@ def _checks(engine: Engine, run: Run) -> int:
     request = run.request
     header = run.header
     connection = header.get("connection", "").lower()
-    if request.version == "1.1":
-        run.keepalive = "close" not in connection
-    elif request.version in {"1.0", "0.9"}:
-        run.keepalive = "keep-alive" in connection
     if run.host is None:
         server, _ = find_server(run.listen, "", run)
         if server is not None:
@@ -161,5 +157,11 @@ def _checks(engine: Engine, run: Run) -> int:
         return 497
     if request.method == "TRACE":
         return 405
+    if "close" in connection:
+        run.keepalive = False
+    elif "keep-alive" in connection:
+        run.keepalive = True
+    else:
+        run.keepalive = request.version not in {"1.0", "0.9"}
     del engine
     return 0

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE, Field
 from auditor.nginx.settings import MoreHeaders, Settings, parse_expires
 from auditor.nginx.state import LAYER, Run
-from auditor.nginx.template import ScriptError
 from auditor.nginx.uri import escape
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 SAFE = frozenset({200, 201, 204, 206, 301, 302, 303, 304, 307, 308})
 """The statuses that `add_header` without `always`, and `expires`, apply to (`ngx_http_headers_filter`)."""
 DATE = Field("Date", UNKNOWN_VALUE, None, LAYER)
+CONDITIONS = ("if_modified_since", "if_none_match", "if_unmodified_since", "if_match")
 KEEP_ALIVE = Field("Connection", "keep-alive", None, LAYER)
 CLOSE = Field("Connection", "close", None, LAYER)
 CHUNKED = Field("Transfer-Encoding", "chunked", None, LAYER)
@@ -25,22 +28,33 @@ VARY = Field("Vary", "Accept-Encoding", None, LAYER)
 UPGRADE = Field("Connection", "upgrade", None, LAYER)
 
 
-def filter_headers(engine: Engine, run: Run) -> tuple[Field, ...]:
-    """Run the header filters; return the header lines in the order they leave."""
+def filter_headers(engine: Engine, run: Run) -> int:
+    """Run the header filters; return 0, or the status that a filter ends the request with instead."""
     settings = engine.settings(run.node)
     if run.err_status:
         run.status = run.err_status
     if run.content_type == "":
         _content_type_of_uri(run, settings)
-    not_modified(run, settings)
-    if settings.more:
-        for command in settings.more:
-            _more(run, command)
+    if run.status == 200 and run.main:
+        status = not_modified(run, settings)
+        if status:
+            return status
+    for command in settings.more:
+        _more(run, command)
+    _add_headers(run, settings)
     _charset(run, settings)
+    if settings.gzip:
+        _gzip(run, settings)
+    return _ranges(run, settings) if run.ranges and run.status == 200 else 0
+
+
+def _add_headers(run: Run, settings: Settings) -> None:
+    """Run expires and add_header (`ngx_http_headers_filter`)."""
     safe = run.status in SAFE
+    if not run.main:
+        return
     if settings.expires is not None and safe:
         _expires(run, settings)
-    sent = run.sent
     for header in settings.headers:
         if not safe and not header.always:
             if run.why is not None:
@@ -49,20 +63,17 @@ def filter_headers(engine: Engine, run: Run) -> tuple[Field, ...]:
                 )
             continue
         line = header.line
+        if header.replaces:
+            _replace(run, header.name, header.value(run), header.location)
+            continue
         if line is None:
             value = header.value(run)
             if not value:
-                if header.value.const is not None and header.name.lower() in {"etag", "last-modified"}:
-                    _replace(run, header.name, "", header.location)
-                    sent = run.sent
+                if run.why is not None:
+                    run.note(f"add_header {header.name}", header.location, "is not sent: its value is empty")
                 continue
             line = Field(header.name, value, header.location, LAYER)
-        lower = header.name.lower()
-        if lower in {"etag", "last-modified"}:
-            _replace(run, header.name, line.value, header.location)
-            sent = run.sent
-        else:
-            sent.append(line)
+        run.sent.append(line)
     if run.why is not None:
         for directive in settings.lost:
             run.note(
@@ -70,7 +81,6 @@ def filter_headers(engine: Engine, run: Run) -> tuple[Field, ...]:
                 directive.location,
                 "does not apply here: an inner block has add_header lines of its own",
             )
-    return _final(run, settings)
 
 
 def _replace(run: Run, name: str, value: str, place: Location) -> None:
@@ -96,11 +106,106 @@ def type_of(uri: str, settings: Settings) -> str:
     return settings.types.get(name[dot + 1 :].lower(), settings.default_type)
 
 
-def not_modified(run: Run, settings: Settings) -> None:
-    """Answer conditional requests (`ngx_http_not_modified_header_filter`) as far as the answer's dates are known."""
-    del settings
-    if run.status != 200 or not run.main:
-        return
+def not_modified(run: Run, settings: Settings) -> int:
+    """Answer conditional requests (`ngx_http_not_modified_header_filter`); return 412 or 0."""
+    asked = run.header
+    if not any(name in asked for name in CONDITIONS):
+        return 0
+    modified, etag = _last_modified(run), _etag(run)
+    if "if_unmodified_since" in asked and not _compare(run, "if_unmodified_since", modified, settings.if_modified):
+        return 412
+    if "if_match" in asked and not _matches(run, asked["if_match"], etag, weak=False):
+        return 412
+    if "if_modified_since" not in asked and "if_none_match" not in asked:
+        return 0
+    if "if_modified_since" in asked and not (
+        settings.if_modified != "off" and _compare(run, "if_modified_since", modified, settings.if_modified)
+    ):
+        return 0
+    if "if_none_match" in asked and not _matches(run, asked["if_none_match"], etag, weak=True):
+        return 0
+    run.status = 304
+    run.content_type = run.content_length = None
+    run.ranges = False
+    run.drop("content-encoding", "accept-ranges")
+    return 0
+
+
+def _last_modified(run: Run) -> str | None:
+    lines = [line.value for line in run.sent if line.name.lower() == "last-modified"]
+    return run.last_modified or (lines[0] if lines else UNKNOWN_VALUE if run.further else None)
+
+
+def _etag(run: Run) -> str | None:
+    lines = [line.value for line in run.sent if line.name.lower() == "etag"]
+    return lines[0] if lines else UNKNOWN_VALUE if run.further else None
+
+
+def _compare(run: Run, name: str, modified: str | None, mode: str) -> bool:
+    """Whether the answer is not newer than the date in a request header."""
+    if modified is None:
+        return False
+    when, given = _time(modified), _time(run.header[name])
+    if given is None and UNKNOWN_VALUE not in modified:
+        return False
+    if when is None or given is None:
+        return _open_condition(run, name)
+    return when == given if mode == "exact" and name == "if_modified_since" else when <= given
+
+
+def _time(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError):
+        return None
+
+
+def _matches(run: Run, wanted: str, etag: str | None, *, weak: bool) -> bool:
+    """Whether an entity tag is in the list of a request header (`ngx_http_test_if_match`)."""
+    if wanted == "*":
+        return True
+    if etag is None:
+        return False
+    if UNKNOWN_VALUE in etag:
+        return _open_condition(run, wanted)
+    tags = [tag.strip(" \t") for tag in wanted.split(",")]
+    if weak:
+        return etag.removeprefix("W/") in {tag.removeprefix("W/") for tag in tags}
+    return not etag.startswith("W/") and etag in tags
+
+
+def _open_condition(run: Run, name: str) -> bool:
+    """Follow both ways where the date or tag of the answer is not known."""
+    pick = run.choose(("condition", name), 2)
+    if pick:
+        run.when.append("not-modified")
+    return pick == 1
+
+
+def _ranges(run: Run, settings: Settings) -> int:
+    """Answer a range of a file (`ngx_http_range_header_filter`); return 416 or 0."""
+    asked = run.header.get("range", "")
+    if settings.max_ranges == 0:
+        return 0
+    if not asked.lower().startswith("bytes=") or len(asked) < 7:
+        run.add("Accept-Ranges", "bytes")
+        return 0
+    pick = run.choose(("range",), 3)
+    if pick == 0:
+        run.when.append("range-found")
+        run.status = 206
+        if "," in asked:
+            run.content_type = f"multipart/byteranges; boundary={UNKNOWN_VALUE}"
+        else:
+            run.add("Content-Range", f"bytes {UNKNOWN_VALUE}")
+        return 0
+    if pick == 1:
+        run.when.append("range-missing")
+        run.add("Content-Range", f"bytes */{UNKNOWN_VALUE}")
+        return 416
+    run.when.append("range-ignored")
+    run.add("Accept-Ranges", "bytes")
+    return 0
 
 
 def _more(run: Run, command: MoreHeaders) -> None:
@@ -114,32 +219,34 @@ def _more(run: Run, command: MoreHeaders) -> None:
 
 
 def _more_field(run: Run, command: MoreHeaders, name: str, text: str) -> None:
+    """Set, replace or clear one header (headers-more: `ngx_http_headers_more_headers_out.c`)."""
     lower = name.lower()
     if lower == "content-type":
-        if text or not command.append:
-            run.content_type = text or None
-            run.content_type_by = command.location
-            run.charset = ""
+        run.content_type = text or None
+        run.content_type_by = command.location
+        run.charset = ""
         return
     if lower == "content-length":
         run.content_length = text or None
         return
     if lower == "last-modified":
         run.last_modified = None
-    if lower == "location" and run.redirect is not None:
-        run.redirect = None
-    if not command.append:
+    if lower in {"server", "date"}:
+        run.replaced.add(lower)
+    run.absent |= {lower}
+    if not text:
         run.sent = [
             line
             for line in run.sent
             if not (fnmatch.fnmatchcase(line.name.lower(), lower) if "*" in lower else line.name.lower() == lower)
         ]
-        run.absent |= {lower}
-    if text:
-        line = Field(name, text, command.location, LAYER)
-        if lower == "location":
-            run.redirect = line
-        run.sent.append(line)
+        return
+    if command.append:
+        run.sent.append(Field(name, text, command.location, LAYER))
+        return
+    _overwrite(run, name, text, command.location)
+    if lower == "location":
+        run.redirect = next(line for line in run.sent if line.name.lower() == "location")
 
 
 def _charset(run: Run, settings: Settings) -> None:
@@ -209,28 +316,70 @@ def _overwrite(run: Run, name: str, value: str, place: Location) -> None:
     run.sent = result
 
 
-def _final(run: Run, settings: Settings) -> tuple[Field, ...]:
-    """Put the lines in the order of `ngx_http_header_filter`."""
+def _gzip(run: Run, settings: Settings) -> None:
+    """Mark the answer with Vary, and compress it where the client accepts that (`ngx_http_gzip_header_filter`)."""
+    if run.status not in {200, 403, 404} or any(line.name.lower() == "content-encoding" for line in run.sent):
+        return
+    length = run.content_length
+    if length is not None and length.isdigit() and int(length) < settings.gzip_min_length:
+        return
+    kind = (run.content_type or "").split(";")[0].strip(" ").lower()
+    if not kind or (kind not in settings.gzip_types and "*" not in settings.gzip_types):
+        return
+    run.gzip_vary = settings.gzip_vary
+    if run.request.version in {"1.0", "0.9"} or "via" in run.header or not accepts_gzip(run.header):
+        return
+    run.content_length = None
+    run.ranges = False
+    run.drop("accept-ranges")
+    run.sent = [
+        Field(line.name, "W/" + line.value, line.made_by, line.layer)
+        if line.name.lower() == "etag" and not line.value.startswith("W/")
+        else line
+        for line in run.sent
+    ]
+    run.add("Content-Encoding", "gzip")
+
+
+def accepts_gzip(header: Mapping[str, str]) -> bool:
+    """Whether a request accepts gzip (`ngx_http_gzip_accept_encoding`): the word, with a quality above 0."""
+    for part in header.get("accept_encoding", "").lower().split(","):
+        word, _, options = part.partition(";")
+        if word.strip(" ") == "gzip":
+            quality = options.replace(" ", "")
+            return not quality.startswith("q=") or quality[2:].strip("0.") != ""
+    return False
+
+
+def lines_of(engine: Engine, run: Run) -> tuple[Field, ...]:
+    """Put the header lines in the order in which they leave (`ngx_http_header_filter`)."""
+    settings = engine.settings(run.node)
     status = run.status
     sent = run.sent
     length = run.content_length
     kind = run.content_type
-    modified = run.last_modified
+    modified = run.last_modified if status in {200, 206, 304} else None
     if status == 204:
         kind = length = modified = None
-    if status == 304:
+    elif status == 304:
         length = None
-    names = {line.name.lower(): line for line in sent if line.made_by is None and line.layer != LAYER}
-    vary = settings.gzip_vary and settings.gzip and _gzip_ok(run, settings)
+    version = run.request.version
     lines: list[Field] = []
-    if "server" not in names and not run_has(run, "server"):
+    if "server" not in run.replaced:
         lines.append(settings.server_field)
-    if "date" not in names:
+    if "date" not in run.replaced:
         lines.append(DATE)
     if kind:
-        text = kind + (f"; charset={run.charset}" if run.charset else "")
-        lines.append(Field("Content-Type", text, run.content_type_by, LAYER))
+        lines.append(content_type_field(kind, run.charset, run.content_type_by))
     chunked = False
+    if length is None and version == "1.1" and settings.chunked:
+        chunked = True
+    if settings.trailers and version == "1.1":
+        chunked, length = True, None
+    if status in {204, 304} or status < 200 or run.method == "HEAD":
+        chunked = False
+    elif length is None and not chunked and version.startswith(("0", "1")):
+        run.keepalive = False
     if length is not None:
         lines.append(Field("Content-Length", length, None, LAYER))
     if modified is not None:
@@ -239,18 +388,9 @@ def _final(run: Run, settings: Settings) -> tuple[Field, ...]:
     if redirect is not None and redirect.value.startswith("/") and settings.absolute_redirect:
         sent = [line for line in sent if line is not redirect]
         lines.append(Field("Location", absolute(run, settings) + redirect.value, redirect.made_by, LAYER))
-    version = run.request.version
-    if length is None and status not in {204, 304} and status >= 200 and run.method != "HEAD":
-        if version == "1.1" and settings.chunked:
-            chunked = True
-        elif version in {"1.0", "0.9"} or not settings.chunked:
-            run.keepalive = False
-    if settings.trailers and version == "1.1" and status not in {204, 304} and run.method != "HEAD":
-        chunked = True
-        lines = [line for line in lines if line.name != "Content-Length"]
     if chunked:
         lines.append(CHUNKED)
-    if version.startswith(("1", "0")):
+    if version.startswith(("0", "1")):
         if status == 101:
             lines.append(UPGRADE)
         elif run.keepalive and settings.keepalive:
@@ -259,27 +399,16 @@ def _final(run: Run, settings: Settings) -> tuple[Field, ...]:
                 lines.append(settings.keep_alive_field)
         else:
             lines.append(CLOSE)
-    if vary:
+    if run.gzip_vary:
         lines.append(VARY)
     lines.extend(sent)
     return tuple(lines)
 
 
-def run_has(run: Run, name: str) -> bool:
-    """Whether a directive other than add_header has put this header in nginx's own place."""
-    del run, name
-    return False
-
-
-def _gzip_ok(run: Run, settings: Settings) -> bool:
-    """Whether gzip marks the answer with Vary (H9 of the rule book)."""
-    if run.status not in {200, 403, 404} or any(line.name.lower() == "content-encoding" for line in run.sent):
-        return False
-    length = run.content_length
-    if length is not None and length.isdigit() and int(length) < settings.gzip_min_length:
-        return False
-    kind = (run.content_type or "").split(";")[0].strip(" ").lower()
-    return bool(kind) and (kind in settings.gzip_types or "*" in settings.gzip_types)
+@lru_cache(maxsize=512)
+def content_type_field(kind: str, charset: str, made_by: Location | None) -> Field:
+    """Return the Content-Type line."""
+    return Field("Content-Type", f"{kind}; charset={charset}" if charset else kind, made_by, LAYER)
 
 
 def absolute(run: Run, settings: Settings) -> str:

@@ -44,7 +44,7 @@ class Regex:
             raise RegexError(str(error)) from error
         self.groups = _cy.pattern_capture_count(code)
         names = _cy.pattern_name_dict(code)
-        self.names = tuple(sorted((name, number) for number, name in names.items()))
+        self.names = tuple(sorted(names.items()))
         self._code = code
         return code
 

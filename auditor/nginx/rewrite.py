@@ -125,8 +125,8 @@ def send_text(run: Run, status: int, text: str, location: Location | None) -> in
         return status
     run.body = text
     run.content_length = UNKNOWN_VALUE if UNKNOWN_VALUE in text else str(len(text))
-    run.content_type = ""
-    run.content_type_by = location
+    if run.content_type is None:
+        run.content_type = ""
     return SENT
 
 

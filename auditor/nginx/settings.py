@@ -31,6 +31,7 @@ class AddHeader:
     always: bool
     location: Location
     line: Field | None
+    replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ def _compiled(directive: Directive, variables: Variables) -> AddHeader:
     name = directive.args[0] if directive.args else ""
     value = variables.value(directive.args[1] if len(directive.args) > 1 else "")
     line = Field(name, value.const, directive.location, LAYER) if value.const else None
-    return AddHeader(name, value, directive.args[2:] == ("always",), directive.location, line)
+    return AddHeader(name, value, directive.args[2:] == ("always",), directive.location, line, name.lower() in {"etag", "last-modified"})
 
 
 def add_headers(node: Node, variables: Variables) -> tuple[tuple[AddHeader, ...], tuple[Directive, ...]]:

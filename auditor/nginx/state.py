@@ -80,7 +80,9 @@ class Run:
     result: Outcome | None = None
     inner: list[Outcome] = field(default_factory=list)
     authorising: bool = False
-    keepalive: bool = True
+    keepalive: bool = False
+    replaced: set[str] = field(default_factory=set)
+    gzip_vary: bool = False
     status: int = 0
     sent: list[Field] = field(default_factory=list)
     redirect: Field | None = None

@@ -186,6 +186,8 @@ def copy(run: Run, what: Passing, line: Field, response: Response) -> None:
         elif name == "connection" and run.status == 101:
             return
         return
+    if name in {"server", "date"}:
+        run.replaced.add(name)
     if name == "location" or name == "refresh":
         changed = rewrite_location(run, what, line.value) if name == "location" else None
         if changed is not None:
