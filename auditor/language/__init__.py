@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from auditor.language.acceptance import Acceptance, Escape, Line, Open, accepted_outside, map_lines, refused_inside
 from auditor.language.decide import Included, NotDecided, Outside, decide_included
+from auditor.language.explain import Cause, Explanation, explain, looseness
 from auditor.language.origins import (
     OriginItem,
     OriginPolicy,
@@ -41,8 +42,10 @@ from auditor.language.shapes import Shape, any_header, browser_sendable, shapes
 __all__ = [
     "Acceptance",
     "Budget",
+    "Cause",
     "Cell",
     "Escape",
+    "Explanation",
     "Included",
     "Language",
     "Line",
@@ -58,6 +61,8 @@ __all__ = [
     "any_header",
     "browser_sendable",
     "decide_included",
+    "explain",
+    "looseness",
     "map_lines",
     "partition",
     "policy_origin",

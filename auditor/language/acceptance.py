@@ -7,7 +7,7 @@ the first line that matches says whether the origin is accepted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from auditor.language.alphabet import to_bytes
 from auditor.language.automaton import TooLarge
@@ -96,12 +96,14 @@ def _word(language: Language) -> Words | None:
     return machine if isinstance(machine, Words) else None
 
 
-@dataclass(slots=True)
 class _Decided:
-    """The lines before the one in question, those with exact strings by string."""
+    """All lines, those with exact strings by string."""
 
-    words: dict[tuple[bool, bytes], int] = field(default_factory=dict)
-    other: list[tuple[int, Line]] = field(default_factory=list)
+    __slots__ = ("other", "words")
+
+    def __init__(self) -> None:
+        self.words: dict[tuple[bool, bytes], int] = {}
+        self.other: list[tuple[int, Line]] = []
 
     def add(self, index: int, line: Line) -> None:
         words = _word(line.matcher)

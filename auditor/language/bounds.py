@@ -189,7 +189,7 @@ def one_length(node: Node) -> bool:  # noqa: C901 - one walk, then one search
             stack.extend(item.items)
         elif isinstance(item, Repeat):
             stack.append(item.item)
-    if isinstance(node, Chars) or node == EMPTY:
+    if isinstance(node, Chars) or (isinstance(node, Concat) and not node.items):
         return True
     try:
         machine = compile_tree(Concat((Guard("start"), node, Guard("end"))))

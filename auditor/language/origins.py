@@ -29,7 +29,7 @@ class OriginItem:
     @property
     def host(self) -> str:
         """The host named, with a leading `*.` where it is a pattern; "" for expressions."""
-        return _split(self.text)[1] if self.kind in ("exact", "pattern") else ""
+        return split_origin(self.text)[1] if self.kind in ("exact", "pattern") else ""
 
     def __str__(self) -> str:
         """Return the entry as one would say it."""
@@ -50,7 +50,7 @@ class OriginPolicy:
         return tuple(dict.fromkeys(h for h in (item.host.removeprefix("*.") for item in self.items) if h))
 
 
-def _split(origin: str) -> tuple[str, str, str | None]:
+def split_origin(origin: str) -> tuple[str, str, str | None]:
     """Return scheme, host and port (None: none given) of an origin or pattern."""
     scheme, mark, rest = origin.partition("://")
     if not mark:
@@ -85,7 +85,7 @@ def policy_origin(item: str | Mapping[str, str]) -> OriginItem:
 
 
 def _pattern(text: str) -> tuple[Language, Language]:
-    scheme, host, port = _split(text)
+    scheme, host, port = split_origin(text)
     most, least = f"{_quote(scheme)}://", f"{_quote(scheme)}://"
     labels = rf"{LABEL}(?:\.{LABEL})*"
     for index, part in enumerate(host.split("*")):
@@ -140,7 +140,7 @@ def public_suffix_wildcard(item: OriginItem) -> str | None:
     if item.kind != "regex":
         return None
     sample = item.least.witness()
-    scheme, host, port = _split(sample.decode("latin-1")) if sample else ("", "", None)
+    scheme, host, port = split_origin(sample.decode("latin-1")) if sample else ("", "", None)
     if not host or "." not in host:
         return None
     suffix = registrable(host).partition(".")[2]

@@ -7,7 +7,6 @@ What this module does not know is refused (`NotReadable`) or kept as `Opaque`; i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
 
 from auditor.language.alphabet import (
@@ -96,19 +95,20 @@ class NotReadable(Exception):  # noqa: N818 - an answer of the parser, not a fau
     """The pattern is refused by PCRE2, or uses something this module does not know; the argument says which."""
 
 
-@dataclass(slots=True)
 class _Flags:
     """The options in force at a place of the pattern."""
 
-    caseless: bool = False
-    multiline: bool = False
-    dotall: bool = False
-    extended: bool = False
-    extended_more: bool = False
-    no_capture: bool = False
+    __slots__ = ("caseless", "dotall", "extended", "extended_more", "multiline", "no_capture")
+
+    def __init__(self, *, caseless: bool = False) -> None:
+        self.caseless = caseless
+        self.multiline = self.dotall = self.extended = self.extended_more = self.no_capture = False
 
     def copy(self) -> _Flags:
-        return _Flags(self.caseless, self.multiline, self.dotall, self.extended, self.extended_more, self.no_capture)
+        other = _Flags()
+        for name in _Flags.__slots__:
+            setattr(other, name, getattr(self, name))
+        return other
 
     def set(self, letters: bytes, *, on: bool) -> None:
         for letter in letters:
@@ -127,19 +127,19 @@ class _Flags:
                 raise NotReadable(f"the option (?{chr(letter)})")
 
 
-@dataclass(slots=True)
 class _Parser:
     """One pass over the pattern; `at` is the offset of the next byte."""
 
-    text: bytes
-    at: int = 0
-    flags: _Flags = field(default_factory=_Flags)
-    opened: int = 0
-    depth: int = 0
-    looking: int = 0
-    groups: dict[int, tuple[Node, ...]] = field(default_factory=dict)
-    names: dict[bytes, int] = field(default_factory=dict)
-    pending_names: list[tuple[int, bytes]] = field(default_factory=list)
+    __slots__ = ("at", "depth", "flags", "groups", "looking", "names", "opened", "pending_names", "text")
+
+    def __init__(self, text: bytes, *, caseless: bool) -> None:
+        self.text = text
+        self.flags = _Flags(caseless=caseless)
+        self.at = self.depth = self.looking = 0
+        self.opened = 0  # capturing groups so far
+        self.groups: dict[int, tuple[Node, ...]] = {}
+        self.names: dict[bytes, int] = {}
+        self.pending_names: list[tuple[int, bytes]] = []  # named before they are opened
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -606,7 +606,7 @@ class _Parser:
 
 def parse(pattern: bytes, *, caseless: bool = False) -> Pattern:
     """Read a pattern; NotReadable where PCRE2 refuses it or this module does not know a construct."""
-    parser = _Parser(pattern, flags=_Flags(caseless=caseless))
+    parser = _Parser(pattern, caseless=caseless)
     if pattern.startswith(b"(*"):
         raise NotReadable("(*...) verbs and options")
     tree = parser.alternatives()

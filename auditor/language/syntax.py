@@ -1,9 +1,12 @@
-"""The syntax tree of a regular expression: what a PCRE pattern says, before anything is decided about it."""
+"""The syntax tree of a regular expression: what a PCRE pattern says, before anything is decided about it.
+
+Nodes are named tuples, not dataclasses: a tree has thousands, and this module is imported by every run.
+Compare them by type first: a named tuple equals any tuple of the same values.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 GuardKind = Literal[
     "start",  # ^ \\A \\G: no byte before
@@ -17,29 +20,25 @@ GuardKind = Literal[
 RepeatMode = Literal["greedy", "lazy", "possessive"]
 
 
-@dataclass(frozen=True, slots=True)
-class Chars:
+class Chars(NamedTuple):
     """One byte out of a set."""
 
     mask: int
 
 
-@dataclass(frozen=True, slots=True)
-class Concat:
+class Concat(NamedTuple):
     """One after the other; empty: the empty string."""
 
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Alt:
+class Alt(NamedTuple):
     """One of several, the first that lets the rest match; none: nothing matches."""
 
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(NamedTuple):
     """A node between `low` and `high` times (None: no end)."""
 
     item: Node
@@ -48,15 +47,13 @@ class Repeat:
     mode: RepeatMode = "greedy"
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(NamedTuple):
     """A place in the subject, no byte taken."""
 
     kind: GuardKind
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """What follows (`ahead`) or precedes matches, or does not (`negative`); no byte taken."""
 
     item: Node
@@ -64,30 +61,26 @@ class Look:
     negative: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Atomic:
+class Atomic(NamedTuple):
     """The first way the item matches here, and no other."""
 
     item: Node
 
 
-@dataclass(frozen=True, slots=True)
-class BackReference:
+class BackReference(NamedTuple):
     """The text that a group took; not regular. `caseless`: either case of each letter."""
 
     group: int
     caseless: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """The pattern of a group again (a subroutine); group 0 is the whole pattern."""
 
     group: int
 
 
-@dataclass(frozen=True, slots=True)
-class Opaque:
+class Opaque(NamedTuple):
     """A construct whose language is not known: between nothing and `most`."""
 
     most: Node
@@ -100,8 +93,7 @@ EMPTY = Concat(())
 NOTHING = Alt(())
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(NamedTuple):
     """A parsed pattern: its tree and the bodies of its numbered groups (several with one number after `(?|`)."""
 
     tree: Node
