@@ -62,7 +62,8 @@ class _Frame:
     zones: set[tuple[str, str]] = field(default_factory=set)
     listens: list[Directive] = field(default_factory=list)
     server_names: list[tuple[str, Directive, int]] = field(default_factory=list)
-    referers: list[Directive] = field(default_factory=list)
+    own_referers: bool = False
+    referers: list[list[Directive]] = field(default_factory=list)
 
 
 _KEPT = frozenset(
@@ -75,7 +76,7 @@ class HttpScope:
     """What one http block (or a fragment of one) has declared and used."""
 
     __slots__ = (
-        "_caches", "_defined", "_formats", "_frames", "_problem", "_upstream_uses", "_upstreams", "_used", "_zone_uses",
+        "_caches", "_mapped", "_defined", "_formats", "_frames", "_problem", "_upstream_uses", "_upstreams", "_used", "_zone_uses",
         "_zones", "foreign_blocks", "open", "servers", "version", "settings",
     )  # fmt: skip
 
@@ -96,6 +97,7 @@ class HttpScope:
         self.servers: list[listening.Server] = []
         self.settings: dict[str, Directive] = {}
         self.foreign_blocks = False
+        self._mapped = False
 
     def enter(self, directive: Directive, context: str) -> None:
         """Take note of a directive; its block, where it has one, comes next."""
@@ -170,7 +172,7 @@ class HttpScope:
         """Check where a location stands, and that it is the only one of its kind."""
         modifier, name = split_location(directive.args)
         frame = self._frames[-1]
-        if modifier not in {"", "=", "^~", "~", "~*", "@"}:
+        if len(directive.args) == 2 and modifier not in {"=", "^~", "~", "~*"}:
             self._problem(directive, 0, f'"{modifier}" is not a modifier', "write =, ^~, ~ or ~*, then the path")
             return
         if modifier in {"~", "~*"}:
@@ -251,6 +253,7 @@ class HttpScope:
             return
         if directive.name != "map":
             return
+        self._mapped = True
         for entry in directive.block or ():
             key = entry.name
             if key.startswith("~"):
@@ -263,7 +266,9 @@ class HttpScope:
                 self.use(entry, 0)
 
     def setting(self, directive: Directive, _: str) -> None:
-        """Keep a setting of the http block."""
+        """Keep a setting of the http block; a map takes those of its tables' sizes from what stands before it."""
+        if directive.name.startswith("map_hash") and self._mapped:
+            self._problem(directive, -1, f'"{directive.name}" comes after a map, which has set it already', "move it before the first map")
         self.settings[directive.name] = directive
 
     def log_format(self, directive: Directive, _: str) -> None:
@@ -336,8 +341,8 @@ class HttpScope:
         if name in self._upstreams:
             self._problem(directive, 0, f'there is another upstream "{directive.args[0]}"', "rename one of them")
         self._upstreams[name] = directive
-        if not any(inner.name in {"server", "include"} for inner in directive.block or ()):
-            self._problem(directive, -1, f'the upstream "{directive.args[0]}" has no server', "add a server")
+        if no_server(directive):
+            self._problem(directive, -1, f'the upstream "{directive.args[0]}" has no server', "add a server that is not a backup")
 
     def passing(self, directive: Directive, context: str) -> None:
         """Check where a proxy_pass stands, and keep the upstream it names."""
@@ -393,14 +398,21 @@ class HttpScope:
 
     def referers(self, directive: Directive, _: str) -> None:
         """Keep the allowed referers; they are compared with the server's names when all are known."""
-        self._frames[-1].referers.append(directive)
+        groups = self._frames[-1].referers
+        if groups and self._frames[-1].own_referers:
+            groups[0].append(directive)
+        else:
+            groups.insert(0, [directive])
+            self._frames[-1].own_referers = True
 
     def _referers(self, server: _Frame) -> None:
-        for directive in server.referers:
+        names = [name.lower() for name, _d, _i in server.server_names if name and not name.startswith("~")]
+        for group in server.referers:
             seen: set[str] = set()
-            names = [name.lower() for name, _d, _i in server.server_names if name and not name.startswith("~")]
-            listed = [a.lower() for a in directive.args if a not in {"none", "blocked", "server_names"} and not a.startswith("~")]
-            for name in (names if "server_names" in directive.args else []) + [one.partition("/")[0] for one in listed]:
+            directive = group[-1]
+            words = [arg for one in group for arg in one.args if not arg.startswith("~")]
+            listed = [word.lower().partition("/")[0] for word in words if word not in {"none", "blocked", "server_names"}]
+            for name in (names if "server_names" in words else []) + listed:
                 keys = entries.wildcard_keys(name)
                 if entries.wildcard_wrong(name):
                     self._problem(directive, -1, f'"{name}" is not a host name or wildcard', "a star stands for whole labels at one end")
@@ -430,7 +442,7 @@ class HttpScope:
             name, colon, _port = host.partition(":")
             if colon and name in self._upstreams:
                 self._problem(directive, 0, f'the upstream "{name}" is named with a port', "leave the port out: the upstream's servers have theirs")
-            elif not colon and directive.name in _NEED_PORT and name not in self._upstreams and not self.open:
+            elif not colon and (directive.name in _NEED_PORT or (directive.name == "grpc_pass" and "://" not in directive.args[0])) and name not in self._upstreams and not self.open:
                 self._problem(directive, 0, f'"{host}" has no port and is no upstream', "write HOST:PORT")
         listening.compare(self.servers, self._frames[0].settings, self._problem, self.version)
 
@@ -438,10 +450,7 @@ class HttpScope:
         if name in self._defined or defined_by_nginx(name) or (directive.name == "log_format" and name in _LOG_NAMES):
             return
         argument = directive.args[index] if index >= 0 else directive.name
-        match = next((m for m in _ENVIRONMENT_NAME.finditer(argument) if m[1].lower() == name), None)
-        if match is not None:
-            self._problem(directive, index, f'"{match[0]}" is not substituted, and no variable has that name', f"pass --var {match[1]}=…")
-        elif not self.open:
+        if not self.open or any(match[1].lower() == name for match in _ENVIRONMENT_NAME.finditer(argument)):
             self._problem(directive, index, f'nothing defines the variable "${name}"', "define it with set or map, or correct the name")
 
 
@@ -462,6 +471,12 @@ def _buffer_problem(one: Sequence[str], many: Sequence[str], busy: Sequence[str]
     if in_use > (count - 1) * each:
         return '"*_busy_buffers_size" is larger than all "*_buffers" but one'
     return ""
+
+
+def no_server(upstream: Directive) -> bool:
+    """Whether an upstream has no server that is not a backup."""
+    inside = upstream.block or ()
+    return not any(d.name == "include" or (d.name == "server" and "backup" not in d.args[1:]) for d in inside)
 
 
 def split_location(args: Sequence[str]) -> tuple[str, str]:
@@ -491,7 +506,7 @@ _HANDLERS: dict[str, Callable[[HttpScope, Directive, str], None]] = {
     "ssl_session_cache": HttpScope.session_cache,
     **dict.fromkeys(("set", "auth_request_set", "js_set", "js_var", "perl_set"), HttpScope.assignment),
     **dict.fromkeys(("map", "geo", "split_clients"), HttpScope.table),
-    **dict.fromkeys(("map_hash_bucket_size", "server_names_hash_bucket_size"), HttpScope.setting),
+    **dict.fromkeys(("map_hash_bucket_size", "map_hash_max_size", "server_names_hash_bucket_size"), HttpScope.setting),
     **dict.fromkeys(("limit_req_zone", "limit_conn_zone", "proxy_cache_path", "fastcgi_cache_path", "uwsgi_cache_path", "scgi_cache_path"), HttpScope.zone),
     **dict.fromkeys(("limit_req", "limit_conn"), HttpScope.limit),
     **dict.fromkeys(("proxy_cache", "fastcgi_cache", "uwsgi_cache", "scgi_cache"), HttpScope.cache),

@@ -115,14 +115,11 @@ def compare(servers: Sequence[Server], http: Mapping[str, Directive], report: Re
         for listen in server.listens:
             address = addresses(listen.args[0])
             if address is None:
-                if "${" in listen.args[0]:
-                    continue
                 report(listen, 0, f'"{listen.args[0]}" is not an address to listen on', "write PORT, ADDRESS:PORT, [IPV6]:PORT or unix:PATH")
                 continue
-            bad = [i for i, option in enumerate(listen.args[1:], 1) if not _option(option)]
-            for index in bad:
-                if "${" not in listen.args[index]:
-                    report(listen, index, f'"{listen.args[index]}" is not an option of listen', "see the options of listen")
+            for index, option in enumerate(listen.args[1:], 1):
+                if not _option(option):
+                    report(listen, index, f'"{option}" is not an option of listen', "see the options of listen")
             if "ssl" in listen.args and "quic" in listen.args:
                 report(listen, -1, '"ssl" and "quic" cannot stand together', "use two listens")
             for one in _spread(address):
@@ -140,7 +137,7 @@ def _add(sockets: dict[str, _Socket], server: Server, listen: Directive | None, 
     socket = sockets.get(address)
     if socket is None:
         socket = sockets[address] = _Socket(server, servers=[])
-    elif socket.servers and server.block is socket.servers[-1].block:
+    elif socket.servers and server is socket.servers[-1]:
         report(at, -1, f"the server listens on {address} twice", "keep one of them")
         return
     if sets:

@@ -147,6 +147,8 @@ def _open_log_file_cache(args: Sequence[str], _: str) -> Iterator[Complaint]:
 
 def _resolver(args: Sequence[str], _: str) -> Iterator[Complaint]:
     for index, arg in enumerate(args):
+        if "=" not in arg and "/" in arg:
+            yield index, f'"{arg}" is not the address of a name server', "write ADDRESS or ADDRESS:PORT"
         if arg.startswith("valid=") and seconds(arg[6:], whole=True) is None:
             yield index, f'"{arg}" is not a time', "write valid=30s"
         elif arg.startswith(("ipv4=", "ipv6=")) and arg[5:] not in {"on", "off"}:
@@ -166,6 +168,8 @@ def _disable_symlinks(args: Sequence[str], _: str) -> Iterator[Complaint]:
         if arg not in {"off", "on", "if_not_owner"} and not arg.startswith("from="):
             yield _parameter(args, index, "on, off, if_not_owner and from=")
         yield from variable_complaints(args, index)
+    if not {"off", "on", "if_not_owner"} & set(args):
+        yield -1, "it says neither on nor off nor if_not_owner", "write one of them"
 
 
 def _log_format(args: Sequence[str], _: str) -> Iterator[Complaint]:
@@ -398,7 +402,7 @@ def _other_pass(args: Sequence[str], _: str) -> Iterator[Complaint]:
         yield from upstream_address(0, args[0])
 
 
-def upstream_address(index: int, text: str) -> Iterator[Complaint]:
+def upstream_address(index: int, text: str, *, name_only: bool = False) -> Iterator[Complaint]:
     """Complain about an address that ngx_parse_url cannot read."""
     if text.startswith("unix:"):
         if not text[5:].split(":")[0]:
@@ -410,6 +414,8 @@ def upstream_address(index: int, text: str) -> Iterator[Complaint]:
     else:
         host, colon, port = text.partition("/")[0].partition("?")[0].partition(":")
         port = port if colon else None
+        if name_only and "/" in text:
+            yield index, f'"{text}" is not HOST:PORT', "write HOST:PORT without a path"
     if not host:
         yield index, "the upstream has no host", "write HOST:PORT"
     if port is not None and not 1 <= (number(port) or 0) <= 65535:
@@ -509,7 +515,7 @@ def _valid_referers(args: Sequence[str], _: str) -> Iterator[Complaint]:
 
 
 def _upstream_server(args: Sequence[str], _: str) -> Iterator[Complaint]:
-    yield from upstream_address(0, args[0])
+    yield from upstream_address(0, args[0], name_only=True)
     for index, arg in enumerate(args[1:], 1):
         name, equals, value = arg.partition("=")
         if name == "weight" and equals:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from auditor.nginx import arguments, listening
+from auditor.nginx.http_scope import no_server
 from auditor.nginx.tokens import Directive
 
 Report = Callable[[Directive, int, str, str], None]
@@ -47,6 +48,7 @@ class StreamScope:
     formats: set[str] = field(default_factory=set)
     zones: set[str] = field(default_factory=set)
     zone_uses: list[Directive] = field(default_factory=list)
+    mapped: bool = False
     upstream_uses: list[Directive] = field(default_factory=list)
 
     def read(self, block: Directive) -> None:
@@ -67,7 +69,7 @@ class StreamScope:
         name = directive.name
         if name in _EVALUATED:
             for index, arg in enumerate(directive.args):
-                if index == 1 and name == "map":
+                if (index == 1 and name == "map") or (index == 0 and name == "log_format"):
                     continue
                 for _i, message, hint in arguments.variable_complaints((arg,), 0):
                     self.problem(directive, index, message, hint)
@@ -75,7 +77,10 @@ class StreamScope:
         if name in {"map", "geo", "split_clients"} and directive.args:
             self.defined.add(directive.args[-1].lstrip("$").lower())
             if name == "map":
+                self.mapped = True
                 self._entries(directive)
+        elif name.startswith("map_hash") and self.mapped:
+            self.problem(directive, -1, f'"{name}" comes after a map, which has set it already', "move it before the first map")
         elif name in {"set", "js_set", "js_var"} and directive.args:
             self.defined.add(directive.args[0].lstrip("$").lower())
         elif name == "upstream" and directive.args:
@@ -120,8 +125,8 @@ class StreamScope:
         if name in self.upstreams:
             self.problem(directive, 0, f'there is another upstream "{name}"', "rename one of them")
         self.upstreams.add(name)
-        if not any(d.name in {"server", "include"} for d in directive.block or ()):
-            self.problem(directive, -1, f'the upstream "{name}" has no server', "add a server")
+        if no_server(directive):
+            self.problem(directive, -1, f'the upstream "{name}" has no server', "add a server that is not a backup")
         for inner in directive.block or ():
             if inner.name == "hash":
                 self._take(inner)

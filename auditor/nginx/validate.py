@@ -53,7 +53,9 @@ class Validator:
     problems: list[Problem] = field(default_factory=list)
 
     def problem(self, directive: Directive, index: int, message: str, hint: str) -> None:
-        """Keep a problem at an argument of a directive (-1: at its name)."""
+        """Keep a problem at an argument of a directive (-1: at its name); one that a template left says so."""
+        if index >= 0 and (match := _ENVIRONMENT_NAME.search(directive.args[index])):
+            message, hint = f'"{match[0]}" is not substituted', f"pass --var {match[1]}=…"
         self.problems.append(Problem(message, self.locate(directive, index), hint))
 
     def check(self, directives: tuple[Directive, ...], context: str) -> None:
@@ -85,12 +87,7 @@ class Validator:
                     self.problem(directive, -1, f'"{name}" is given twice here', "keep one of them")
             else:
                 seen.add(name)
-            if kind == "own":
-                if http or context in {"main", "events"} or name in _STREAM_TOO:
-                    self.own(directive, context)
-            elif (checker := arguments.KINDS.get(kind) or (refusals.OWN.get(name) if kind == "bind" else None)) is not None:
-                for index, message, hint in checker(directive.args, rule.detail):
-                    self.complain(directive, index, message, hint)
+            self.values(directive, rule, context, http=http)
             if http:
                 scope.enter(directive, context)
             if directive.block is not None:
@@ -117,25 +114,15 @@ class Validator:
             return True
         return False
 
-    def own(self, directive: Directive, context: str) -> None:
-        """Check a directive by its own rule."""
-        checker = refusals.OWN.get(directive.name)
+    def values(self, directive: Directive, rule: Rule, context: str, *, http: bool) -> None:
+        """Check the arguments of a directive by their kind, or by the directive's own rule."""
+        checker = arguments.KINDS.get(rule.kind)
+        if checker is None and (http or context in {"main", "events"} or directive.name in _STREAM_TOO):
+            checker = refusals.OWN.get(directive.name)
         if checker is None or (directive.block is not None and directive.name != "limit_except"):
             return
-        if directive.name == "server" and not context.endswith("upstream"):
-            return
-        if directive.name == "keepalive_timeout" and context == "upstream":
-            return
-        for index, message, hint in checker(directive.args, context):
-            self.complain(directive, index, message, hint)
-
-    def complain(self, directive: Directive, index: int, message: str, hint: str) -> None:
-        """Keep a complaint about an argument; one left by a template gets the hint that helps."""
-        argument = directive.args[index] if index >= 0 else ""
-        if match := _ENVIRONMENT_NAME.search(argument):
-            message = f'"{match[0]}" is not substituted, so that "{directive.name}" cannot be read'
-            hint = f"pass --var {match[1]}=…"
-        self.problem(directive, index, message, hint)
+        for index, message, hint in checker(directive.args, rule.detail):
+            self.problem(directive, index, message, hint)
 
     def inner(self, directive: Directive, context: str, scope: HttpScope) -> None:
         """Check what is in a block."""
@@ -148,7 +135,7 @@ class Validator:
             self.block(directive.block or (), child, scope)
         elif directive.name in entries.BLOCKS:
             for entry, index, message, hint in entries.complaints(directive):
-                self.complain(entry, index, message, hint)
+                self.problem(entry, index, message, hint)
 
     def misplaced(self, directive: Directive, context: str, scope: HttpScope) -> None:
         """Say why a directive that the context does not know is wrong, if it is."""
