@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from auditor.checks import CHECKS, Check
-from auditor.errors import Location, Problem, UsageError
+from auditor.errors import UsageError
 from auditor.exchange import Exchange
-from auditor.finding import CheckInfo, Finding, Note, Run, Severity, Verdict
-from auditor.plan.facts import Case, Facts, Probe, cases_by_route
+from auditor.finding import CheckInfo, Finding, Run, Severity, TargetInfo, Verdict
+from auditor.options import LiveOptions, Options
+from auditor.plan.facts import Facts, Probe, cases_by_route
 from auditor.plan.probes import Planner
 from auditor.policy.load import LoadedPolicy, Rule, load_policy, load_profiles, rules, target_rules
+from auditor.policy.model import HttpTarget
 from auditor.targets import Assembler, Assembly
-from auditor.verdicts import consolidate, unevaluated, waive
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line asks for."""
-
-    command: str
-    policy: Path | None = None
-    environment: str | None = None
-    variables: Mapping[str, str] = field(default_factory=dict)
-    now: str | None = None
-    targets: Sequence[str] = ()
-    nginx: Path | None = None
-    nginx_version: str | None = None
-    profiles: Sequence[str] = ()
-    fail_on: str | None = None
-
-    @property
-    def today(self) -> date:
-        """The day that waivers are held against (UTC)."""
-        if self.now is None:
-            return datetime.now(UTC).date()
-        try:
-            return date.fromisoformat(self.now)
-        except ValueError:
-            raise UsageError(f"--now {self.now} is not a date", hint="year-month-day, such as 2027-02-01") from None
+from auditor.verdicts import compare, consolidate, unevaluated, waive
 
 
 def check(options: Options) -> Run:
@@ -105,6 +80,44 @@ def predict(loaded: LoadedPolicy, options: Options) -> tuple[Facts, Assembly]:
         mounts=assembly.mounts,
     )
     return facts, assembly
+
+
+def live(options: Options, live_options: LiveOptions) -> Run:
+    """Ask the running stack alone; the configuration only says which requests are worth sending."""
+    return _on_stack(options, live_options, both=False)
+
+
+def audit(options: Options, live_options: LiveOptions) -> Run:
+    """Decide from the configuration, replay on the running stack, and report where the two disagree."""
+    return _on_stack(options, live_options, both=True)
+
+
+def _on_stack(options: Options, live_options: LiveOptions, *, both: bool) -> Run:
+    from auditor.watching import observe  # noqa: PLC0415 - `auditor check` never loads an HTTP client
+
+    started = _now()
+    loaded = load(options)
+    targets = [target for target in loaded.policy.targets if isinstance(target, HttpTarget)]
+    if not targets:
+        raise UsageError("the policy has no live target", hint="add one: {id: live, type: http, entrypoints: {...}}")
+    predicted, assembly = predict(loaded, options)
+    suspects = [f for f in judge(loaded, [predicted]) if f.verdict is Verdict.FAIL]
+    observed = observe(loaded, targets[0], predicted, suspects, live_options)
+    assembly.targets.append(TargetInfo(targets[0].id, "http", entrypoints=tuple(targets[0].entrypoints.items())))
+    witnesses = [predicted, observed.facts] if both else [observed.facts]
+    findings = judge(loaded, witnesses)
+    if both:
+        findings = compare(findings, predicted, observed.facts)
+    return finish(
+        loaded,
+        options,
+        assembly,
+        findings,
+        witnesses,
+        started=started,
+        sent=observed.sent,
+        interrupted=observed.interrupted,
+    )
 
 
 def judge(loaded: LoadedPolicy, witnesses: Sequence[Facts]) -> tuple[Finding, ...]:
@@ -201,6 +214,7 @@ def _catalogue() -> Iterable[CheckInfo]:
 
 def exit_status(run: Run) -> tuple[int, str]:
     """Return the exit status of a run and the sentence that says why (contract, section 2)."""
+    fail_on = run.fail_on
     failing = [
         f for f in run.findings if f.verdict is Verdict.FAIL and f.disposition == "open" and f.severity >= fail_on
     ]
@@ -223,18 +237,3 @@ def exit_status(run: Run) -> tuple[int, str]:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-__all__ = [
-    "Case",
-    "Location",
-    "Note",
-    "Options",
-    "Problem",
-    "check",
-    "exit_status",
-    "finish",
-    "judge",
-    "load",
-    "predict",
-]

@@ -14,9 +14,9 @@ from auditor import __version__
 from auditor.errors import AuditorError, Problem, UsageError
 
 if TYPE_CHECKING:
-    from auditor.audit import LiveOptions, Options
     from auditor.demo import State
     from auditor.finding import Run
+    from auditor.options import LiveOptions, Options
 
 FORMATS = ("table", "json")
 SEVERITIES = ("info", "low", "medium", "high", "critical")
@@ -140,13 +140,6 @@ def _audit_options(function: Command) -> Command:
 
 def _report_options(function: Command) -> Command:
     """Add the options that say how to report."""
-    for decorator in reversed(()):
-        function = decorator(function)
-    return function
-
-
-def _report_options(function: Command) -> Command:
-    """Add the options that say how to report."""
     for decorator in reversed(
         (
             click.option(
@@ -202,7 +195,7 @@ def _policy_path(argument: Path | None, option: Path | None) -> Path | None:
 
 
 def _options(command: str, values: dict[str, Any]) -> Options:
-    from auditor.audit import Options
+    from auditor.options import Options
 
     path = _policy_path(values["policy"], values["policy_option"])
     if path is None and not (values.get("nginx_file") and values.get("profiles")):
@@ -297,7 +290,7 @@ def audit(**values: Any) -> int:
 
 
 def _live(command: Callable[[Options, LiveOptions], Run], options: Options, values: dict[str, Any]) -> int:
-    from auditor.audit import LiveOptions
+    from auditor.options import LiveOptions
 
     def progress(done: int, total: int) -> None:
         if not values["quiet"] and sys.stderr.isatty():
@@ -356,7 +349,8 @@ def policy() -> None:
 @_selection
 def policy_validate(**values: Any) -> int:
     """Read a policy and say what is wrong with it, all in one go."""
-    from auditor.audit import Options, load
+    from auditor.audit import load
+    from auditor.options import Options
 
     path = _policy_path(values["policy"], values["policy_option"])
     if path is None:
@@ -393,7 +387,8 @@ def policy_schema() -> int:
 @_selection
 def policy_show(**values: Any) -> int:
     """Print the policy as it holds: extended, in its environment, with its variables."""
-    from auditor.audit import Options, load
+    from auditor.audit import load
+    from auditor.options import Options
     from auditor.policy.show import show
 
     path = _policy_path(values["policy"], values["policy_option"])
@@ -424,7 +419,12 @@ def demo(state: str, write_to: Path | None, *, keep: bool, path_binaries: bool, 
         click.echo(f"written: {write(cast('State', state), write_to)}")
         return 0
     return show_demo(
-        cast("State", state), keep=keep, path_binaries=path_binaries, finish=lambda result: _finish(result, values)
+        cast("State", state),
+        keep=keep,
+        path_binaries=path_binaries,
+        fail_on=values["fail_on"],
+        say=lambda text: click.echo(text, err=True),
+        finish=lambda result: _finish(result, values),
     )
 
 

@@ -264,7 +264,7 @@ def _traefik_tls(target: str, dynamic: Sequence[Path]) -> Iterator[TlsEntry]:
             continue
         for name, node in options.children() if options else ():
             lowest = node.get("minVersion")
-            text = str(lowest.plain()) if lowest is not None else "VersionTLS12"
+            text = lowest.text if lowest is not None else "VersionTLS12"
             version = {"VersionTLS10": "1.0", "VersionTLS11": "1.1", "VersionTLS12": "1.2", "VersionTLS13": "1.3"}.get(
                 text
             )

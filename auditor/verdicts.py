@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import date
 
 from auditor.checks import Check
-from auditor.finding import Evidence, Finding, Severity, Verdict
+from auditor.exchange import UNKNOWN_VALUE, Request
+from auditor.finding import Evidence, Finding, Note, Severity, Verdict, Witness
+from auditor.plan.facts import Case, Facts
 from auditor.policy.load import LoadedPolicy, Rule
 
 Key = tuple[str, str, str]
@@ -83,8 +85,7 @@ def _without_shadowed_passes(findings: Sequence[Finding]) -> list[Finding]:
 def _request_key(finding: Finding) -> object:
     if finding.witness is None:
         return None
-    request = finding.witness.request
-    return (request.method, request.scheme, request.target, request.headers.pairs())
+    return _wire_key(finding.witness.request)
 
 
 def _size(finding: Finding) -> tuple[int, int, str]:
@@ -98,6 +99,87 @@ def _order(finding: Finding) -> tuple[object, ...]:
     rank = {Verdict.FAIL: 0, Verdict.ERROR: 1, Verdict.UNKNOWN: 2, Verdict.PASS: 3}[finding.verdict]
     place = str(finding.notes[0].location) if finding.notes else ""
     return (rank, -finding.severity, finding.check, finding.rule, place, finding.subject, finding.message)
+
+
+def compare(findings: Sequence[Finding], predicted: Facts, observed: Facts) -> tuple[Finding, ...]:
+    """Hold predictions against observations of the same request, and add what disagrees as findings.
+
+    A predicted finding whose witness was sent and answered without the violation is `contradicted`; a request that
+    got a status that no outcome allows is a finding of its own, with both answers side by side.
+    """
+    answers = {_case_key(case): case for cases in observed.cases.values() for case in cases}
+    result = []
+    for finding in findings:
+        sent = finding.witness is not None and _wire_key(finding.witness.request) in answers
+        lone = finding.evidence == "predicted" and finding.verdict is Verdict.FAIL and finding.exchanges
+        if sent and lone and finding.exchanges[0].outcome.when in REPRODUCIBLE:
+            result.append(replace(finding, evidence="contradicted"))
+        else:
+            result.append(finding)
+    allowed: dict[object, list[Case]] = {}
+    for cases in predicted.cases.values():
+        for case in cases:
+            allowed.setdefault(_case_key(case), []).append(case)
+    found: dict[str, Finding] = {}
+    for key, case in answers.items():
+        difference = _difference(allowed.get(key, []), case)
+        if difference is not None:
+            found.setdefault(difference.subject, difference)
+    return tuple(sorted([*result, *found.values()], key=_order))
+
+
+REPRODUCIBLE = frozenset({"always", "upstream-success", "application-success"})
+"""Outcomes that a request produces by itself: no backend has to be down, no file to be there."""
+
+
+def _difference(expected: Sequence[Case], observed: Case) -> Finding | None:
+    """Return the finding of a request whose answer no outcome allows."""
+    response = observed.response
+    if not expected or response is None or any(_fits(case, observed) for case in expected):
+        return None
+    first = min(expected, key=lambda case: case.exchange.outcome.when not in REPRODUCIBLE)
+    predicted = first.response
+    status = "a closed connection" if predicted is None else f"status {predicted.status}"
+    return Finding(
+        check="live-differs-from-configuration",
+        rule=f"routes.{observed.probe.route}" if observed.probe.route else "routes",
+        verdict=Verdict.FAIL,
+        severity=Severity.MEDIUM,
+        message=f"{observed.probe.request.method} {observed.probe.path} is answered {response.status} live, "
+        f"and the configuration says {status}: another layer, another version, or not reloaded",
+        subject=f"{first.exchange.outcome.server}|{first.exchange.outcome.location}|{response.status}",
+        route=observed.probe.route,
+        notes=(Note(first.place, f"would answer {status}"),) if first.place else (),
+        expected=status,
+        observed=f"status {response.status}",
+        witness=Witness(observed.probe.request),
+        exchanges=(first.exchange, observed.exchange),
+        evidence="contradicted",
+    )
+
+
+def _fits(case: Case, observed: Case) -> bool:
+    """Whether an outcome allows the observed status and CORS headers."""
+    predicted, response = case.response, observed.response
+    if predicted is None or response is None:
+        return predicted is None and response is None
+    if case.exchange.outcome.unknown or predicted.status is None:
+        return True
+    if predicted.further_headers:
+        return True
+    if predicted.status != response.status:
+        return case.exchange.outcome.action.kind == "application" and case.exchange.outcome.when != "always"
+    name = "Access-Control-Allow-Origin"
+    said = predicted.headers.all(name)
+    return any(UNKNOWN_VALUE in value for value in said) or sorted(said) == sorted(response.headers.all(name))
+
+
+def _case_key(case: Case) -> object:
+    return _wire_key(case.probe.request)
+
+
+def _wire_key(request: Request) -> object:
+    return (request.method, request.scheme, request.target, request.headers.pairs())
 
 
 def unevaluated(every: Sequence[Rule], raw: Sequence[Finding], checks: Sequence[Check]) -> Iterable[Finding]:

@@ -1,0 +1,138 @@
+"""From a plan to observations: which probes are sent to the running stack, and the facts they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from auditor.exchange import Exchange, Request
+from auditor.finding import Finding
+from auditor.live.client import SAFE_METHODS, Client
+from auditor.live.doors import reach, tls_versions
+from auditor.live.limits import measure
+from auditor.options import LiveOptions
+from auditor.plan.facts import Case, Facts, Measured, Probe, Purpose, cases_by_route
+from auditor.policy.load import LoadedPolicy
+from auditor.policy.model import HttpTarget
+
+ORDER: tuple[Purpose, ...] = ("websocket", "cors", "preflight", "plain", "denied", "anywhere")
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a live audit saw: the facts, how many requests it took, and whether it was cut short."""
+
+    facts: Facts
+    sent: int
+    interrupted: bool = False
+
+
+def observe(
+    loaded: LoadedPolicy, target: HttpTarget, predicted: Facts, suspects: Sequence[Finding], options: LiveOptions
+) -> Observed:
+    """Send the plan's probes to the running stack, witnesses of predicted violations first."""
+    client = Client(target, options.ca_file, options.insecure)
+    reserve = _reserved(loaded, target) if options.measure_limits else 0
+    probes = select(target, client, predicted, suspects, budget=target.limits.max_requests - reserve)
+    if options.dry_run:
+        for probe in probes:
+            options.say(f"{probe.request.method} {probe.request.url}  ({probe.purpose} {probe.route})")
+        return Observed(replace(predicted, kind="observed", cases={}, problems=(), missing=()), 0)
+    requests = [(probe.entry.name, probe.request) for probe in probes]
+    exchanges = client.send(requests, progress=options.progress)
+    answered = [(probe, (exchange,)) for probe, exchange in zip(probes, exchanges, strict=True) if exchange is not None]
+    exposure = loaded.policy.exposure
+    doors = exposure.unreachable if exposure else ()
+    timeout = target.limits.timeout
+    facts = Facts(
+        "observed",
+        loaded,
+        cases_by_route(_everywhere(answered, predicted)),
+        backends=predicted.backends,
+        layers=predicted.layers,
+        reaches=tuple(reach(client.scope, address, timeout) for address in doors),
+        measured=tuple(_measured(loaded, client, predicted)) if options.measure_limits else (),
+        tls=tuple(tls_versions(client.scope, timeout)),
+    )
+    return Observed(facts, client.sent)
+
+
+def select(
+    target: HttpTarget, client: Client, predicted: Facts, suspects: Sequence[Finding], *, budget: int
+) -> list[Probe]:
+    """Choose the probes to send within the budget: witnesses first, then one per cell, concrete paths before others."""
+    wanted = {_key(f.witness.request) for f in suspects if f.witness is not None}
+    by_key: dict[object, Probe] = {}
+    ranked: list[tuple[int, int, int, object]] = []
+    for (_, purpose), cases in predicted.cases.items():
+        if purpose not in ORDER:
+            continue
+        for case in cases:
+            key = _key(case.probe.request)
+            if key in by_key or not _sendable(case.probe, target, client):
+                continue
+            by_key[key] = case.probe
+            ranked.append((key not in wanted, ORDER.index(purpose), len(ranked), key))
+    return [by_key[key] for _, _, _, key in sorted(ranked, key=lambda item: item[:3])[: max(budget, 0)]]
+
+
+def _sendable(probe: Probe, target: HttpTarget, client: Client) -> bool:
+    safe = probe.request.method in SAFE_METHODS or target.allow_unsafe_methods
+    return safe and client.scope.address(probe.entry.name, probe.entry.scheme, probe.host) is not None
+
+
+def _everywhere(
+    answered: Sequence[tuple[Probe, tuple[Exchange, ...]]], predicted: Facts
+) -> list[tuple[Probe, tuple[Exchange, ...]]]:
+    """Give each answer to every probe of the plan that is the same request on the wire."""
+    by_key = {_key(probe.request): exchanges for probe, exchanges in answered}
+    result = []
+    seen: set[tuple[str, str, object]] = set()
+    for cases in predicted.cases.values():
+        for case in cases:
+            key = _key(case.probe.request)
+            mark = (case.probe.route, case.probe.purpose, key)
+            if key in by_key and mark not in seen:
+                seen.add(mark)
+                result.append((case.probe, by_key[key]))
+    return result
+
+
+def _key(request: Request) -> object:
+    return (request.method, request.scheme, request.target, request.headers.pairs())
+
+
+def _reserved(loaded: LoadedPolicy, target: HttpTarget) -> int:
+    costs = [int((r.rate_limit.burst or 0) + 2 + r.rate_limit.rate) for r in loaded.policy.routes if r.rate_limit]
+    return min(sum(costs), target.limits.max_requests // 2)
+
+
+def _measured(loaded: LoadedPolicy, client: Client, predicted: Facts) -> list[Measured]:
+    result = []
+    for route in loaded.policy.routes:
+        if route.rate_limit is None:
+            continue
+        case = _harmless(predicted, route.id, client)
+        if case is None:
+            continue
+        found = measure(
+            client,
+            case.probe.entry.name,
+            case.probe.request,
+            route=route.id,
+            rate=route.rate_limit.rate,
+            burst=route.rate_limit.burst or 0,
+        )
+        if found is not None:
+            result.append(found)
+    return result
+
+
+def _harmless(predicted: Facts, route: str, client: Client) -> Case | None:
+    """Return a GET of the route at an HTTPS entry if there is one, else at any: what a limit is measured with."""
+    cases = [
+        case
+        for case in predicted.of(route, "plain")
+        if case.probe.request.method == "GET" and _sendable(case.probe, client.target, client)
+    ]
+    return next((case for case in cases if case.probe.entry.scheme == "https"), next(iter(cases), None))
