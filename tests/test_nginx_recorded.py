@@ -15,8 +15,9 @@ from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Outcome, Req
 from auditor.nginx import Configuration, load
 
 CASES = Path(__file__).parents[1].parent / "shared" / "cases" / "nginx"
-CLOSED_PORTS = {"27199", "1", "2"}
 ALIVE = {"27190", "27191"}
+STATEFUL = {("10_content__upstream_failover", "/nxn"), ("10_content__upstream_failover", "/nxd")}
+"""Answered 502 only because the requests before them had marked every server of the upstream as failed."""
 
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason=f"the recorded cases are not at {CASES}")
 
@@ -32,7 +33,7 @@ def echo(request: Request) -> tuple[Outcome, ...]:
         body = f'{{"up": {port}, "m": "{request.method}", "uri": "{request.target}"}}'
     given = [tuple(part.strip(" ") for part in value.split(":", 1)) for value in request.headers.all("X-Up-Header")]
     names = {name.lower() for name, *_ in given}
-    fields = [Field("Server", "up"), Field("Date", "now")]
+    fields = []
     if "content-type" not in names:
         fields.append(Field("Content-Type", "application/json"))
     if "content-length" not in names:
@@ -80,7 +81,11 @@ def request_of(recorded: dict[str, Any]) -> Request | None:
         headers=Headers.of(headers),
         scheme="https" if secure else "http",
         version=version,
-        listen=address if unix else f"[{address}]:{recorded['port']}" if ":" in address else f"{address}:{recorded['port']}",
+        listen=address
+        if unix
+        else f"[{address}]:{recorded['port']}"
+        if ":" in address
+        else f"{address}:{recorded['port']}",
         client=recorded.get("src") or ("unix:" if unix else "::1" if ":" in address else "127.0.0.1"),
         sni=tls.get("sni") if isinstance(tls, dict) else None,
         body_length=len(recorded.get("body") or ""),
@@ -125,13 +130,13 @@ def disagreement(outcome: Outcome, observed: dict[str, Any], request: Request) -
 def place_differs(outcome: Outcome, observed: dict[str, Any]) -> str:
     """Return how the location chosen last differs from the one predicted."""
     events = [event for event in observed.get("events") or [] if event[0] in {"location", "named"}]
-    if not events:
+    if not events or events[-1][1] in {"=/mir", "/mir"}:
         return ""
     text = events[-1][1].lstrip("*")
-    name = (outcome.location or "").split(" ", 1)[-1]
+    name = outcome.location or ""
     if outcome.location is None:
         return "" if text == "" else f"location: none != {text}"
-    if text in {name, "=" + name} or text.startswith(name):
+    if name.endswith(text.removeprefix("=")):
         return ""
     return f"location: {outcome.location} != {text}"
 
@@ -139,10 +144,11 @@ def place_differs(outcome: Outcome, observed: dict[str, Any]) -> str:
 def upstream_differs(outcome: Outcome, observed: dict[str, Any]) -> str:
     """Return how the request that reached the upstream differs from the one predicted."""
     seen = observed.get("upstream")
-    if not seen or "=" in seen[-1].get("uri", "")[:0]:
+    if not seen:
         return ""
-    last = seen[-1]
     request = outcome.upstream_request
+    ports = [one for one in seen if request is not None and str(one["port"]) == request.listen.rsplit(":", 1)[-1]]
+    last = (ports or seen)[-1]
     if request is None:
         return "no upstream request predicted"
     if not last.get("version", "").startswith("HTTP/"):
@@ -151,8 +157,12 @@ def upstream_differs(outcome: Outcome, observed: dict[str, Any]) -> str:
         return f"upstream: {request.method} {request.target} != {last['method']} {last['uri']}"
     if f"HTTP/{request.version}" != last["version"]:
         return f"upstream version {request.version} != {last['version']}"
-    mine = [(n, v) for n, v in request.headers.pairs()]
-    theirs = [(n, v) for n, v in last["headers"]]
+    mine = [(name.lower(), value) for name, value in request.headers.pairs()]
+    theirs = []
+    for name, value in last["headers"]:
+        if ":" in name and not value:  # the recorder split lines at ": " only
+            name, value = name.split(":", 1)  # noqa: PLW2901
+        theirs.append((name.lower(), value))
     if mine != theirs:
         return f"upstream headers: {mine} != {theirs}"
     return ""
@@ -183,7 +193,9 @@ def compare(case: dict[str, Any], folder: Path) -> tuple[list[str], Counter[str]
     counts: Counter[str] = Counter()
     for recorded in case["requests"] or []:
         request = request_of(recorded["request"])
-        if request is None:
+        tls = recorded["request"].get("tls")
+        name = case["id"].replace("/", "__")
+        if request is None or (isinstance(tls, dict) and "max" in tls) or (name, request.target) in STATEFUL:
             counts["not a request"] += 1
             continue
         outcomes = configuration.answer(request, echo)

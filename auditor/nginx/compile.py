@@ -18,6 +18,8 @@ GROUPS = {
     "deny": "access rules",
     "more_set_headers": "more headers",
     "more_clear_headers": "more headers",
+    "more_set_input_headers": "more input headers",
+    "more_clear_input_headers": "more input headers",
     "root": "root or alias",
     "alias": "root or alias",
 }
@@ -28,7 +30,7 @@ _MODIFIERS = ("=", "^~", "~*", "~", "@")
 class Http:
     """Everything of the `http` blocks: the outermost node, servers, listeners, tables, upstreams, zones."""
 
-    __slots__ = ("listens", "node", "servers", "tables", "unreadable", "upstreams", "zones")
+    __slots__ = ("listens", "node", "plain", "servers", "tables", "unreadable", "upstreams", "zones")
 
     def __init__(self) -> None:
         """Make an empty one."""
@@ -39,6 +41,7 @@ class Http:
         self.upstreams: dict[str, Directive] = {}
         self.zones: dict[str, Directive] = {}
         self.unreadable: list[Unknown] = []
+        self.plain: set[str] = set()
 
 
 def compile_http(directives: Iterable[Directive], context: str) -> Http:
@@ -56,11 +59,30 @@ def compile_http(directives: Iterable[Directive], context: str) -> Http:
                 _http(http, directive.block)
     else:
         _http(http, top)
+    http.plain = plain_variables(top)
     for server in http.servers:
         _listen(http, server)
     for listen in http.listens:
         listen.index()
     return http
+
+
+_GROUP = re.compile(r"\(\?(?:P?<|')([A-Za-z_][A-Za-z0-9_]*)[>']")
+_ASSIGNING = frozenset({"set", "auth_request_set", "perl_set", "js_set", "js_var", "set_by_lua_block", "set_by_lua"})
+
+
+def plain_variables(directives: Iterable[Directive]) -> set[str]:
+    """Return the lower-case names of variables that `set` and named groups make anywhere: they are empty until then."""
+    found: set[str] = set()
+    for directive in directives:
+        if directive.name in _ASSIGNING and directive.args:
+            found.add(directive.args[0].lstrip("$").lower())
+        for word in (directive.name, *directive.args):
+            if "(?" in word:
+                found.update(name.lower() for name in _GROUP.findall(word))
+        if directive.block:
+            found |= plain_variables(directive.block)
+    return found
 
 
 def _http(http: Http, directives: Iterable[Directive]) -> None:

@@ -62,8 +62,6 @@ CHANGES: dict[str, str] = {
     "body_filter_by_lua_block": "body",
     "body_filter_by_lua_file": "body",
     "balancer_by_lua_block": "answer",
-    "more_set_input_headers": "answer",
-    "more_clear_input_headers": "answer",
     "set_misc": "answer",
     "testcookie": "answer",
     "limit_traffic": "limits",
@@ -101,7 +99,7 @@ def unknown_effects(node: Node) -> tuple[Unknown, ...]:
 
 def concern(name: str, args: tuple[str, ...]) -> str:
     """Return what a directive can change in a way that is not evaluated; "" for nothing."""
-    if args in OFF:
+    if args in OFF or " " in name:
         return ""
     concerns = CHANGES.get(name)
     if concerns is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from auditor.exchange import Action, Field, Headers, Outcome, Response, Unknown
 from auditor.nginx import access, content, errors, limits
 from auditor.nginx.headers import escaped_name, filter_headers, lines_of
+from auditor.nginx.input_headers import more_input
 from auditor.nginx.model import PASSES, Listen, Node
 from auditor.nginx.rewrite import SENT, STOP, run_program, set_location
 from auditor.nginx.select import REDIRECT, find_location
@@ -59,10 +60,10 @@ class Engine:
             known = self.rules[id(node)] = access.rules_of(node)
         return known
 
-    def peers(self, address: str) -> tuple[str, ...]:
-        """Return the servers behind a name of an `upstream` block; none where there is no such block."""
+    def peers(self, address: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the servers and backups behind the name of an `upstream` block; none where there is no such block."""
         block = self.http.upstreams.get(address.lower())
-        return peers_of(block) if block is not None else ()
+        return peers_of(block) if block is not None else ((), ())
 
     # ------------------------------------------------------------------ the loop
 
@@ -155,6 +156,8 @@ class Engine:
                 run.note("", None, "the URI changed more than ten times: 500")
                 return errors.finish(self, run, 500)
             return self.find_config
+        if run.main:
+            more_input(self, run)
         return self.preaccess
 
     def preaccess(self, run: Run) -> Phase | None:
@@ -307,6 +310,8 @@ class Engine:
                 run.last_modified = None
                 run.gzip_vary = False
             return errors.special(self, run, status)
+        if run.status in {204, 304}:
+            run.body = ""
         fields = lines_of(self, run)
         run.result = self.outcome(
             run, Response(run.status, Headers(fields), run.body, further_headers=run.further, absent=run.absent)

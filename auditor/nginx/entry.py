@@ -11,7 +11,7 @@ from auditor.nginx.model import Node
 from auditor.nginx.select import clean_host, find_server
 from auditor.nginx.state import Run
 from auditor.nginx.uri import parse
-from auditor.nginx.variables import SINGLE_HEADERS
+from auditor.nginx.variables import SINGLE_HEADERS, mapped
 
 if TYPE_CHECKING:
     from auditor.nginx.engine import Engine
@@ -40,7 +40,7 @@ def flag(node: Node, name: str, *, default: bool) -> bool:
 def begin(engine: Engine, run: Run) -> int:
     """Read a request as nginx does before any phase; return 0, or the status of an early error."""
     request = run.request
-    run.client = request.client
+    run.client = mapped(run.listen.address, request.client)
     run.evaluate = engine.value
     run.method = request.method
     run.version = engine.version_text
@@ -56,11 +56,13 @@ def _request_line(engine: Engine, run: Run) -> int:
         return 505
     if request.method == "CONNECT":
         return 405 if engine.version >= (1, 23, 0) else 400
+    run.raw_uri = ""
     target = parse(request.target, merge=flag(run.server, "merge_slashes", default=True))
     if target is None:
         return 400
     run.uri, run.args, run.raw_uri = target.path, target.args, target.raw
     run.escaped, run.faithful = target.escaped, target.faithful
+    run.breaks = "\n" in target.path
     if target.host:
         host = clean_host(target.host, strict=engine.version >= (1, 29, 4))
         if host is None:
@@ -105,7 +107,9 @@ def _header_lines(engine: Engine, run: Run) -> int:
                     continue
             elif flag(run.server, "ignore_invalid_headers", default=True):
                 continue
-        value = line.value
+        value = line.value.strip(" ")
+        if value != line.value:
+            line = Field(line.name, value, line.made_by, line.layer)  # noqa: PLW2901 - as nginx reads it
         known = header.get(key)
         if known is None:
             header[key] = value

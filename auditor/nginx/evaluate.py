@@ -10,10 +10,10 @@ from auditor.exchange import Action, Ask, Headers, Outcome, Request, Response, S
 from auditor.nginx import errors
 from auditor.nginx.compile import compile_http
 from auditor.nginx.engine import Engine
-from auditor.nginx.entry import begin
+from auditor.nginx.entry import begin, flag
 from auditor.nginx.access import real_ip
 from auditor.nginx.model import Listen, Node
-from auditor.nginx.select import find_listen
+from auditor.nginx.select import find_listen, find_server
 from auditor.nginx.state import LAYER, MOST_PATHS, Run, TooManyPaths
 from auditor.nginx.syntax import Tree, load_tree
 
@@ -51,6 +51,9 @@ class Configuration:
         if listen is None or listen.default is None or (request.scheme == "https" and not listen.ssl):
             where = request.listen or f"any address for {request.scheme}"
             step = Step("listen", None, f"nothing listens on {where}", LAYER)
+            return (Outcome("always", None, Action("close"), LAYER, why=(step,)),)
+        if request.scheme == "https" and rejects_handshake(listen, request):
+            step = Step("ssl_reject_handshake on", None, "the TLS handshake is refused for this name", LAYER)
             return (Outcome("always", None, Action("close"), LAYER, why=(step,)),)
         pending: list[tuple[int, ...]] = [()]
         asked: dict[Request, tuple[Outcome, ...]] = {}
@@ -92,6 +95,13 @@ class Configuration:
         if run.result is None:
             raise AssertionError(request)
         return run.result
+
+
+def rejects_handshake(listen: Listen, request: Request) -> bool:
+    """Whether the server that the TLS name selects refuses every handshake."""
+    server = find_server(listen, request.sni.lower())[0] if request.sni else None
+    server = server or listen.default
+    return server is not None and flag(server, "ssl_reject_handshake", default=False)
 
 
 def _too_many() -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -227,7 +228,12 @@ def _more_field(run: Run, command: MoreHeaders, name: str, text: str) -> None:
         run.charset = ""
         return
     if lower == "content-length":
-        run.content_length = text or None
+        run.content_length = None
+        run.length_listed = bool(text)
+        run.body = None
+        run.drop(lower)
+        if text:
+            run.add(name, text, command.location)
         return
     if lower == "last-modified":
         run.last_modified = None
@@ -327,7 +333,9 @@ def _gzip(run: Run, settings: Settings) -> None:
     if not kind or (kind not in settings.gzip_types and "*" not in settings.gzip_types):
         return
     run.gzip_vary = settings.gzip_vary
-    if run.request.version in {"1.0", "0.9"} or "via" in run.header or not accepts_gzip(run.header):
+    if run.request.version in settings.gzip_versions or not accepts_gzip(run.header):
+        return
+    if "via" in run.header and not _gzip_proxied(run, settings):
         return
     run.content_length = None
     run.ranges = False
@@ -339,6 +347,22 @@ def _gzip(run: Run, settings: Settings) -> None:
         for line in run.sent
     ]
     run.add("Content-Encoding", "gzip")
+
+
+def _gzip_proxied(run: Run, settings: Settings) -> bool:
+    """Whether a request that came through a proxy gets a compressed answer (`gzip_proxied`)."""
+    words = settings.gzip_proxied
+    if "any" in words:
+        return True
+    if "auth" in words and "authorization" in run.header:
+        return True
+    names = {line.name.lower(): line.value for line in run.sent}
+    if "expires" in names or "cache-control" in names or run.further:
+        pick = run.choose(("gzip proxied",), 2) if words else 1
+        return pick == 0
+    if "no_last_modified" in words and run.last_modified is None and "last-modified" not in names:
+        return True
+    return "no_etag" in words and "etag" not in names
 
 
 def accepts_gzip(header: Mapping[str, str]) -> bool:
@@ -361,8 +385,6 @@ def lines_of(engine: Engine, run: Run) -> tuple[Field, ...]:
     modified = run.last_modified if status in {200, 206, 304} else None
     if status == 204:
         kind = length = modified = None
-    elif status == 304:
-        length = None
     version = run.request.version
     lines: list[Field] = []
     if "server" not in run.replaced:
@@ -372,13 +394,13 @@ def lines_of(engine: Engine, run: Run) -> tuple[Field, ...]:
     if kind:
         lines.append(content_type_field(kind, run.charset, run.content_type_by))
     chunked = False
-    if length is None and version == "1.1" and settings.chunked:
+    if length is None and not run.length_listed and version == "1.1" and settings.chunked:
         chunked = True
     if settings.trailers and version == "1.1":
         chunked, length = True, None
     if status in {204, 304} or status < 200 or run.method == "HEAD":
         chunked = False
-    elif length is None and not chunked and version.startswith(("0", "1")):
+    elif length is None and not run.length_listed and not chunked and version.startswith(("0", "1")):
         run.keepalive = False
     if length is not None:
         lines.append(Field("Content-Length", length, None, LAYER))
@@ -399,10 +421,27 @@ def lines_of(engine: Engine, run: Run) -> tuple[Field, ...]:
                 lines.append(settings.keep_alive_field)
         else:
             lines.append(CLOSE)
+    else:
+        sent = [line for line in sent if line.name.lower() != "upgrade" or line.layer == LAYER]
     if run.gzip_vary:
         lines.append(VARY)
     lines.extend(sent)
+    if "\n" in run.uri or run.breaks:
+        lines = broken_lines(lines)
     return tuple(lines)
+
+
+def broken_lines(lines: list[Field]) -> list[Field]:
+    """Split values that hold line breaks: what follows one is a header line of its own to whoever reads it."""
+    result: list[Field] = []
+    for line in lines:
+        first, *others = re.split("\r?\n", line.value)
+        result.append(Field(line.name, first, line.made_by, line.layer) if others else line)
+        for other in others:
+            name, colon, value = other.partition(":")
+            if colon and name:
+                result.append(Field(name, value.strip(" "), line.made_by, line.layer))
+    return result
 
 
 @lru_cache(maxsize=512)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE, Field, Headers, Request
+from auditor.nginx.headers import broken_lines
 from auditor.nginx.model import Node
 from auditor.nginx.regex import Regex
 from auditor.nginx.state import Run
@@ -61,6 +62,7 @@ class Passing:
     cookie_domains: tuple[Redirection, ...]
     cookie_paths: tuple[Redirection, ...]
     cookie_flags: tuple[Directive, ...]
+    next_upstream: frozenset[str]
 
 
 def passing_of(engine: Engine, node: Node, handler: Node) -> Passing:
@@ -110,6 +112,7 @@ def passing_of(engine: Engine, node: Node, handler: Node) -> Passing:
         cookie_domains=cookie_changes(engine, node, "proxy_cookie_domain"),
         cookie_paths=cookie_changes(engine, node, "proxy_cookie_path"),
         cookie_flags=tuple(node.find("proxy_cookie_flags")),
+        next_upstream=next_upstream(node, family),
     )
 
 
@@ -132,6 +135,12 @@ def default_headers(version: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
     if version >= (1, 31, 0):
         base.append(("Proxy-Connection", ""))
     return tuple(base)
+
+
+def next_upstream(node: Node, family: str) -> frozenset[str]:
+    """Return in which cases nginx asks the next server."""
+    lines = node.find(f"{family}_next_upstream")
+    return frozenset(arg for line in lines for arg in line.args) if lines else frozenset({"error", "timeout"})
 
 
 def hidden_headers(node: Node, family: str) -> frozenset[str]:
@@ -214,7 +223,7 @@ def build_headers(run: Run, passing: Passing, host: str) -> Headers:
             lines.append(Field(name, text, None, "nginx"))
     if passing.pass_headers:
         lines.extend(line for line in run.header_lines if line.name.lower() not in passing.dropped)
-    return Headers(tuple(lines))
+    return Headers(tuple(broken_lines(lines) if run.breaks else lines))
 
 
 def rewrite_location(run: Run, passing: Passing, value: str) -> str | None:

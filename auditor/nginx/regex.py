@@ -56,10 +56,9 @@ class Regex:
             UnicodeEncodeError: the subject is not decided (it holds `UNKNOWN_VALUE`).
         """
         code = self._code or self.compile()
+        octets = subject.encode("latin-1")
         try:
-            data = _match(code, subject.encode("latin-1"), len(subject), 0, _CONTEXT)[0]
-        except UnicodeEncodeError:
-            raise
+            data = _match(code, octets, len(octets), 0, _CONTEXT)[0]
         except Exception as error:
             raise RegexError(str(error)) from error
         if data is None:
@@ -69,7 +68,7 @@ class Regex:
         found = []
         last = 0
         for number in range(self.groups + 1):
-            start, end = _span(data, subject, number)
+            start, end = _span(data, octets, number)
             if start < 0:
                 found.append("")
             else:
@@ -80,9 +79,8 @@ class Regex:
     def search(self, subject: str) -> bool:
         """Whether the pattern occurs in the subject; raises as `match` does."""
         code = self._code or self.compile()
+        octets = subject.encode("latin-1")
         try:
-            return _match(code, subject.encode("latin-1"), len(subject), 0, _CONTEXT)[0] is not None
-        except UnicodeEncodeError:
-            raise
+            return _match(code, octets, len(octets), 0, _CONTEXT)[0] is not None
         except Exception as error:
             raise RegexError(str(error)) from error

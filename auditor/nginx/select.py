@@ -37,6 +37,8 @@ def find_listen(http: Http, request: Request) -> Listen | None:
     for one in same_port:
         if one.address == ("[::]" if six else "*"):
             return one
+    if six:
+        return None
     return next((one for one in same_port if one.address == "[::]"), same_port[0] if same_port else None)
 
 

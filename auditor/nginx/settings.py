@@ -85,6 +85,8 @@ class Settings:
     gzip_vary: bool
     gzip_min_length: int
     gzip_types: frozenset[str]
+    gzip_versions: frozenset[str]
+    gzip_proxied: frozenset[str]
     charset: Value | None
     charset_types: frozenset[str]
     etag: bool
@@ -142,6 +144,7 @@ def _build(node: Node, variables: Variables) -> Settings:
     gzip_types = node.find("gzip_types")
     gzip_min = node.last("gzip_min_length")
     since = node.last("if_modified_since")
+    old = node.last("gzip_http_version")
     ranges = node.last("max_ranges")
     return Settings(
         headers=headers,
@@ -168,6 +171,8 @@ def _build(node: Node, variables: Variables) -> Settings:
         gzip_vary=flag(node, "gzip_vary", default=False),
         gzip_min_length=(size(gzip_min.args[0]) or 0) if gzip_min is not None and gzip_min.args else 20,
         gzip_types=frozenset(arg for item in gzip_types for arg in item.args) | {"text/html"},
+        gzip_versions=frozenset({"0.9"} if old is not None and old.args == ("1.0",) else {"0.9", "1.0"}),
+        gzip_proxied=frozenset(arg for item in node.find("gzip_proxied") for arg in item.args if arg != "off"),
         charset=None if charset is None or charset.args[:1] in {("off",), ()} else variables.value(charset.args[0]),
         charset_types=frozenset(arg for item in charset_types for arg in item.args) | {"text/html"}
         if charset_types
@@ -192,7 +197,14 @@ def _compiled(directive: Directive, variables: Variables) -> AddHeader:
     name = directive.args[0] if directive.args else ""
     value = variables.value(directive.args[1] if len(directive.args) > 1 else "")
     line = Field(name, value.const, directive.location, LAYER) if value.const else None
-    return AddHeader(name, value, directive.args[2:] == ("always",), directive.location, line, name.lower() in {"etag", "last-modified"})
+    return AddHeader(
+        name,
+        value,
+        directive.args[2:] == ("always",),
+        directive.location,
+        line,
+        name.lower() in {"etag", "last-modified"},
+    )
 
 
 def add_headers(node: Node, variables: Variables) -> tuple[tuple[AddHeader, ...], tuple[Directive, ...]]:

@@ -83,6 +83,8 @@ class Run:
     keepalive: bool = False
     replaced: set[str] = field(default_factory=set)
     gzip_vary: bool = False
+    length_listed: bool = False
+    breaks: bool = False
     status: int = 0
     sent: list[Field] = field(default_factory=list)
     redirect: Field | None = None

@@ -55,14 +55,16 @@ def proxy(engine: Engine, run: Run) -> Phase | None:
                 raise Undecided(Unknown(f"where {what.url.text} leads is not decided", what.directive.location))
             scheme = scheme.lower()
             address, uri = split_address(rest)
-            if not separator or scheme not in {"http", "https", "grpc", "grpcs"} or not address:
+            if not separator or scheme not in {"http", "https", "grpc", "grpcs"} or address[:1] in {"", ":"}:
                 run.note(text_of(what.directive), what.directive.location, f'"{evaluated}" is not a URL: 500')
                 return engine.finish(run, 500)
         else:
             address = evaluated
     run.upstream.address = _proxy_host(scheme, address)
     target = build_uri(run, what, evaluated, uri)
-    peers = engine.peers(address)
+    peers, backups = engine.peers(address)
+    if not peers:
+        peers, backups = backups, ()
     if not peers:
         if evaluated is not None and not _literal(address) and not run.node.find("resolver"):
             run.note(text_of(what.directive), what.directive.location, f"{address} cannot be resolved: no resolver")
@@ -71,7 +73,7 @@ def proxy(engine: Engine, run: Run) -> Phase | None:
     host = address if what.family in {"proxy", "grpc"} else address
     asked = request_for(run, what, scheme, peers[0], target, host)
     run.note(text_of(what.directive), what.directive.location, f"asks {scheme}://{peers[0]}{target}")
-    return _exchange(engine, run, what, asked, peers, scheme)
+    return _exchange(engine, run, what, asked, (peers, backups), scheme)
 
 
 def _proxy_host(scheme: str, address: str) -> str:
@@ -85,11 +87,13 @@ def _literal(address: str) -> bool:
 
 
 def _exchange(
-    engine: Engine, run: Run, what: Passing, asked: Request, peers: tuple[str, ...], scheme: str
+    engine: Engine, run: Run, what: Passing, asked: Request, every: tuple[tuple[str, ...], tuple[str, ...]], scheme: str
 ) -> Phase | None:
     """Ask one peer after the other, or list what any backend may answer."""
+    peers, backups = every
     first = run.choose(("peer", asked.target, *peers), len(peers)) if len(peers) > 1 else 0
-    order = peers[first:] + peers[:first]
+    order = peers[first:] + peers[:first] + backups
+    again = what.next_upstream
     for number, peer in enumerate(order):
         default = ":443" if scheme.endswith("s") else ":80"
         listen = peer if ":" in peer.rsplit("]", 1)[-1] else peer + (default if scheme in {"http", "https"} else "")
@@ -105,10 +109,18 @@ def _exchange(
             outcomes = run.asked[request] = tuple(run.ask(request))
         pick = run.choose(("answer", str(len(run.taken)), peer), len(outcomes)) if len(outcomes) > 1 else 0
         outcome = outcomes[pick]
-        if outcome.response is None and number + 1 < len(order):
+        if number + 1 < len(order) and fails(run, outcome, again):
             continue
         return _given(engine, run, what, outcome)
     return None
+
+
+def fails(run: Run, outcome: Outcome, again: frozenset[str]) -> bool:
+    """Whether this answer makes nginx ask the next server (`proxy_next_upstream`)."""
+    if outcome.response is None:
+        return "error" in again
+    idempotent = run.method not in {"POST", "LOCK", "PATCH"} or "non_idempotent" in again
+    return idempotent and f"http_{outcome.response.status}" in again
 
 
 def _any(engine: Engine, run: Run, what: Passing) -> Phase | None:
@@ -173,9 +185,7 @@ def receive(engine: Engine, run: Run, what: Passing, response: Response) -> Phas
 def copy(run: Run, what: Passing, line: Field, response: Response) -> None:
     """Copy one upstream header line (`ngx_http_upstream_process_headers`)."""
     name = line.name.lower()
-    if name in what.hidden:
-        if name == "content-type":
-            run.content_type = None
+    if name in what.hidden and name not in {"content-length", "transfer-encoding"}:
         return
     if name in HANDLED:
         if name == "content-type":
@@ -221,8 +231,8 @@ def accel_redirect(engine: Engine, run: Run, response: Response, value: str) -> 
     return engine.redirect(run, decoded, args)
 
 
-def peers_of(directive: Directive) -> tuple[str, ...]:
-    """Return the addresses of an upstream block: the servers in use, then the backups."""
+def peers_of(directive: Directive) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the addresses of an upstream block: the servers in use, and the backups."""
     first, backup = [], []
     for line in directive.block or ():
         if line.name != "server" or not line.args or "down" in line.args[1:]:
@@ -231,4 +241,4 @@ def peers_of(directive: Directive) -> tuple[str, ...]:
         if not address.startswith("unix:") and ":" not in address.rsplit("]", 1)[-1]:
             address += ":80"
         (backup if "backup" in line.args[1:] else first).append(address)
-    return tuple(dict.fromkeys(first or backup))
+    return tuple(dict.fromkeys(first)), tuple(dict.fromkeys(backup))

@@ -23,26 +23,6 @@ SINGLE_HEADERS = frozenset(
 )  # fmt: skip
 """Request headers that nginx accepts once only (`ngx_http_headers_in`, src/http/ngx_http_request.c)."""
 
-UNKNOWN = frozenset(
-    {
-        "pid", "connection", "connection_requests", "connection_time", "request_id", "request_time", "msec",
-        "time_iso8601", "time_local", "date_local", "date_gmt", "hostname", "remote_port", "server_addr",
-        "request_length", "bytes_sent", "body_bytes_sent", "connections_active", "connections_reading",
-        "connections_writing", "connections_waiting", "request_body", "request_body_file", "geoip_country_code",
-        "realip_remote_port", "secure_link", "secure_link_expires", "proxy_protocol_addr", "proxy_protocol_port",
-        "proxy_protocol_server_addr", "proxy_protocol_server_port", "modern_browser", "ancient_browser", "msie",
-        "uid_got", "uid_set", "uid_reset", "gzip_ratio", "realpath_root", "slice_range", "memcached_key",
-        "upstream_addr", "upstream_response_time", "upstream_connect_time", "upstream_header_time",
-        "upstream_bytes_received", "upstream_bytes_sent", "upstream_response_length", "upstream_queue_time",
-        "upstream_last_server_name", "request_completion", "limit_rate", "sent_http_date", "sent_http_last_modified",
-        "request_port", "is_request_port", "fastcgi_path_info", "fastcgi_script_name", "jwt_claims", "session_log_id",
-        "session_time", "tcpinfo_rtt", "tcpinfo_rttvar", "tcpinfo_snd_cwnd", "tcpinfo_rcv_space", "traceparent",
-    }
-)  # fmt: skip
-_UNKNOWN_PREFIXES = (
-    "ssl_", "geoip", "jwt_", "proxy_protocol_tlv_", "upstream_", "sent_trailer_", "perl_", "otel_", "spdy", "quic",
-)  # fmt: skip
-
 
 class Variables:
     """Finds the getter of every variable of one configuration; each is built once."""
@@ -52,7 +32,7 @@ class Variables:
         self.http = http
         self.version = version
         self.getters: dict[str, Getter] = {}
-        self.plain: set[str] = set()
+        self.plain = http.plain
 
     def get(self, name: str) -> Getter:
         """Return the function that reads this variable (its name in lower case)."""
@@ -131,13 +111,21 @@ def argument(run: Run, name: str) -> str:
 
 
 def _cookie(run: Run, name: str, *, comma: bool) -> str:
+    """Return a cookie as `ngx_http_parse_multi_header_lines` finds it: names may follow a comma in old versions."""
     text = run.header.get("cookie", "")
-    if comma:
-        text = text.replace(",", ";")
-    for pair in text.split(";"):
-        key, equals, value = pair.partition("=")
-        if equals and key.strip(" ").lower() == name:
-            return value.strip(" ")
+    ends = ";," if comma else ";"
+    start = 0
+    while start < len(text):
+        after = start + len(name)
+        if text[start:after].lower() == name:
+            rest = text[after:].lstrip(" ")
+            if rest.startswith("="):
+                return rest[1:].lstrip(" ").partition(";")[0]
+        while start < len(text) and text[start] not in ends:
+            start += 1
+        start += 1
+        while start < len(text) and text[start] == " ":
+            start += 1
     return ""
 
 
@@ -173,6 +161,28 @@ def _binary_address(run: Run) -> str:
         return ipaddress.ip_address(run.client).packed.decode("latin-1")
     except ValueError:
         return UNKNOWN_VALUE
+
+
+def _server_address(run: Run) -> str:
+    if run.listen.address.startswith("unix:"):
+        return run.listen.address
+    address = parse_literal(run.request.listen.rpartition(":")[0].strip("[]") or run.listen.address.strip("[]"))
+    if address is None or address.is_unspecified:
+        return UNKNOWN_VALUE
+    return mapped(run.listen.address, str(address))
+
+
+def parse_literal(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Read an address; None for a name."""
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def mapped(listening: str, address: str) -> str:
+    """Return an IPv4 address as a socket for every IPv6 address sees it."""
+    return f"::ffff:{address}" if listening == "[::]" and "." in address and ":" not in address else address
 
 
 def _forwarded(run: Run) -> str:
@@ -251,6 +261,7 @@ _CACHED: Mapping[str, Callable[[Run], str]] = {
     "binary_remote_addr": _binary_address,
     "realip_remote_addr": lambda run: run.request.client,
     "server_port": lambda run: str(run.listen.port) if run.listen.port else "",
+    "server_addr": _server_address,
     "server_protocol": _protocol,
     "remote_user": _remote_user,
     "content_length": lambda run: run.header.get("content_length", ""),
