@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from auditor.nginx.evaluate import Configuration, load
+from auditor.nginx.matchers import Matcher, matchers
 
-__all__ = ["Configuration", "load"]
+__all__ = ["Configuration", "Matcher", "load", "matchers"]

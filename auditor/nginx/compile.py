@@ -132,6 +132,7 @@ def _fill(node: Node, directives: Iterable[Directive]) -> None:
             node.own.setdefault(name, []).append(directive)
             if name in GROUPS:
                 node.own.setdefault(GROUPS[name], []).append(directive)
+    node.locations = locations
     node.tree = Tree(locations, only_regexes=node.regex is not None)
     server = node.server
     if server is not None:

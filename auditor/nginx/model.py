@@ -25,7 +25,7 @@ class Node:
     """One block whose directives apply to a request: http, a server, a location, an `if`, a `limit_except`."""
 
     __slots__ = (
-        "children", "directive", "handler", "kind", "modifier", "name", "named", "own", "parent", "place",
+        "children", "directive", "handler", "kind", "locations", "modifier", "name", "named", "own", "parent", "place",
         "program", "regex", "script", "server", "settings", "tree",
     )  # fmt: skip
 
@@ -40,6 +40,7 @@ class Node:
         self.script: list[Directive] = []
         self.children: dict[int, Node] = {}
         self.tree: Tree | None = None
+        self.locations: list[Node] = []
         self.named: dict[str, Node] = {}
         self.modifier = ""
         self.name = ""

@@ -1,0 +1,370 @@
+"""Everything in a configuration that can see part of a request: requests alike in all of it get the same answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from auditor.errors import Location
+from auditor.nginx.model import Node
+from auditor.nginx.rewrite import condition_words
+from auditor.nginx.settings import settings_of
+from auditor.nginx.template import split
+from auditor.nginx.tokens import Directive
+
+if TYPE_CHECKING:
+    from auditor.nginx.evaluate import Configuration
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE")
+_SUBJECTS = {
+    "uri": "path", "document_uri": "path", "request_filename": "path", "request_uri": "request_uri", "host": "host",
+    "request_method": "method", "args": "args", "query_string": "args", "is_args": "args", "scheme": "scheme",
+    "https": "scheme", "remote_addr": "remote_addr", "binary_remote_addr": "remote_addr",
+    "realip_remote_addr": "remote_addr", "server_port": "listen", "server_addr": "listen",
+    "proxy_add_x_forwarded_for": "header:x-forwarded-for", "content_type": "header:content-type",
+    "content_length": "header:content-length", "remote_user": "header:authorization", "server_protocol": "version",
+    "request": "request_uri", "http2": "version", "http3": "version", "request_port": "header:host",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One test that the configuration makes on one part of a request.
+
+    `subject`: "origin", "path" (decoded), "request_uri", "host" (lower case, no port), "method", "args", "scheme",
+    "version", "listen", "remote_addr", "header:<name>", "cookie:<name>", "arg:<name>".
+    `kind`: "exact", "prefix", "suffix", "regex" (PCRE on bytes, found anywhere), "wildcard-host", "nonempty",
+    "network" (an address block), or "other": not expressible, `reason` says why.
+    """
+
+    subject: str
+    kind: str
+    pattern: str
+    caseless: bool
+    location: Location
+    reason: str = ""
+
+
+def subject_of(name: str) -> str | None:
+    """Return the part of a request that one of nginx's own variables reads; None where it reads none."""
+    known = _SUBJECTS.get(name)
+    if known is not None:
+        return known
+    if name == "http_origin":
+        return "origin"
+    for prefix, kind in (("http_", "header"), ("cookie_", "cookie"), ("arg_", "arg")):
+        if name.startswith(prefix):
+            text = name[len(prefix) :]
+            return f"{kind}:{text.replace('_', '-') if kind == 'header' else text}"
+    return None
+
+
+def matchers(configuration: Configuration, *, types: bool = False) -> tuple[Matcher, ...]:
+    """List every matcher of a configuration; with `types`, the extensions that choose a Content-Type too."""
+    return tuple(dict.fromkeys(_Collector(configuration).collect(types=types)))
+
+
+class _Collector:
+    """Walks one configuration; remembers which values each `set` variable may have."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        """Prepare a walk."""
+        self.configuration = configuration
+        self.http = configuration.engine.http
+        self.assigned: dict[str, list[tuple[str, Location]]] = {}
+        for server in self.http.servers:
+            for node in _nodes(server):
+                for line in _lines(node.script):
+                    if line.name == "set" and len(line.args) > 1:
+                        name = line.args[0].lstrip("$").lower()
+                        self.assigned.setdefault(name, []).append((line.args[1], line.location))
+        for name, table in self.http.tables.items():
+            if table.name in {"map", "split_clients"}:
+                values = [line.args[0] for line in table.block or () if line.args]
+                self.assigned.setdefault(name, []).extend((value, table.location) for value in values)
+
+    def collect(self, *, types: bool) -> Iterator[Matcher]:
+        """Yield all matchers."""
+        for listen in self.http.listens:
+            for server in listen.servers:
+                yield from self._names(server)
+        for name, table in self.http.tables.items():
+            yield from self._table(name, table)
+        for server in self.http.servers:
+            for node in _nodes(server):
+                yield from self._node(node)
+        if types:
+            yield from self._types()
+
+    # ------------------------------------------------------------------ what a text depends on
+
+    def subjects(self, text: str, seen: frozenset[str] = frozenset()) -> tuple[list[str], bool]:
+        """Return the parts of a request that a text repeats, and whether it is exactly one of them, unchanged."""
+        parts = split(text)
+        found: list[str] = []
+        exact = len(parts) == 1 and parts[0][0] == "variable"
+        for kind, name in parts:
+            if kind == "capture":
+                found.append("path")
+                exact = False
+            if kind != "variable" or name in seen:
+                continue
+            subject = subject_of(name)
+            if subject is not None:
+                found.append(subject)
+            if name in self.assigned:
+                for value, _ in self.assigned[name]:
+                    inner, same = self.subjects(value, seen | {name})
+                    found.extend(inner)
+                    exact &= same or not inner
+        return list(dict.fromkeys(found)), exact
+
+    def test(
+        self, text: str, kind: str, pattern: str, location: Location, *, caseless: bool = False
+    ) -> Iterator[Matcher]:
+        """Yield what testing a text means for the parts of the request that it repeats."""
+        subjects, exact = self.subjects(text)
+        if exact or (len(subjects) == 1 and text == "$binary_remote_addr"):
+            for subject in subjects:
+                yield Matcher(subject, kind, pattern, caseless, location)
+            return
+        split_key = self._split_method(text, kind, pattern)
+        if split_key is not None:
+            subject, rests = split_key
+            for rest in rests:
+                yield Matcher(subject, kind, rest, caseless, location)
+            return
+        for subject in subjects:
+            yield Matcher(
+                subject,
+                "other",
+                pattern,
+                caseless,
+                location,
+                f"tests {text}, more than one part of a request or only some of one",
+            )
+
+    def _split_method(self, text: str, kind: str, pattern: str) -> tuple[str, list[str]] | None:
+        """Take a known method off an exact key over the method and one other variable."""
+        parts = split(text)
+        others = [name for part, name in parts if part == "variable" and name != "request_method"]
+        if kind != "exact" or len(others) != 1 or any(part == "capture" for part, _ in parts):
+            return None
+        subject = subject_of(others[0])
+        if subject is None or others[0] in self.assigned:
+            return None
+        rests = []
+        for method in METHODS:
+            before = after = ""
+            seen = False
+            for part, name in parts:
+                piece = method if name == "request_method" and part == "variable" else name
+                if part == "variable" and name == others[0]:
+                    seen = True
+                elif seen:
+                    after += piece
+                else:
+                    before += piece
+            low = pattern.lower()
+            if low.startswith(before.lower()) and low.endswith(after.lower()) and len(low) >= len(before) + len(after):
+                rests.append(pattern[len(before) : len(pattern) - len(after)])
+        return subject, rests
+
+    # ------------------------------------------------------------------ the places that test
+
+    def _names(self, server: Node) -> Iterator[Matcher]:
+        for line in server.own.get("server_name", ()):
+            for name in line.args:
+                if name.startswith("~"):
+                    caseless = any("A" <= char <= "Z" for char in name[1:])
+                    yield Matcher("host", "regex", name[1:], caseless, line.location)
+                elif name.startswith(("*.", ".")) or name.endswith(".*"):
+                    yield Matcher("host", "wildcard-host", name.lower(), True, line.location)
+                else:
+                    yield Matcher("host", "exact", name.lower(), True, line.location)
+
+    def _table(self, name: str, table: Directive) -> Iterator[Matcher]:
+        if table.name == "geo":
+            source = table.args[0] if len(table.args) > 1 else "$remote_addr"
+            for line in table.block or ():
+                if line.args and line.name not in {"default", "include", "proxy"}:
+                    yield from self.test(source, "network", line.name, line.location)
+            return
+        source = table.args[0] if table.args else ""
+        if table.name == "split_clients":
+            for subject in self.subjects(source)[0]:
+                yield Matcher(subject, "other", source, False, table.location, f"${name} is a hash of {source}")
+            return
+        hostnames = any(line.name == "hostnames" and not line.args for line in table.block or ())
+        regexes = False
+        for line in table.block or ():
+            if not line.args or line.name == "default":
+                continue
+            if line.name == "include":
+                for subject in self.subjects(source)[0]:
+                    yield Matcher(
+                        subject, "other", line.args[0], False, line.location, "lines of this map are not here"
+                    )
+            elif line.name.startswith("~"):
+                regexes = True
+                caseless = line.name.startswith("~*")
+                yield from self.test(
+                    source, "regex", line.name[2 if caseless else 1 :], line.location, caseless=caseless
+                )
+            elif hostnames and (line.name.startswith(("*.", ".")) or line.name.endswith(".*")):
+                yield from self.test(source, "wildcard-host", line.name, line.location, caseless=True)
+            else:
+                key = line.name[1:] if line.name.startswith("\\") else line.name
+                yield from self.test(source, "exact", key, line.location, caseless=True)
+        if regexes:
+            yield from self.test(source, "nonempty", "", table.location)
+
+    def _node(self, node: Node) -> Iterator[Matcher]:
+        place = node.place or Location("nginx")
+        if node.kind == "location":
+            yield from _location(node, place)
+        for line in _lines(node.script):
+            if line.name == "if":
+                yield from self._if(line)
+            elif line.name == "rewrite" and line.args:
+                yield from self._rewrite(line, node)
+        yield from self._rules(node, place)
+
+    def _if(self, line: Directive) -> Iterator[Matcher]:
+        words = condition_words(line)
+        if not words or not words[0].startswith("$"):
+            return
+        if len(words) == 1:
+            yield from self.test(words[0], "nonempty", "", line.location)
+            yield from self.test(words[0], "exact", "0", line.location)
+        elif words[1] in {"=", "!="}:
+            if "$" in words[-1]:
+                for subject in dict.fromkeys(self.subjects(words[0])[0] + self.subjects(words[-1])[0]):
+                    yield Matcher(subject, "other", words[-1], False, line.location, "compares two parts of a request")
+            else:
+                yield from self.test(words[0], "exact", words[-1], line.location)
+        elif words[1].endswith(("~", "~*")):
+            yield from self.test(words[0], "regex", words[-1], line.location, caseless=words[1].endswith("*"))
+
+    def _rewrite(self, line: Directive, node: Node) -> Iterator[Matcher]:
+        yield Matcher("path", "regex", line.args[0], False, line.location)
+        replacement = line.args[1] if len(line.args) > 1 else ""
+        flag = line.args[2] if len(line.args) > 2 else ""
+        leaves = flag in {"redirect", "permanent"} or replacement.startswith(("http://", "https://", "$scheme"))
+        if leaves or "$" not in replacement or (flag == "break" and node.kind != "server"):
+            return
+        for subject in self.subjects(replacement.partition("?")[0])[0] or ["path"]:
+            yield Matcher(
+                subject, "other", line.args[0], False, line.location, "locations are chosen by the rewritten path"
+            )
+
+    def _rules(self, node: Node, place: Location) -> Iterator[Matcher]:
+        """Yield the tests of the other phases."""
+        for line in node.own.get("access rules", ()):
+            if line.args and line.args[0] != "all":
+                yield Matcher("remote_addr", "network", line.args[0], False, line.location)
+        for line in node.own.get("limit_except", ()):
+            for method in line.args:
+                yield Matcher("method", "exact", method.upper(), False, line.location)
+        for kind in ("limit_req", "limit_conn"):
+            for line in node.own.get(kind, ()):
+                yield from self._limit(kind, line)
+        for line in node.own.get("valid_referers", ()):
+            yield from _referers(line)
+        for line in node.own.get("auth_basic", ()):
+            yield Matcher("header:authorization", "nonempty", "", False, line.location)
+        for line in (*node.own.get("try_files", ()), *node.own.get("error_page", ())):
+            if line.args and line.args[-1].startswith(("/", "$")) and "$" in line.args[-1].partition("?")[0]:
+                for subject in self.subjects(line.args[-1].partition("?")[0])[0]:
+                    yield Matcher(
+                        subject, "other", line.args[-1], False, line.location, "a location is chosen by this text"
+                    )
+        if node.handler is not None and node.handler.args and "$" in node.handler.args[0]:
+            authority = node.handler.args[0].partition("://")[2].partition("/")[0] or node.handler.args[0]
+            for subject in self.subjects(authority)[0]:
+                yield Matcher(subject, "other", authority, False, node.handler.location, "names the upstream")
+        for line in node.own.get("gzip", ()):
+            if line.args == ("on",):
+                yield Matcher("header:accept-encoding", "regex", "gzip", True, line.location)
+        for line in node.own.get("set_real_ip_from", ()):
+            header = node.last("real_ip_header")
+            name = header.args[0].lower() if header is not None and header.args else "x-real-ip"
+            yield Matcher("remote_addr", "network", line.args[0] if line.args else "", False, line.location)
+            yield Matcher(f"header:{name}", "nonempty", "", False, line.location)
+        del place
+
+    def _limit(self, kind: str, line: Directive) -> Iterator[Matcher]:
+        name = next((arg[5:] for arg in line.args if arg.startswith("zone=")), line.args[0] if line.args else "")
+        zone = self.http.zones.get(f"{kind}_zone:{name}")
+        if zone is not None and zone.args:
+            yield from self.test(zone.args[0], "nonempty", "", line.location)
+
+    def _types(self) -> Iterator[Matcher]:
+        engine = self.configuration.engine
+        for server in self.http.servers:
+            for node in _nodes(server):
+                place = node.place or Location("nginx")
+                for extension in settings_of(node, engine.variables).types:
+                    yield Matcher("path", "suffix", f".{extension}", True, place)
+
+
+def _location(node: Node, place: Location) -> Iterator[Matcher]:
+    if node.regex is not None:
+        yield Matcher("path", "regex", node.regex.pattern, node.regex.caseless, place)
+    elif node.modifier == "=":
+        yield Matcher("path", "exact", node.name, False, place)
+    elif node.modifier != "@":
+        yield Matcher("path", "prefix", node.name, False, place)
+        yield Matcher("path", "exact", node.name, False, place)
+    parent = node.parent
+    if parent is not None and parent.tree is not None and parent.tree.redirects.get(node.name[:-1]) is node:
+        yield Matcher("path", "exact", node.name[:-1], False, place)
+    if node.handler is None:
+        yield Matcher("path", "suffix", "/", False, place)
+
+
+def _referers(line: Directive) -> Iterator[Matcher]:
+    """Yield valid_referers as regular expressions on the whole Referer."""
+    for word in line.args:
+        if word == "none":
+            yield Matcher("header:referer", "nonempty", "", False, line.location)
+        elif word == "blocked":
+            yield Matcher("header:referer", "regex", "^https?://", True, line.location)
+        elif word.startswith("~"):
+            yield Matcher("header:referer", "regex", f"^https?://(?=.*{word[1:]})", True, line.location)
+        elif word != "server_names":
+            yield Matcher("header:referer", "regex", _referer(word), True, line.location)
+        else:
+            yield Matcher("header:referer", "other", word, True, line.location, "compares with the server's names")
+
+
+def _referer(word: str) -> str:
+    host, slash, path = word.partition("/")
+    pieces = "[^/:]+".join(_quoted(part) for part in host.split("*"))
+    if host.startswith("."):
+        pieces = r"([^/:]+\.)?" + _quoted(host[1:])
+    return f"^https?://{pieces}(:[^/]*)?" + (_quoted(slash + path) if slash else "(/|$)")
+
+
+def _quoted(text: str) -> str:
+    return "".join(f"\\{char}" if char in r".^$*+?()[]{}|\\/" else char for char in text)
+
+
+def _nodes(server: Node) -> Iterator[Node]:
+    """Yield a server and every node below it."""
+    stack = [server]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(node.children.values())
+        if node.tree is not None:
+            stack.extend(node.locations)
+
+
+def _lines(script: Iterable[Directive]) -> Iterator[Directive]:
+    """Yield rewrite directives, those inside `if` too."""
+    for line in script:
+        yield line
+        if line.block:
+            yield from _lines(line.block)
