@@ -13,6 +13,7 @@ Text is Latin-1 `str` (one character a byte) or `bytes`. What is not regular lie
     language.shortest(budget), language.witness(prefer, budget)     shortest member; of the first preferred set that has any
     decide_included(a, b)            -> Included | Outside(witness) | NotDecided(reason)
     partition(matchers, within)      -> Partition: the non-empty cells (holding, unsure, representative), complete or not
+    origin_cells(matchers, hosts)    -> the cells of all Origin values, representatives that browsers send
     policy_origin(item), policy_origins(items)       a policy's origins: `most` may be accepted, `least` must be
     map_lines(entries, default)      -> the ordered lines of an nginx map
     accepted_outside(lines_or_language, policy)      -> Acceptance: escapes with witness and class, open questions
@@ -23,7 +24,17 @@ Every decision has a `Budget` (states, and seconds as a backstop); what exceeds 
 
 from __future__ import annotations
 
-from auditor.language.acceptance import Acceptance, Escape, Line, Open, accepted_outside, map_lines, refused_inside
+from auditor.language.acceptance import (
+    Acceptance,
+    Escape,
+    Line,
+    Open,
+    OriginCells,
+    accepted_outside,
+    map_lines,
+    origin_cells,
+    refused_inside,
+)
 from auditor.language.decide import Included, NotDecided, Outside, decide_included
 from auditor.language.explain import Cause, Explanation, explain, looseness
 from auditor.language.origins import (
@@ -51,6 +62,7 @@ __all__ = [
     "Line",
     "NotDecided",
     "Open",
+    "OriginCells",
     "OriginItem",
     "OriginPolicy",
     "OutOfBudget",
@@ -64,6 +76,7 @@ __all__ = [
     "explain",
     "looseness",
     "map_lines",
+    "origin_cells",
     "partition",
     "policy_origin",
     "policy_origins",

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from auditor.language.alphabet import to_bytes
 from auditor.language.automaton import TooLarge
-from auditor.language.origins import OriginItem, OriginPolicy, registrable
-from auditor.language.search import Budget, OutOfBudget
+from auditor.language.origins import OriginItem, OriginPolicy, registrable, split_origin
+from auditor.language.partition import Cell, Partition, partition
+from auditor.language.search import Budget, Clock, OutOfBudget
 from auditor.language.sets import Language
 from auditor.language.shapes import OriginClass, Shape, any_header, shapes
 from auditor.language.words import Words
+
+_LONGEST_HOST = 253
+"""No DNS name is longer (RFC 1035 §2.3.4); where the shortest refused host is, none that exists is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def map_lines(entries: Iterable[tuple[str, bool | None]], default: bool | None =
             default = accepted
         elif key.startswith("~"):
             caseless = key.startswith("~*")
-            language = Language.regex(key[2 if caseless else 1 :], caseless=caseless)
+            language = Language.regex(key[2 if caseless else 1 :], caseless=caseless, nonempty=True)
             expressions.append(Line(language, accepted, key))
         else:
             exact.append(Line(Language.exact(key.removeprefix("\\"), caseless=True), accepted, key))
@@ -136,13 +139,15 @@ def accepted_outside(
         if words is not None and all(policy.most.contains(word) for word in words.words):
             continue
         escaping = Language.intersection((line.matcher, universe, outside, *(~d for d in denied)))
+        clock = budget.clock()
         try:
-            if escaping.shortest(budget, upper=True) is None:
+            found = escaping.shortest_within(clock, upper=True)
+            if found is None:
                 continue
             if line.accepted is None:
                 undecided.append(Open(index, "what this line leads to is not known"))
                 continue
-            escape = _escape(index, escaping, policy, budget)
+            escape = _escape(index, escaping, found, policy, clock)
         except (OutOfBudget, TooLarge) as e:
             undecided.append(Open(index, str(e) or "an automaton too large"))
             continue
@@ -223,12 +228,15 @@ def _refused_item(
             earlier.append(line.matcher)
         if line.accepted is True:
             continue
+        clock = budget.clock()
         wanted = (item.least, *(() if within is None else (within,)))
         refused = Language.intersection((*wanted, line.matcher, *(~e for e in earlier if e is not line.matcher)))
         try:
-            if refused.shortest(budget, upper=True) is None:
+            witness = refused.shortest_within(clock, upper=True)
+            if witness is None or len(split_origin(witness.decode("latin-1"))[1]) > _LONGEST_HOST:
                 continue
-            witness = refused.shortest(budget)
+            if refused.contains(witness) is not True:
+                witness = refused.shortest_within(clock)
         except (OutOfBudget, TooLarge) as e:
             undecided.append(Open(index, str(e) or "an automaton too large", item))
             continue
@@ -238,22 +246,25 @@ def _refused_item(
             escapes.append(Escape(index, witness.decode("latin-1"), "own-site", "an origin of the policy", item))
 
 
-def _escape(index: int, escaping: Language, policy: OriginPolicy, budget: Budget) -> Escape | None:
-    """Return the most convincing member of a set that is not empty, None where only its upper bound has any."""
+def _escape(index: int, escaping: Language, found: bytes, policy: OriginPolicy, clock: Clock) -> Escape | None:
+    """Return the most convincing member of a set, None where only its upper bound (which has `found`) has any."""
+    certain = escaping.contains(found) is True
     sites = tuple(dict.fromkeys(registrable(host) for host in policy.hosts))
     candidates = templates(policy.hosts)
     for shape in shapes(sites):
         for candidate in candidates.get(shape.name, ()):
             if shape.language.contains(candidate) and escaping.contains(candidate):
                 return _made(index, candidate, shape)
+        if certain and shape.language.contains(found):
+            return _made(index, found.decode("latin-1"), shape)
         try:
-            found = (shape.language & escaping).shortest(budget)
+            better = (shape.language & escaping).shortest_within(clock)
         except OutOfBudget:
-            if not shape.browser:
+            if not certain and not shape.browser:
                 raise
             continue
-        if found is not None:
-            return _made(index, found.decode("latin-1"), shape)
+        if better is not None:
+            return _made(index, better.decode("latin-1"), shape)
     return None
 
 
@@ -284,6 +295,37 @@ def templates(hosts: Sequence[str]) -> dict[OriginClass, list[str]]:
     }
 
 
-def as_text(text: str | bytes) -> str:
-    """Return Latin-1 text of either."""
-    return to_bytes(text).decode("latin-1")
+@dataclass(frozen=True, slots=True)
+class OriginCells:
+    """The cells of all Origin values, and for each the class of its representative."""
+
+    partition: Partition
+    shapes: tuple[Shape, ...]
+
+    def pairs(self) -> tuple[tuple[Cell, Shape], ...]:
+        """Return each cell with the most convincing class of sender that it has a member of."""
+        return tuple(zip(self.partition.cells, self.shapes, strict=True))
+
+
+def origin_cells(
+    matchers: Sequence[Language], hosts: Sequence[str] = (), *, budget: Budget | None = None
+) -> OriginCells:
+    """Return the cells of a family of matchers over all Origin values, with representatives that a browser sends.
+
+    Where a cell has no such member, the representative is one that any client can send. `hosts` are the policy's
+    (`OriginPolicy.hosts`). The absent header is not a value: ask for it separately.
+    """
+    sites = tuple(dict.fromkeys(registrable(host) for host in hosts))
+    classes = shapes(sites)
+    by_class = templates(hosts)
+    exact = [
+        word for m in matchers for leaf in m.leaves() if isinstance(leaf.upper, Words) for word in leaf.upper.words
+    ]
+    candidates = [c for shape in classes for c in by_class.get(shape.name, ())]
+    found = partition(
+        matchers, any_header(), budget=budget, candidates=[*exact, *candidates], prefer=[s.language for s in classes]
+    )
+    said = tuple(
+        next((s for s in classes if s.language.contains(cell.representative)), classes[-1]) for cell in found.cells
+    )
+    return OriginCells(found, said)

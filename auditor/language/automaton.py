@@ -25,7 +25,7 @@ Row: TypeAlias = "tuple[tuple[int, int], ...]"
 NODE_LIMIT = 60_000
 STATE_LIMIT = 20_000
 ITEM_LIMIT = 200_000
-WORK_LIMIT = 2_000_000
+WORK_LIMIT = 700_000
 
 
 class TooLarge(Exception):  # noqa: N818 - an answer (not decided), not a fault

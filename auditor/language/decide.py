@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from auditor.language.automaton import TooLarge
-from auditor.language.search import Budget, OutOfBudget
+from auditor.language.search import Budget, Clock, OutOfBudget
 from auditor.language.sets import Language
 
 
@@ -43,12 +43,29 @@ def decide_included(
 ) -> Decision:
     """Decide whether `inner` lies within `outer`; the witness is taken from `prefer` in order where that is possible."""
     difference = inner - outer
+    clock = (budget or Budget()).clock()
     try:
-        if difference.shortest(budget, upper=True) is None:
+        found = difference.shortest_within(clock, upper=True)
+        if found is None:
             return Included()
-        found = difference.witness(prefer, budget)
+        if difference.contains(found) is not True:
+            found = difference.shortest_within(clock)
     except (OutOfBudget, TooLarge) as e:
         return NotDecided(str(e) or "an automaton too large")
     if found is None:
         return NotDecided("; ".join(difference.reasons))
-    return Outside(found)
+    return Outside(_preferred(difference, found, prefer, clock))
+
+
+def _preferred(difference: Language, found: bytes, prefer: Sequence[Language], clock: Clock) -> bytes:
+    """Return a member of the first preferred set that has any, within the rest of the budget."""
+    for preferred in prefer:
+        if preferred.contains(found):
+            return found
+        try:
+            better = (difference & preferred).shortest_within(clock)
+        except (OutOfBudget, TooLarge):
+            return found
+        if better is not None:
+            return better
+    return found

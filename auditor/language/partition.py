@@ -271,8 +271,8 @@ def _follow(way: dict[int, tuple[int, int] | None], state: int) -> bytes:
 
 def _refine(family: _Family, leaves: Sequence[Leaf], budget: Budget) -> tuple[dict[int, bytes], set[Leaf]]:
     """Split the set of all strings leaf by leaf; return the combinations found and the leaves left undecided."""
-    clock = Budget(budget.states * 8, budget.seconds).clock()
-    each = Budget(max(budget.states // 8, 1000), budget.seconds / 4)
+    clock = Budget(budget.steps * 4, budget.seconds).clock()
+    each = Budget(max(budget.steps // 8, 1000), budget.seconds / 4)
     bounds = [
         (bit, (leaf, machine))
         for leaf in leaves
@@ -315,11 +315,12 @@ def partition(
     *,
     budget: Budget | None = None,
     candidates: Iterable[str | bytes] = (),
+    prefer: Sequence[Language] = (),
 ) -> Partition:
     """Return the non-empty cells of a family of sets, inside `within` where that is given.
 
-    Each cell has a shortest representative, or the first of `candidates` (realistic strings) that lies in it.
-    Cells come shortest representative first. Never raises and never runs longer than a few budgets: what is not
+    Each cell has a shortest representative; or the first of `candidates` (realistic strings) that lies in it, or a
+    shortest member of the first set of `prefer` that the cell has members of. Cells come shortest representative first. Never raises and never runs longer than a few budgets: what is not
     decided is named in `undecided`, and `complete` is false where a cell may be missing.
     """
     budget = budget or Budget()
@@ -341,6 +342,8 @@ def partition(
         key = reading.read_text(candidate)
         if key in cells:
             cells[key] = candidate
+    if prefer:
+        _improve(cells, matchers, within, prefer, budget)
     open_ = {i for key in cells for i in key[1]}
     open_ |= {i for i, matcher in enumerate(matchers) if undecided & set(matcher.leaves())}
     result = [Cell(text, holding, unsure, len(matchers)) for (holding, unsure), text in cells.items()]
@@ -354,6 +357,29 @@ _RANK = bytes(RANKED.index(b) for b in range(256))
 def _plainness(text: bytes) -> tuple[int, bytes]:
     """Order strings: shorter first, then the more readable."""
     return len(text), text.translate(_RANK)
+
+
+def _improve(
+    cells: dict[tuple[frozenset[int], frozenset[int]], bytes],
+    matchers: Sequence[Language],
+    within: Language | None,
+    prefer: Sequence[Language],
+    budget: Budget,
+) -> None:
+    """Replace representatives by members of the first preferred set that has any, as far as the budget goes."""
+    clock = Budget(budget.steps, budget.seconds).clock()
+    for (holding, unsure), text in cells.items():
+        rank = next((i for i, p in enumerate(prefer) if p.contains(text)), len(prefer))
+        sides = [m if i in holding else ~m for i, m in enumerate(matchers) if i not in unsure]
+        for preferred in prefer[:rank]:
+            wanted = Language.intersection([preferred, *sides, *(() if within is None else (within,))])
+            try:
+                found = wanted.shortest_within(clock)
+            except OutOfBudget:
+                return
+            if found is not None:
+                cells[holding, unsure] = found
+                break
 
 
 class _Reading:

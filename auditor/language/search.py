@@ -23,9 +23,12 @@ class OutOfBudget(Exception):  # noqa: N818 - an answer (not decided), not a fau
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one decision may use: product states (the bound that counts, the same on every machine) and seconds."""
+    """What one decision may use: steps (the bound that counts, the same on every machine) and seconds (a backstop).
 
-    states: int = 40_000
+    A step is one state or one way out of it in a product of automata; about 200,000 take a second.
+    """
+
+    steps: int = 120_000
     seconds: float = 0.8
 
     def clock(self) -> Clock:
@@ -40,15 +43,15 @@ class Clock:
 
     def __init__(self, budget: Budget) -> None:
         """Start now."""
-        self._left = budget.states
+        self._left = budget.steps
         self._seconds = budget.seconds
         self._deadline = time.monotonic() + budget.seconds
 
-    def use(self, states: int = 1) -> None:
-        """Count states; OutOfBudget when there are none left or the time is over."""
-        self._left -= states
+    def use(self, steps: int = 1) -> None:
+        """Count steps; OutOfBudget when there are none left or the time is over."""
+        self._left -= steps
         if self._left < 0:
-            raise OutOfBudget("more states than the decision was given")
+            raise OutOfBudget("more steps than the decision was given")
         if time.monotonic() > self._deadline:
             raise OutOfBudget(f"more than {self._seconds:g} s")
 
@@ -129,7 +132,6 @@ def _walk(  # noqa: C901 - the inner loop, kept in one piece for speed
             return b""
     growing = [m for m in wanted if isinstance(m, Automaton)]
     for key in queue:
-        clock.use()
         if any(m.size > _WANTED_STATES for m in growing):
             raise TooLarge
         parts: list[tuple[int, _Key]] = [(FULL, ())]
@@ -144,6 +146,7 @@ def _walk(  # noqa: C901 - the inner loop, kept in one piece for speed
             parts = [
                 (m & step, (*done, target)) for m, done in parts for step, target in steps if target != ALL and m & step
             ]
+        clock.use(len(parts) + 1)
         if len(parts) > 1:
             parts.sort(key=_rank)
         for mask, target_key in parts:

@@ -12,7 +12,7 @@ from auditor.language.automaton import Automaton, Machine, TooLarge, accepts, co
 from auditor.language.bounds import resolved
 from auditor.language.regex import ANYTHING, NotReadable, parse
 from auditor.language.search import Budget, Clock, OutOfBudget, shortest
-from auditor.language.syntax import Chars, Concat, Guard, Node, Repeat
+from auditor.language.syntax import Chars, Concat, Guard, Look, Node, Repeat
 from auditor.language.words import Prefix, Words
 
 _MAX_GOALS = 4096
@@ -65,15 +65,16 @@ class Language:
     def suffix(text: str | bytes, *, caseless: bool = False) -> Language:
         """Return all strings that end with a text."""
         quoted = b"".join(b"\\x%02x" % b for b in to_bytes(text))
-        return Language("leaf", (), _expression(quoted + b"\\z", caseless=caseless, whole=False))
+        return Language("leaf", (), _expression(quoted + b"\\z", caseless=caseless, whole=False, nonempty=False))
 
     @staticmethod
-    def regex(pattern: str | bytes, *, caseless: bool = False, whole: bool = False) -> Language:
+    def regex(pattern: str | bytes, *, caseless: bool = False, whole: bool = False, nonempty: bool = False) -> Language:
         """Return what a PCRE2 pattern finds as nginx runs it: anywhere in the string, or with `whole` all of it.
 
+        With `nonempty` the empty string is left out (a `map` asks no expression about an empty value).
         Never raises: a pattern that is refused or not understood lies between nothing and everything.
         """
-        return Language("leaf", (), _expression(to_bytes(pattern), caseless=caseless, whole=whole))
+        return Language("leaf", (), _expression(to_bytes(pattern), caseless=caseless, whole=whole, nonempty=nonempty))
 
     @staticmethod
     def glob_path(pattern: str | bytes) -> Language:
@@ -190,15 +191,15 @@ class Language:
 
         Raises OutOfBudget where that is not decided.
         """
-        return self._shortest((budget or Budget()).clock(), upper=upper)
+        return self.shortest_within((budget or Budget()).clock(), upper=upper)
 
     def is_empty(self, budget: Budget | None = None) -> bool | None:
         """Whether the set has no member; None where that is not decided."""
         clock = (budget or Budget()).clock()
         try:
-            if self._shortest(clock, upper=True) is None:
+            if self.shortest_within(clock, upper=True) is None:
                 return True
-            return None if not self.is_exact and self._shortest(clock, upper=False) is None else False
+            return None if not self.is_exact and self.shortest_within(clock, upper=False) is None else False
         except OutOfBudget:
             return None
 
@@ -216,7 +217,8 @@ class Language:
                 return found
         return self.shortest(budget)
 
-    def _shortest(self, clock: Clock, *, upper: bool) -> bytes | None:
+    def shortest_within(self, clock: Clock, *, upper: bool = False) -> bytes | None:
+        """Do what `shortest` does, within what is left of a budget that several questions share."""
         best: bytes | None = None
         undecided: OutOfBudget | None = None
         for wanted, refused in self.goals(positive=True, upper=upper):
@@ -242,18 +244,31 @@ class Language:
         if (self.op == "or") == positive:
             return [goal for part in self.parts for goal in part.goals(positive=positive, upper=upper)]
         result: list[_Goal] = [((), ())]
+        wanted: dict[int, _Bound] = {}
+        refused: dict[int, _Bound] = {}
         for part in self.parts:
             more = part.goals(positive=positive, upper=upper)
+            if len(more) == 1:
+                wanted.update((id(bound[1]), bound) for bound in more[0][0])
+                refused.update((id(bound[1]), bound) for bound in more[0][1])
+                continue
             if len(result) * len(more) > _MAX_GOALS:
                 raise OutOfBudget("more combinations of matchers than can be looked at")
-            result = [
-                (tuple(dict.fromkeys(w + mw)), tuple(dict.fromkeys(r + mr))) for w, r in result for mw, mr in more
-            ]
-        return result
+            result = [(w + mw, r + mr) for w, r in result for mw, mr in more]
+        if result == [((), ())]:
+            return [(tuple(wanted.values()), tuple(refused.values()))]
+        return [_joined(goal, wanted, refused) for goal in result]
 
 
 _Bound: TypeAlias = "tuple[Leaf, Machine]"
 _Goal: TypeAlias = "tuple[tuple[_Bound, ...], tuple[_Bound, ...]]"
+
+
+def _joined(goal: _Goal, wanted: dict[int, _Bound], refused: dict[int, _Bound]) -> _Goal:
+    """Return a goal with what all goals have in common, each machine once."""
+    more_wanted = wanted | {id(bound[1]): bound for bound in goal[0]}
+    more_refused = refused | {id(bound[1]): bound for bound in goal[1]}
+    return tuple(more_wanted.values()), tuple(more_refused.values())
 
 
 def leaf_contains(leaf: Leaf, text: bytes) -> bool | None:
@@ -279,7 +294,7 @@ def solve(wanted: tuple[_Bound, ...], refused: tuple[_Bound, ...], clock: Clock)
     Only those refused sets enter the product that some candidate needed: a candidate that a further set contains
     brings that set in, and the walk starts again.
     """
-    if set(wanted) & set(refused):
+    if {id(m) for _, m in wanted} & {id(m) for _, m in refused}:
         return None
     try:
         finite = [b for b in wanted if isinstance(b[1], Words) and not b[1].caseless]
@@ -290,7 +305,8 @@ def solve(wanted: tuple[_Bound, ...], refused: tuple[_Bound, ...], clock: Clock)
                 if all(_matches(b, word) for b in wanted) and not any(_matches(b, word) for b in refused):
                     return word
             return None
-        machines = [machine for _, machine in wanted] or [Prefix(b"")]
+        waiting_in = sorted(wanted, key=lambda bound: -len(bound[0].needs))
+        machines: list[Machine] = [waiting_in.pop(0)[1]] if waiting_in else [Prefix(b"")]
         active: list[Machine] = []
         single: set[bytes] = set()
         waiting = list(refused)
@@ -298,16 +314,17 @@ def solve(wanted: tuple[_Bound, ...], refused: tuple[_Bound, ...], clock: Clock)
             found = shortest(machines, [*active, Words(single)] if single else active, clock)
             if found is None:
                 return None
+            missing = next((b for b in waiting_in if not _matches(b, found)), None)
+            if missing is not None:
+                waiting_in.remove(missing)
+                machines.append(missing[1])
+                continue
             culprit = next((b for b in waiting if _matches(b, found)), None)
             if culprit is None:
                 return found
             machine = culprit[1]
-            if (
-                isinstance(machine, Words)
-                and len(machine.words) > _SINGLE_WORDS
-                and len(single) < _SINGLE_WORDS
-                and not machine.caseless
-            ):
+            many = isinstance(machine, Words) and not machine.caseless and len(machine.words) > _SINGLE_WORDS
+            if many and len(single) < _SINGLE_WORDS:
                 single.add(found)
             else:
                 waiting.remove(culprit)
@@ -323,14 +340,16 @@ def _words(words: frozenset[bytes], caseless: bool) -> Language:
 
 
 @lru_cache(maxsize=2048)
-def _expression(pattern: bytes, *, caseless: bool, whole: bool) -> Leaf:
+def _expression(pattern: bytes, *, caseless: bool, whole: bool, nonempty: bool) -> Leaf:
     """Compile a pattern once; the automaton keeps what was built of it."""
-    key = ("whole regex" if whole else "regex", pattern, caseless)
+    key = ("whole " * whole + "nonempty " * nonempty + "regex", pattern, caseless)
     everything, nothing = Prefix(b""), Words(())
     try:
         upper, lower, reasons = resolved(parse(pattern, caseless=caseless))
         if whole:
             upper, lower = (Concat((Guard("start"), tree, Guard("end"))) for tree in (upper, lower))
+        if nonempty and accepts(compile_tree(upper), b""):
+            upper, lower = (Concat((*_SOMETHING, tree)) for tree in (upper, lower))
         most = compile_tree(upper)
         least = compile_tree(lower) if reasons else most
     except NotReadable as e:
@@ -338,6 +357,9 @@ def _expression(pattern: bytes, *, caseless: bool, whole: bool) -> Leaf:
     except (TooLarge, RecursionError):
         return Leaf(key, everything, nothing, ("an expression too large to decide",))
     return Leaf(key, most, least, reasons, _needs(upper))
+
+
+_SOMETHING = (Guard("start"), Look(Chars(FULL), ahead=True, negative=False), ANYTHING)
 
 
 def _needs(tree: Node) -> bytes:

@@ -1,0 +1,65 @@
+"""How many decisions the browser makes in a second on one core.
+
+python tests/benchmarks/bench_browser.py
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from auditor.browser import FetchRequest, Origin, cors_check, fetch, preflight_check, websocket
+from auditor.exchange import Headers, Response
+
+PAGE = Origin("https", "app.example")
+SHARED = Response(
+    200,
+    Headers.of(
+        [
+            ("Server", "nginx"),
+            ("Date", "Tue, 24 Nov 2026 00:00:00 GMT"),
+            ("Content-Type", "application/json"),
+            ("Access-Control-Allow-Origin", "https://app.example"),
+            ("Access-Control-Allow-Credentials", "true"),
+            ("Access-Control-Allow-Methods", "GET, PUT, DELETE"),
+            ("Access-Control-Allow-Headers", "content-type, x-csrf-token"),
+            ("Vary", "Origin"),
+        ]
+    ),
+)
+
+
+def rate(what: Callable[[int], object], seconds: float = 1.0) -> float:
+    """Count how often something can be done in a second."""
+    count, begun = 0, time.perf_counter()
+    while (spent := time.perf_counter() - begun) < seconds:
+        for _ in range(200):
+            what(count)
+            count += 1
+    return count / spent
+
+
+def main() -> dict[str, float]:
+    """Measure and print."""
+    simple = FetchRequest("https://api.example/me", credentials="include")
+    put = FetchRequest("https://api.example/me", method="PUT", headers=(("X-CSRF-Token", "1"),), credentials="include")
+    answer = {
+        "simple CORS exchange": lambda n: fetch(PAGE, simple, lambda _: SHARED),
+        "preflighted exchange": lambda n: fetch(PAGE, put, lambda _: SHARED),
+        "simple, a new URL each": lambda n: fetch(PAGE, FetchRequest(f"https://api.example/{n}"), lambda _: SHARED),
+        "cors_check": lambda n: cors_check("https://app.example", True, SHARED),
+        "preflight_check": lambda n: preflight_check("PUT", ("x-csrf-token",), True, SHARED),
+        "websocket": lambda n: websocket(PAGE, "wss://api.example/ws", lambda _: SHARED),
+    }
+    rates = {name: rate(what) for name, what in answer.items()}
+    for name, value in rates.items():
+        print(f"{name:24} {value:10,.0f} / s")
+    return rates
+
+
+if __name__ == "__main__":
+    main()
