@@ -19,6 +19,7 @@ from auditor.traefik.model import (
     text_of,
 )
 from auditor.traefik.options import KINDS, LOAD_BALANCER, ROUTER, unknown_options
+from auditor.traefik.refuse import EMPTY_ALLOWED, refusal
 from auditor.tree import Node
 
 
@@ -28,6 +29,7 @@ class Reader:
 
     parts: Parts
     syntax: rules.Syntax = "v3"
+    version: int = 3
     problems: list[Problem] = field(default_factory=list)
     unknown: list[Unknown] = field(default_factory=list)
 
@@ -74,12 +76,29 @@ class Reader:
             return
         written, options = kinds[0]
         kind = KINDS.get(written.lower(), written)
-        refused = "more than one kind of middleware" if len(kinds) > 1 else ""
+        refused = "more than one kind of middleware" if len(kinds) > 1 else refusal(kind, options, self.version)
         if kind not in KINDS.values():
             self._strange(f"{name.partition('@')[0]}.{written}", options.place)
+        if refused:
+            self.problems.append(
+                Problem(f"Traefik refuses the middleware {name}: {refused}", options.place, "correct it, or remove it")
+            )
+        self._empty(kind, options)
         for what, place in unknown_options(kind, options):
             self._strange(f"{kind}.{what}", place)
         self.parts.middlewares[name] = Middleware(name, kind, options, options.place, refused)
+
+    def _empty(self, kind: str, options: Node) -> None:
+        """Traefik refuses a whole file that has an empty mapping where options belong."""
+        empty = [(kind, options)] if not options.entries and options.scalar is None else []
+        empty += [
+            (what, child) for what, child in options.children() if child.entries is not None and not child.entries
+        ]
+        for what, node in empty:
+            if what not in EMPTY_ALLOWED:
+                message = f"{what} has no options, and Traefik refuses a file with such an element"
+                self.problems.append(Problem(message, node.place, "give it an option, or remove it"))
+                self.unknown.append(Unknown(f"{what} is empty", node.place))
 
     def _service(self, name: str, node: Node, provider: str) -> None:
         for kind, body in node.children():

@@ -46,6 +46,12 @@ def escape_path(path: str) -> str:
     )
 
 
+def bad_escape(text: str) -> str:
+    """Return what Go says of the first malformed percent escape of a text."""
+    found = re.search(r"%(?![0-9A-Fa-f]{2})", text)
+    return f'invalid URL escape "{text[found.start() : found.start() + 3]}"' if found else ""
+
+
 def set_path(escaped: str) -> tuple[str, str] | None:
     """Split an escaped path into Go's (Path, RawPath); None where it is malformed (net/url, setPath)."""
     path = unescape_path(escaped)
@@ -128,8 +134,12 @@ def answer(
     unknown: tuple[Unknown, ...] = (),
 ) -> tuple[Outcome, ...]:
     """Return the one outcome where Traefik itself answers with this body (not sent to HEAD)."""
-    lines = (*headers, Field("Content-Length", str(len(body)), None, LAYER), Field("Date", UNKNOWN_VALUE, None, LAYER))
-    shown = "" if flow is not None and flow.method == "HEAD" else body
+    length = UNKNOWN_VALUE if UNKNOWN_VALUE in body else str(len(body.encode("latin-1")))
+    head = flow is not None and flow.method == "HEAD"
+    # Go's server writes no Content-Length for HEAD where the handler wrote nothing (net/http, response.finishRequest).
+    counted = () if head and not body else (Field("Content-Length", length, None, LAYER),)
+    lines = (*headers, *counted, Field("Date", UNKNOWN_VALUE, None, LAYER))
+    shown = "" if head else body
     response = Response(status, Headers(lines), shown)
     action = Action(kind)  # type: ignore[arg-type]
     return (Outcome(when, response, action, layer=LAYER, why=steps, limits=limits, unknown=unknown),)

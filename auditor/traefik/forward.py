@@ -22,7 +22,7 @@ MANAGED = frozenset(
 _HOP_BY_HOP = ("Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Trailer",
                "Transfer-Encoding", "Upgrade", "Te")  # fmt: skip
 _RESERVED = frozenset(f"%{byte:02X}" for byte in b":/?#[]@!$&'()*+,;=%")
-_HOST = re.compile(r"^[A-Za-z0-9!$%&'()*+,\-.:;=\[\]_~]*$")
+VALID_HOST = re.compile(r"^[A-Za-z0-9!$%&'()*+,\-.:;=\[\]_~]*$")
 
 
 def enter(request: Request, point: Entrypoint) -> Flow | tuple[Outcome, ...]:
@@ -31,7 +31,7 @@ def enter(request: Request, point: Entrypoint) -> Flow | tuple[Outcome, ...]:
     Source: net/http and Traefik's entrypoint handlers (path sanitising, X-Forwarded-*); measured on 3.7.
     """
     hosts = request.headers.all("Host")
-    if len(hosts) > 1 or (not hosts and request.version != "1.0") or not all(_HOST.match(host) for host in hosts):
+    if len(hosts) > 1 or (not hosts and request.version != "1.0") or not all(VALID_HOST.match(host) for host in hosts):
         return answer(400, UNKNOWN_VALUE, kind="error")
     if not request.target.startswith("/"):
         return undecided("only targets that begin with / are modelled", point.location)
@@ -48,7 +48,7 @@ def enter(request: Request, point: Entrypoint) -> Flow | tuple[Outcome, ...]:
         host=hosts[0].strip() if hosts else "",
         path=split[0],
         raw_path=split[1],
-        query=query.replace(";", "%3B" if point.encode_semicolons else "&"),
+        query=query,
         uri=request.target,
         headers=Headers(fields),
         client=request.client,
@@ -57,7 +57,11 @@ def enter(request: Request, point: Entrypoint) -> Flow | tuple[Outcome, ...]:
         body_length=request.body_length,
         force_query=bool(mark) and not query,
     )
-    return _forwarded(_sanitised(flow, point), point)
+    flow = _sanitised(flow, point)
+    flow = replace(flow, query=query.replace(";", "%3B" if point.encode_semicolons else "&"))
+    if point.encode_semicolons:
+        flow = replace(flow, uri=flow.request_uri)
+    return _forwarded(flow, point)
 
 
 def _sanitised(flow: Flow, point: Entrypoint) -> Flow:
@@ -162,7 +166,7 @@ def upstream(flow: Flow, server: Server, service: Service) -> Request:
         headers = headers.plus(Field("Te", "trailers"))
     if websocket:
         headers = headers.plus(Field("Connection", "Upgrade"), Field("Upgrade", flow.header("Upgrade")))
-    if not flow.no_forwarded_for:
+    if flow.client and not flow.no_forwarded_for:
         prior = flow.headers.all("X-Forwarded-For")
         value = ", ".join((*prior, flow.client))
         headers = headers.without("X-Forwarded-For").plus(Field("X-Forwarded-For", value, service.location, LAYER))
@@ -179,4 +183,4 @@ def upstream(flow: Flow, server: Server, service: Service) -> Request:
     return to_request(replace(sent, uri=target), server.address, server.scheme, headers)
 
 
-__all__ = ["MANAGED", "enter", "escape_path", "is_websocket", "routing_path", "upstream", "view"]
+__all__ = ["MANAGED", "VALID_HOST", "enter", "escape_path", "is_websocket", "routing_path", "upstream", "view"]

@@ -102,6 +102,8 @@ def allowed_origin(options: Node, origin: str) -> tuple[str, Location] | None:
     An exact list comes before expressions; expressions match anywhere unless anchored.
     """
     for item, place in list_of(options.get("accessControlAllowOriginList")):
+        if item == "*" and flag_of(options.get("accessControlAllowCredentials")):
+            return origin, place
         if item in ("*", origin):
             return item, place
     for pattern, place in list_of(options.get("accessControlAllowOriginListRegex")):

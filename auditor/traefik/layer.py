@@ -160,7 +160,13 @@ class Traefik:
     def _signed(self, outcomes: tuple[Outcome, ...], point: Entrypoint, router: Router | None) -> tuple[Outcome, ...]:
         name = router.name if router is not None else None
         return tuple(
-            replace(outcome, layer=LAYER, server=point.name, location=name, unknown=(*outcome.unknown, *self.unknown))
+            replace(
+                outcome,
+                layer=outcome.layer or LAYER,
+                server=outcome.server or point.name,
+                location=outcome.location or (name if outcome.server is None else None),
+                unknown=(*outcome.unknown, *self.unknown),
+            )
             for outcome in outcomes
         )
 
@@ -169,7 +175,7 @@ class Traefik:
         view = forward.view(flow)
         candidates = [router for router in self.at(point) if router.tls is flow.tls]
         for router in candidates:
-            if router.refused:
+            if router.refused or self._broken(router):
                 continue
             if router.uncertain or router.rule is None:
                 reason = f"the router {router.name} may take the request: {router.uncertain or 'no rule'}"
@@ -188,9 +194,23 @@ class Traefik:
         outcomes = text_error(404, "404 page not found", flow, (entry,))
         return self._signed(outcomes, point, None)
 
+    def _broken(self, router: Router) -> bool:
+        """Whether Traefik leaves a router out because a middleware or the service it names cannot be built."""
+        if not router.service or (router.service not in self.services and router.service.endswith(_OWN_PROVIDERS)):
+            return True
+        for item in self.chain(router.middlewares):
+            if isinstance(item, tuple):
+                if item[0].endswith(_OWN_PROVIDERS):
+                    return True
+            elif item.refused:
+                return True
+        return False
+
     def _rival(self, candidates: list[Router], chosen: Router, view: rules.View) -> Router | None:
         for other in candidates:
-            if other.name == chosen.name or other.priority != chosen.priority or other.refused or other.rule is None:
+            if other.name == chosen.name or other.priority != chosen.priority or other.rule is None:
+                continue
+            if other.refused or self._broken(other):
                 continue
             same = (other.service, other.middlewares) == (chosen.service, chosen.middlewares)
             if not same and rules.matches(other.rule, view, other.syntax) is not False:
@@ -198,6 +218,7 @@ class Traefik:
         return None
 
 
+_OWN_PROVIDERS = ("@file", "@docker")
 _MATCHER_KINDS = {
     "Host": "host", "HostHeader": "host", "HostRegexp": "host-regex", "Path": "path", "PathPrefix": "path-prefix",
     "PathRegexp": "path-regex", "Method": "method", "Header": "header", "Headers": "header",
@@ -236,36 +257,23 @@ class _Run:
                 flow, self._nothing, redirection.scheme, redirection.port, step, permanent=redirection.permanent
             )
         chain = self.traefik.chain(router.middlewares)
-        for item in chain:
-            broken = item if isinstance(item, tuple) else None
-            if broken is not None or (isinstance(item, Middleware) and item.refused):
-                name, place = broken or (item.name, item.location) if isinstance(item, Middleware) else item
-                return self._broken(router, name, place, flow)
-        service = self.traefik.services.get(router.service)
-        if not router.service or (service is None and not router.service.endswith("@internal")):
-            what = f"the service {router.service or '(none)'} of {router.name} does not exist"
-            step = Step("router", router.location, what + ", so Traefik leaves the router out", LAYER)
-            return text_error(404, "404 page not found", flow, (step,))
+        foreign = next((item for item in chain if isinstance(item, tuple)), None)
+        if foreign is not None:
+            return undecided(
+                f"the middleware {foreign[0]} comes from a provider that is not among the files", foreign[1]
+            )
         following: Next = lambda inner: self.service(router.service, inner)  # noqa: E731
         for item in reversed(chain):
             if isinstance(item, Middleware):
                 following = self._wrapped(item, following)
         return following(flow)
 
-    def _broken(self, router: Router, name: str, place: Location, flow: Flow) -> tuple[Outcome, ...]:
-        provider = name.rpartition("@")[2]
-        if provider not in ("file", "docker", "internal"):
-            reason = f"the middleware {name} comes from a provider that is not among the files"
-            return undecided(reason, place)
-        note = f"the middleware {name} of {router.name} does not exist or is refused, so Traefik leaves the router out"
-        return text_error(404, "404 page not found", flow, (Step("router", place, note, LAYER),))
-
     def _wrapped(self, middleware: Middleware, following: Next) -> Next:
         context = middlewares.Context(self.traefik.version, self.service)
         return lambda flow: middlewares.apply(middleware, flow, following, context)
 
     def _nothing(self, flow: Flow) -> tuple[Outcome, ...]:
-        return answer(418, "I'm a teapot", flow=flow)
+        return answer(418, "", flow=flow)
 
     def service(self, name: str, flow: Flow, depth: int = 0) -> tuple[Outcome, ...]:
         service = self.traefik.services.get(name)
@@ -294,7 +302,7 @@ class _Run:
     def _internal(self, name: str, flow: Flow, service: Service | None) -> tuple[Outcome, ...]:
         place = service.location if service else None
         if name == "noop@internal":
-            return answer(418, "I'm a teapot", kind="return", flow=flow)
+            return answer(418, "", kind="return", flow=flow)
         if name in ("api@internal", "dashboard@internal", "ping@internal", "prometheus@internal", "rest@internal"):
             response = Response(200, further_headers=True)
             return (
@@ -305,6 +313,8 @@ class _Run:
     def _proxied(self, service: Service, server: Server, flow: Flow) -> tuple[Outcome, ...]:
         if not server.authority or UNTRUSTED in server.url:
             return undecided(f"the server {server.url!r} is not decided", server.location)
+        if service.pass_host and not forward.VALID_HOST.match(flow.host):
+            return text_error(400, STATUS_TEXT[400], flow)
         request = forward.upstream(flow, server, service)
         url = f"{server.scheme}://{server.address}{request.target}"
         step = Step("server", server.location, f"asks {server.scheme}://{server.address}", LAYER)

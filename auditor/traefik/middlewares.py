@@ -16,6 +16,7 @@ from auditor.traefik.flow import (
     Flow,
     Next,
     answer,
+    bad_escape,
     doubted,
     edited,
     noted,
@@ -27,6 +28,9 @@ from auditor.traefik.flow import (
 from auditor.traefik.model import Middleware, flag_of, list_of, number_of, option, text_of
 from auditor.tree import Node
 
+_PLAIN_URL = re.compile(
+    r"^(?:[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9._-]+(?::\d+)?)?(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?$"
+)
 _URL = re.compile(r"^(https?)://(\[[\w:.]+\]|[\w._-]+)?(:\d+)?(.*)$", re.DOTALL)
 
 
@@ -118,7 +122,10 @@ def _redirect_regex(middleware: Middleware, flow: Flow, following: Next, _: Cont
         return undecided(f"whether {pattern!r} matches the URL is not decided", middleware.location, (step,))
     if new is None or new == old:
         return following(flow)
-    if re.search(r"[\x00-\x20\x7f\"<>\\^`{|}]|%(?![0-9A-Fa-f]{2})", new):
+    if new.startswith(":"):
+        # Go's url.Parse: "missing protocol scheme"; the redirection answers with its error handler.
+        return answer(502, STATUS_TEXT[502], kind="error", flow=flow, steps=(step,))
+    if not _PLAIN_URL.match(new):
         return undecided("how the new URL is written is not decided", middleware.location, (step,))
     return redirect(flow, new, step, permanent=flag_of(options.get("permanent")))
 
@@ -171,7 +178,7 @@ def _replace_path(middleware: Middleware, flow: Flow, following: Next, _: Contex
     old = flow.raw_path or flow.escaped_path
     path = unescape_path(target)
     if path is None:
-        return text_error(500, f'invalid URL escape "{UNKNOWN_VALUE}"', flow, (_step(middleware),))
+        return text_error(500, bad_escape(target), flow, (_step(middleware),))
     changed = flow.add("X-Replaced-Path", old, middleware.location).with_path(path, target)
     return noted(following(changed), _step(middleware))
 
@@ -190,7 +197,7 @@ def _replace_path_regex(middleware: Middleware, flow: Flow, following: Next, _: 
         return following(flow)
     path = unescape_path(new)
     if path is None:
-        return text_error(500, f'invalid URL escape "{UNKNOWN_VALUE}"', flow, (_step(middleware),))
+        return text_error(500, bad_escape(new), flow, (_step(middleware),))
     return noted(
         following(flow.add("X-Replaced-Path", old, middleware.location).with_path(path, new)), _step(middleware)
     )
@@ -319,13 +326,12 @@ def _forward_auth(middleware: Middleware, flow: Flow, following: Next, _: Contex
 
 
 def status_ranges(options: Node) -> tuple[tuple[int, int], ...]:
-    """Read the `status` option of error pages: "500", "500-599", several joined by commas."""
+    """Read the `status` option of error pages: "500", "500-599"."""
     ranges = []
     for text, _ in list_of(options.get("status")):
-        for part in text.split(","):
-            low, _, high = part.strip().partition("-")
-            if low.isdigit() and (high or low).isdigit():
-                ranges.append((int(low), int(high or low)))
+        low, _, high = text.partition("-")
+        if low.isdigit() and (high or low).isdigit():
+            ranges.append((int(low), int(high or low)))
     return tuple(ranges)
 
 
@@ -362,14 +368,19 @@ def _error_page(
     split = set_path(path)
     if split is None:
         return undecided("the address of the error page is malformed", middleware.location)
-    page = replace(flow, method="GET", query=rest, force_query=bool(mark) and not rest, body_length=0)
+    page = replace(flow, method="GET", query=rest, force_query=bool(mark) and not rest, body_length=0, client="")
     page = page.with_path(*split)
-    asked = edited(context.service(service, page), lambda response: replace(response, status=rewritten))
+    head = flow.method == "HEAD"
+    asked = edited(
+        context.service(service, page),
+        lambda response: replace(response, status=rewritten, body="" if head else response.body),
+    )
     limits, steps, doubts = outcome.limits, outcome.why, outcome.unknown
     when = outcome.when
     return tuple(
         replace(
             found,
+            upstream_request=found.upstream_request or outcome.upstream_request,
             when=when if found.when in (when, "always", "upstream-success") else f"{when}+{found.when}",
             limits=limits,
             why=(*steps, *found.why),

@@ -228,8 +228,8 @@ def _check(leaf: Leaf, syntax: Syntax) -> None:
             raise RuleError(f"{leaf.matcher} takes {' or '.join(map(str, wanted))} values, not {len(leaf.values)}")
     elif not leaf.values or (leaf.matcher in ("Headers", "HeadersRegexp") and len(leaf.values) != 2):
         raise RuleError(f"{leaf.matcher} does not take {len(leaf.values)} values")
-    if not leaf.values[0]:
-        raise RuleError(f"{leaf.matcher} needs a value")
+    if not all(leaf.values):
+        raise RuleError(f"{leaf.matcher} has an empty value")
     _check_values(leaf)
 
 
