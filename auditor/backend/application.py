@@ -15,6 +15,15 @@ from auditor.backend.routes import Route
 from auditor.errors import Location, Problem
 from auditor.exchange import UNKNOWN_VALUE, Action, Ask, Field, Headers, Outcome, Request, Response, Step, Unknown
 
+WELL_KNOWN = frozenset(
+    {"cache-control", "content-encoding", "content-security-policy", "content-security-policy-report-only", "expires"}
+    | {"cross-origin-embedder-policy", "cross-origin-opener-policy", "cross-origin-resource-policy", "expect-ct"}
+    | {"feature-policy", "permissions-policy", "pragma", "public-key-pins", "referrer-policy", "set-cookie", "vary"}
+    | {"strict-transport-security", "x-content-type-options", "x-frame-options", "x-powered-by", "x-robots-tag"}
+    | {"x-permitted-cross-domain-policies", "x-xss-protection", "x-dns-prefetch-control", "clear-site-data"}
+)
+"""Names that policies speak of (lower case): a handler makes one only where some file spells it."""
+
 CORS_HEADERS = frozenset(
     ("access-control-allow-origin", "access-control-allow-credentials", "access-control-allow-methods",
      "access-control-allow-headers", "access-control-expose-headers", "access-control-max-age",
@@ -72,7 +81,8 @@ class Application:
     """One application: its middlewares (outermost first) and its routes in order.
 
     `complete`: every router it includes was found in the files, so that an undeclared path is a 404.
-    `quiet`: no handler in the files names a CORS header, so that only CORSMiddleware makes them.
+    `silent`: well-known header names (lower case) that no file mentions, so that no handler makes them.
+    `reads_headers`: some code looks at a request's headers, so that a WebSocket handler may refuse an Origin.
     `perhaps` pairs a middleware's index with why it may not be there.
     """
 
@@ -81,7 +91,8 @@ class Application:
     location: Location | None = None
     fastapi: bool = True
     complete: bool = True
-    quiet: bool = True
+    silent: frozenset[str] = WELL_KNOWN | CORS_HEADERS
+    reads_headers: bool = False
     root_path: str = ""
     redirect_slashes: bool = True
     perhaps: dict[int, str] = field(default_factory=dict)
@@ -130,6 +141,8 @@ class Application:
 
     def _endpoint(self, request: Request) -> tuple[Outcome, ...]:
         path = unquote(request.path, "latin-1")
+        if _is_handshake(request):
+            return self._handshake(path)
         taking = [(route, routes.matches(route, path)) for route in self.routes if route.kind != "websocket"]
         full = next((route for route, taken in taking if taken and routes.allows(route, request.method)), None)
         if full is not None:
@@ -144,6 +157,19 @@ class Application:
             allow = Field("allow", ", ".join(sorted(partial.methods)), partial.location, LAYER)
             return (self._error(405, "Method Not Allowed", (allow,)),)
         return self._missing(request, path)
+
+    def _handshake(self, path: str) -> tuple[Outcome, ...]:
+        """A WebSocket route accepts (101); a path without one is refused with 403 (uvicorn, before `accept`)."""
+        route = next((r for r in self.routes if r.kind == "websocket" and routes.matches(r, path)), None)
+        if route is None:
+            return (Outcome("always", Response(403), Action("application"), layer=LAYER),)
+        step = Step("websocket", route.location, route.path, LAYER)
+        doubt = Unknown("the handler may look at the Origin itself", route.location, "status")
+        unknown = (doubt,) if self.reads_headers else ()
+        accepted = Response(101, Headers((Field("upgrade", "websocket", None, LAYER),)))
+        return (
+            Outcome("upstream-success", accepted, Action("application"), layer=LAYER, why=(step,), unknown=unknown),
+        )
 
     def _missing(self, request: Request, path: str) -> tuple[Outcome, ...]:
         if self.redirect_slashes and path != "/":
@@ -169,7 +195,7 @@ class Application:
         return Outcome("always", Response(status, Headers(lines), body), Action("application"), layer=LAYER)
 
     def _handled(self, request: Request, route: Route | None) -> tuple[Outcome, ...]:
-        absent = CORS_HEADERS if self.quiet else frozenset()
+        absent = self.silent
         place = route.location if route is not None else self.location
         shown = f"{request.method} {route.path}" if route is not None else "a route that is not in the files"
         step = Step("route", place, shown, LAYER)
@@ -202,6 +228,12 @@ class Application:
         )
         response = Response(500, Headers(lines), body)
         return (Outcome("upstream-error", response, Action("application"), layer=LAYER, why=(step,)),)
+
+
+def _is_handshake(request: Request) -> bool:
+    """Whether this is a WebSocket handshake (RFC 6455 §4.1)."""
+    upgrade = (request.headers.get("Upgrade") or "").lower()
+    return upgrade == "websocket" and "upgrade" in (request.headers.get("Connection") or "").lower()
 
 
 def _edited(outcomes: tuple[Outcome, ...], edit: Callable[[Response], Response], step: Step) -> tuple[Outcome, ...]:

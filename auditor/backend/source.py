@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from auditor.backend.application import (
+    CORS_HEADERS,
+    WELL_KNOWN,
     Application,
     Gzip,
     HttpsRedirect,
@@ -40,7 +42,8 @@ class Source:
     hashes: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    mentions_cors: bool = False
+    mentioned: set[str] = field(default_factory=set)
+    reads_headers: bool = False
 
     def find(self, name: str, importer: Module | None, level: int) -> Module | None:
         """Return the module of these files that a name means, None where it is not one of them."""
@@ -79,7 +82,11 @@ class Source:
             self.problems.append(Problem(f"{key} cannot be read: {error}", Location(key), "check the file"))
             return None
         self.hashes[key] = hashlib.sha256(raw).hexdigest()
-        self.mentions_cors = self.mentions_cors or b"access-control-" in raw.lower()
+        lower = raw.lower()
+        self.mentioned |= {name for name in WELL_KNOWN if name.encode() in lower}
+        self.mentioned |= {"set-cookie"} if b"set_cookie" in lower else set()
+        self.mentioned |= CORS_HEADERS if b"access-control-" in lower else set()
+        self.reads_headers = self.reads_headers or b".headers" in lower or b"scope[" in lower
         self.modules[key] = Module(name, key, tree)
         return self.modules[key]
 
@@ -172,7 +179,7 @@ def _nothing(main: Module, source: Source, name: str) -> Application:
     what = f"no FastAPI or Starlette object {name or ''} was found".replace("  ", " ")
     problem = Problem(what, place, "name the file that makes the application")
     return Application(
-        location=place, complete=False, quiet=False, problems=(*source.problems, problem),
+        location=place, complete=False, silent=frozenset(), problems=(*source.problems, problem),
         unknown=(Unknown(what, place),), files=tuple(source.hashes.items()),
     )  # fmt: skip
 
@@ -204,7 +211,8 @@ class _Builder:
             location=self.app.location,
             fastapi=fastapi,
             complete=self.complete,
-            quiet=not self.source.mentions_cors,
+            silent=(WELL_KNOWN | CORS_HEADERS) - self.source.mentioned,
+            reads_headers=self.source.reads_headers,
             redirect_slashes=slashes if isinstance(slashes, bool) else True,
             perhaps={index: doubt for index, (_, doubt) in enumerate(ordered) if doubt},
             problems=tuple(self.source.problems),

@@ -1,7 +1,7 @@
 """The browser: what a page may do with an answer, by the Fetch standard and by Chromium, over anything that answers."""
 
 from auditor.browser.cache import PreflightCache
-from auditor.browser.consequence import consequence, explain
+from auditor.browser.consequence import consequence, explain, refusal_words
 from auditor.browser.cookies import Cookie, CookieJar
 from auditor.browser.cors import cors_check, preflight_check, readable_headers
 from auditor.browser.elements import LoadResult, event_source, load_element, nosniff
@@ -51,6 +51,7 @@ __all__ = [
     "parse_url",
     "preflight_check",
     "readable_headers",
+    "refusal_words",
     "send_beacon",
     "severs_opener",
     "submit_form",

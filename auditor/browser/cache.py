@@ -53,17 +53,21 @@ class _Entry:
     headers: tuple[str, ...]
     expires: float
 
-    def covers(self, wish: Wish) -> bool:
+    def covers(self, wish: Wish, profile: Profile) -> bool:
         """Whether the request needs no preflight of its own."""
-        return self.covers_method(wish) and self.covers_headers(wish.headers)
+        return self.covers_method(wish, profile) and self.covers_headers(wish.headers, profile)
 
-    def covers_headers(self, names: tuple[str, ...]) -> bool:
-        """Whether the entry lists the names; a `*` got with credentials is literal, and none covers Authorization."""
-        return missing_header(self.headers, names, self.credentials, SPEC) is None
+    def _literal_star(self, profile: Profile) -> bool:
+        """Whether a remembered `*` is only a name: by the text never, in Chromium where it came with credentials."""
+        return self.credentials and Deviation.CACHED_STAR_LITERAL in profile.deviations
 
-    def covers_method(self, wish: Wish) -> bool:
-        """Whether the entry lists the method, or `*` got without credentials."""
-        if wish.method in self.methods or (not self.credentials and "*" in self.methods):
+    def covers_headers(self, names: tuple[str, ...], profile: Profile) -> bool:
+        """Whether the entry lists the names; a remembered `*` never covers Authorization."""
+        return missing_header(self.headers, names, self._literal_star(profile), SPEC) is None
+
+    def covers_method(self, wish: Wish, profile: Profile) -> bool:
+        """Whether the entry lists the method, or `*`."""
+        if wish.method in self.methods or ("*" in self.methods and not self._literal_star(profile)):
             return True
         return wish.method in SAFE_METHODS and not wish.forced
 
@@ -83,12 +87,14 @@ class PreflightCache:
         live = [entry for entry in self._entries.get((origin, url), ()) if entry.expires > now]
         usable = [entry for entry in live if entry.credentials or not wish.credentials]
         if Deviation.ONE_CACHE_ENTRY in profile.deviations:
-            if any(entry.covers(wish) for entry in usable):
+            if any(entry.covers(wish, profile) for entry in usable):
                 return True
             self._entries.pop((origin, url), None)
             return False
-        method = any(entry.covers_method(wish) for entry in usable) or (wish.method in SAFE_METHODS and not wish.forced)
-        return method and all(any(entry.covers_headers((name,)) for entry in usable) for name in wish.headers)
+        method = any(entry.covers_method(wish, profile) for entry in usable) or (
+            wish.method in SAFE_METHODS and not wish.forced
+        )
+        return method and all(any(entry.covers_headers((name,), profile) for entry in usable) for name in wish.headers)
 
     def remember(self, origin: str, url: str, wish: Wish, response: Response, profile: Profile) -> None:
         """Store what a passed preflight allowed; a maximum age of 0 stores nothing."""

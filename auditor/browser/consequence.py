@@ -63,6 +63,12 @@ def explain(result: FetchResult) -> str:
     return f"{prefix}{phrase}" if phrase else reason.value
 
 
+def refusal_words(reason: Reason, response: Response) -> str:
+    """Return why a CORS check refused this response, as a phrase."""
+    prefix = "the preflight's answer has " if reason.value.startswith("Preflight") else ""
+    return prefix + (_of_origin(reason, response) or _PHRASES.get(reason) or reason.value)
+
+
 def _of_origin(reason: Reason, response: Response) -> str | None:
     """Put a failed CORS check into words."""
     shown = values(response, ALLOW_ORIGIN)

@@ -99,7 +99,7 @@ def _mismatch(value: str, credentials: bool) -> Reason:
         return Reason.ALLOW_ORIGIN_MISMATCH
     if " " in value or "," in value:
         return Reason.MULTIPLE_ALLOW_ORIGIN
-    return Reason.ALLOW_ORIGIN_MISMATCH if _is_url(value) else Reason.INVALID_ALLOW_ORIGIN
+    return Reason.ALLOW_ORIGIN_MISMATCH if UNKNOWN_VALUE in value or _is_url(value) else Reason.INVALID_ALLOW_ORIGIN
 
 
 @lru_cache(maxsize=4096)

@@ -120,9 +120,9 @@ def _unusable(kind: Element, result: FetchResult, profile: Profile) -> Reason | 
 
 
 def nosniff(response: Response) -> bool:
-    """Whether X-Content-Type-Options forbids sniffing: its first list element is `nosniff`, in any case (Fetch)."""
+    """Whether X-Content-Type-Options forbids sniffing: its first list element is `nosniff`, in any case."""
     value = combined(response, "x-content-type-options")
-    return value is not None and value.split(",")[0].strip("\t\n\r ").lower() == "nosniff"
+    return value is not None and value.split(",")[0].strip("\t\n\f\r ").lower() == "nosniff"
 
 
 def _looks_like_data(kind: Element, response: Response) -> bool:

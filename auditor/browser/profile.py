@@ -17,6 +17,7 @@ class Deviation(str, Enum):
     MAX_AGE_PARSE = "max_age_parse"
     KEEP_CACHE_ENTRY = "keep_cache_entry"
     ONE_CACHE_ENTRY = "one_cache_entry"
+    CACHED_STAR_LITERAL = "cached_star_literal"
     UPLOAD_NEEDS_BODY = "upload_needs_body"
     FETCH_IGNORES_REFERRER_POLICY = "fetch_origin_ignores_referrer_policy"
     NOCORS_REDIRECT_NULL = "nocors_redirect_origin_null"
@@ -87,6 +88,11 @@ DEVIATIONS: dict[Deviation, Known] = {
         "the preflight cache holds one entry for each method and header name, which add up",
         "one entry for an origin and URL: the latest preflight's, dropped once it does not cover a request",
         "services/network/cors/preflight_cache.cc; tests/oracle/chromium_cases.jsonl",
+    ),
+    Deviation.CACHED_STAR_LITERAL: Known(
+        "a `*` in the preflight cache matches every method and header, whoever got it",
+        "a `*` got with credentials matches only itself",
+        'tests/oracle/chromium_cases.jsonl; Fetch, "method cache entry match"',
     ),
     Deviation.UPLOAD_NEEDS_BODY: Known(
         "a listener on XMLHttpRequest.upload forces a preflight",

@@ -88,7 +88,7 @@ def _handshake(
         fields.append(Field("Cookie", cookie))
     secure = url.scheme == "wss"
     scheme = "https" if secure else "http"
-    return Request("GET", url.target, Headers(tuple(fields)), scheme, sni=url.host if secure else None)  # type: ignore[arg-type]
+    return Request("GET", url.target, Headers(tuple(fields)), scheme, sni=url.host if secure else None)
 
 
 def _judge(response: Response, protocols: Sequence[str]) -> Reason | None:

@@ -92,7 +92,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.judging import fail, made_at, place_subject, shown
+from auditor.checks.judging import NO_GRANT, fail, made_at, place_subject, shown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -101,15 +101,6 @@ CHECK = CheckInfo(
     "cors-header-not-allowed", "A preflight grants a request header the policy does not allow", Severity.LOW, "0.1.0"
 )
 KINDS = {"cors": ("allow_headers",)}
-
-
-NO_GRANT = frozenset(
-    {"accept", "accept-language", "content-language", "range"}
-    | {"accept-charset", "accept-encoding", "access-control-request-headers", "access-control-request-method"}
-    | {"connection", "content-length", "cookie", "cookie2", "date", "dnt", "expect", "host", "keep-alive", "origin"}
-    | {"referer", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade", "via", "user-agent"}
-)
-"""Names whose grant gives a page nothing: safelisted, or forbidden to pages (Fetch, forbidden request-header)."""
 
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:

@@ -94,6 +94,7 @@ from collections.abc import Iterator
 
 from auditor.browser import cors_check
 from auditor.checks.judging import (
+    NO_GRANT,
     fail,
     made_at,
     open_backend,
@@ -116,7 +117,7 @@ KINDS = {"cors": ("allow_headers",)}
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every place whose preflight refuses an allowed header."""
     credentials = bool(rule.value.allow_credentials)
-    wanted = [name for name in rule.value.allow_headers or () if name != "*"]
+    wanted = [n for n in rule.value.allow_headers or () if n != "*" and n.lower() not in NO_GRANT]
     if rule.value.allow_headers is None:
         return
     for case in facts.of(rule.route, "preflight"):

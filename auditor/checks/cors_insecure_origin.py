@@ -53,7 +53,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from auditor.browser import cors_check
-from auditor.checks.judging import fail, made_at, open_backend, promised_redirect, shown, undecided, unknown
+from auditor.checks.judging import fail, has_https, made_at, open_backend, promised_redirect, shown, undecided, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -71,7 +71,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         if (
             origin.value is None
             or origin.allowed
-            or not (origin.value.startswith("http://") and not origin.residual and case.probe.entry.scheme == "https")
+            or not (origin.value.startswith("http://") and not origin.residual and has_https(facts, rule))
         ):
             continue
         if response is None or promised_redirect(facts, case):

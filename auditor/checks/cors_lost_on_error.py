@@ -92,7 +92,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.browser import cors_check
+from auditor.browser import cors_check, refusal_words
 from auditor.checks.judging import fail, open_backend, place_subject, shown, undecided, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -124,7 +124,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
                 CHECK,
                 rule,
                 f"a page at {origin.value} cannot read the {response.status} of {case.probe.path} "
-                f"({case.exchange.outcome.when}): {refusal}",
+                f"({case.exchange.outcome.when}): {refusal_words(refusal, response)}",
                 case=case,
                 expected=f"Access-Control-Allow-Origin: {origin.value} on errors too",
                 observed=f"status {response.status}, {shown(response, 'Access-Control-Allow-Origin')}",

@@ -93,7 +93,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from auditor.browser import cors_check
-from auditor.checks.judging import fail, made_at, open_backend, promised_redirect, shown, undecided, unknown
+from auditor.checks.judging import fail, has_https, made_at, open_backend, promised_redirect, shown, undecided, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -112,7 +112,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
             or not (
                 origin.value != "null"
                 and not origin.residual
-                and not (origin.value.startswith("http://") and case.probe.entry.scheme == "https")
+                and not (origin.value.startswith("http://") and has_https(facts, rule))
             )
         ):
             continue

@@ -92,7 +92,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.browser import cors_check
+from auditor.browser import cors_check, refusal_words
 from auditor.checks.judging import fail, made_at, open_backend, promised_redirect, shown, succeeded, undecided, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -124,7 +124,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
             yield fail(
                 CHECK,
                 rule,
-                f"no browser lets a page at {origin.value} read {case.probe.method} {case.probe.path}: {refusal}",
+                f"no browser lets a page at {origin.value} read {case.probe.method} {case.probe.path}: {refusal_words(refusal, response)}",
                 case=case,
                 at=made_at(next(iter(response.headers.lines("Access-Control-Allow-Origin")), None)),
                 expected=f"Access-Control-Allow-Origin: {origin.value}",

@@ -92,7 +92,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from auditor.browser import cors_check
+from auditor.browser import cors_check, refusal_words
 from auditor.checks.judging import fail, made_at, normal, open_backend, promised_redirect, shown, undecided, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Case, Facts
@@ -144,7 +144,7 @@ def _problem(origin: str, case: Case, *, credentials: bool, statuses: Sequence[i
     if len(response.headers.lines("Access-Control-Allow-Origin")) < 2 and (
         refusal := cors_check(origin, credentials=credentials, response=response)
     ):
-        return str(refusal)
+        return refusal_words(refusal, response)
     if response.status not in statuses:
         return f"status {response.status} is not one the policy lists"
     return ""

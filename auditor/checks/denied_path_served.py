@@ -66,7 +66,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
             yield unknown(CHECK, rule, reason, case=case)
         elif response.status is not None and response.status >= 300:
             yield None
-        elif response.further_headers and facts.kind == "predicted":
+        elif response.further_headers and case.exchange.outcome.action.kind == "proxy":
             upstream = case.exchange.outcome.action.upstream
             yield fail(
                 CHECK,

@@ -2,7 +2,7 @@ r"""A header that browsers have dropped is sent.
 
 ## What it checks
 
-Whether answers carry a header that no current browser acts on, or that does harm: `X-XSS-Protection` other than 0, `Public-Key-Pins`, `Expect-CT`, `Feature-Policy`, `X-Content-Security-Policy`, `X-WebKit-CSP`. Looked at on routes with header rules.
+Whether answers carry a header that no current browser acts on, or that does harm: `X-XSS-Protection` other than 0, `Public-Key-Pins`, `Expect-CT`, `Feature-Policy`, `X-Content-Security-Policy`, `X-WebKit-CSP`. Looked at on every route.
 
 ## Why it matters
 
@@ -39,14 +39,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import header_name, judged
 from auditor.checks.judging import fail, place_subject
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
 
 CHECK = CheckInfo("deprecated-header", "A header that browsers have dropped is sent", Severity.INFO, "0.1.0")
-KINDS = {"headers": ()}
+KINDS = {"match": ()}
 
 
 DEPRECATED = frozenset(
@@ -57,13 +56,13 @@ DEPRECATED = frozenset(
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every place that sends such a header."""
-    for case in judged(facts, rule):
+    for case in facts.of(rule.route, "plain"):
         lines = [line for line in (case.response.headers if case.response else ()) if line.name.lower() in DEPRECATED]
         bad = next(
             (line for line in lines if not (line.name.lower() == "x-xss-protection" and line.value.strip() == "0")),
             None,
         )
-        if bad is None or bad.name.lower() == header_name(rule).lower():
+        if bad is None:
             yield None
             continue
         yield fail(

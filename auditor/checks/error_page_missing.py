@@ -61,7 +61,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         return
     for case in all_cases(facts, "plain"):
         outcome, response = case.exchange.outcome, case.response
-        if response is None or response.status not in rule.value.statuses or outcome.layer == "traefik":
+        if response is None or response.status not in rule.value.statuses or outcome.selected is None:
             continue
         if "upstream-down" not in outcome.when and "limited" not in outcome.when:
             continue

@@ -59,7 +59,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         if case.probe.entry.scheme != "http" or response is None:
             continue
         if (redirects_to_https(case) and response.status in statuses) or (
-            response.status is not None and response.status >= 400 and case.probe.why == "no such host"
+            response.status is not None and response.status >= 400
         ):
             yield None
         elif reason := undecided(case, "Location"):

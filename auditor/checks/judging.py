@@ -17,6 +17,14 @@ from auditor.policy.loaded import Rule
 SAFELISTED_METHODS = frozenset({"GET", "HEAD", "POST"})
 """Fetch, CORS-safelisted method: sent across origins without a preflight."""
 
+NO_GRANT = frozenset(
+    {"accept", "accept-language", "content-language", "range"}
+    | {"accept-charset", "accept-encoding", "access-control-request-headers", "access-control-request-method"}
+    | {"connection", "content-length", "cookie", "cookie2", "date", "dnt", "expect", "host", "keep-alive", "origin"}
+    | {"referer", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade", "via", "user-agent"}
+)
+"""Names whose grant gives a page nothing: safelisted, or forbidden to pages (Fetch, forbidden request-header)."""
+
 
 def fail(
     check: CheckInfo,
@@ -87,7 +95,7 @@ def undecided(case: Case, *headers: str) -> str:
 
     Anything that leaves the whole answer, its headers or one of these headers open makes it undecided.
     """
-    concerns = {"answer", "headers", *(f"header:{name.lower()}" for name in headers)}
+    concerns = {"answer", "headers", "status", *(f"header:{name.lower()}" for name in headers)}
     for item in case.exchange.outcome.unknown:
         if item.concerns in concerns:
             return f"{item.reason} ({item.location})" if item.location else item.reason
@@ -209,3 +217,8 @@ def all_cases(facts: Facts, *purposes: Purpose) -> Iterator[Case]:
     for (_, purpose), cases in facts.cases.items():
         if purpose in purposes:
             yield from cases
+
+
+def has_https(facts: Facts, rule: Rule) -> bool:
+    """Whether the route can be reached over HTTPS at all."""
+    return any(case.probe.entry.scheme == "https" for case in facts.of(rule.route, "cors"))

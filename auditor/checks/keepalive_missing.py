@@ -58,7 +58,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     for case in facts.of(rule.route, "plain"):
         outcome = case.exchange.outcome
         upstream = outcome.upstream_request
-        if upstream is None or outcome.layer == "traefik" or not normal(case):
+        if upstream is None or outcome.selected is None or not normal(case):
             continue
         kept = outcome.settings.get("upstream_keepalive")
         closes = (upstream.headers.get("Connection") or "").lower() == "close" or upstream.version == "1.0"

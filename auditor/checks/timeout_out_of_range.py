@@ -67,7 +67,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         return
     for case in facts.of(rule.route, "plain"):
         outcome = case.exchange.outcome
-        if outcome.upstream_request is None or outcome.layer == "traefik" or not normal(case):
+        if outcome.upstream_request is None or outcome.selected is None or not normal(case):
             continue
         for directive, limits in ((DIRECTIVES[rule.name], rule.value),):
             setting = outcome.settings.get(directive)

@@ -104,7 +104,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     if rule.value.buffering != "off" or facts.kind == "observed":
         return
     for case in facts.of(rule.route, "websocket"):
-        if case.exchange.outcome.upstream_request is None or case.exchange.outcome.layer == "traefik":
+        if case.exchange.outcome.upstream_request is None or case.exchange.outcome.selected is None:
             continue
         setting = case.exchange.outcome.settings.get("proxy_buffering")
         if setting is not None and setting.args == ("off",):

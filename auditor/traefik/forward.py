@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import replace
+from urllib.parse import quote_plus
 
 from auditor.exchange import UNKNOWN_VALUE, Field, Headers, Outcome, Request
 from auditor.traefik import rules
@@ -179,8 +180,20 @@ def upstream(flow: Flow, server: Server, service: Service) -> Request:
         split = set_path(joined)
         sent = flow.with_path(*split) if split else flow
     path, mark, query = sent.uri.partition("?")
+    if not path.startswith("/"):
+        # The URI does not parse, so the query is the cleaned one of the URL (net/http/httputil, cleanQueryParams).
+        query = cleaned(sent.query)
+        mark = "?" if query else ""
     target = path + (mark + query.replace(";", "&") if query or mark else "")
     return to_request(replace(sent, uri=target), server.address, server.scheme, headers)
+
+
+def cleaned(query: str) -> str:
+    """Return a query as Go's reverse proxy does: rewritten in order of names where part of it is malformed."""
+    if not re.search(r";|%(?![0-9A-Fa-f]{2})", query):
+        return query
+    pairs = sorted(rules.parse_query(query), key=lambda pair: pair[0])
+    return "&".join(f"{quote_plus(key, safe='-_.~')}={quote_plus(value, safe='-_.~')}" for key, value in pairs)
 
 
 __all__ = ["MANAGED", "VALID_HOST", "enter", "escape_path", "is_websocket", "routing_path", "upstream", "view"]

@@ -115,7 +115,7 @@ def _redirect_scheme(middleware: Middleware, flow: Flow, following: Next, _: Con
 def _redirect_regex(middleware: Middleware, flow: Flow, following: Next, _: Context) -> tuple[Outcome, ...]:
     options, step = middleware.options, _step(middleware)
     pattern = text_of(options.get("regex"))
-    old = _raw_url(flow)
+    old = f"{'https' if flow.tls else 'http'}://{flow.host}{flow.uri}"
     matched = regex.search(pattern, old)
     new = regex.replace_all(pattern, old, text_of(options.get("replacement"))) if matched else None
     if matched is None or (matched and new is None):

@@ -37,7 +37,7 @@ def compile_go(pattern: str) -> pcre2.Pattern:
         raise GoRegexError("characters beyond ASCII are not translated")
     try:
         # NOTE: no JIT, whose matcher has no step limit; the interpreter stops at PCRE2's match limit.
-        return pcre2.compile(_translate(pattern), jit=False)
+        return pcre2.compile(_translate(pattern), pcre2.ASCII, jit=False)
     except (pcre2.PatternError, pcre2.LibraryError) as error:
         raise GoRegexError(str(error)) from None
 
@@ -114,6 +114,22 @@ def _escape(pattern: str, index: int, *, in_class: bool) -> str:
     return "\\" + following
 
 
+def _decoded(subject: str) -> str | None:
+    """Turn bytes into characters as Go's matcher does for valid UTF-8; None for anything else, or too much."""
+    if len(subject) > MAX_SUBJECT:
+        return None
+    if subject.isascii():
+        return subject
+    try:
+        return subject.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return None
+
+
+def _encoded(text: str) -> str:
+    return text.encode("utf-8").decode("latin-1")
+
+
 def search(pattern: str, subject: str) -> bool | None:
     """Whether the pattern matches somewhere; None where that is not decided (too long, not ASCII, too costly)."""
     found = _first(pattern, subject)
@@ -121,8 +137,10 @@ def search(pattern: str, subject: str) -> bool | None:
 
 
 def _first(pattern: str, subject: str) -> _Match | bool | None:
-    if len(subject) > MAX_SUBJECT or not subject.isascii():
+    decoded = _decoded(subject)
+    if decoded is None:
         return None
+    subject = decoded
     try:
         result: _Match | None = compile_go(pattern).search(subject)
     except (GoRegexError, pcre2.LibraryError):
@@ -135,13 +153,15 @@ def first_group(pattern: str, subject: str) -> str | None:
     found = _first(pattern, subject)
     if found is None or isinstance(found, bool):
         return None if found is None else ""
-    return found.group(0) or ""
+    return _encoded(found.group(0) or "")
 
 
 def replace_all(pattern: str, subject: str, replacement: str) -> str | None:
     """Do what Go's `Regexp.ReplaceAllString` does; None where not decided."""
-    if len(subject) > MAX_SUBJECT or not subject.isascii():
+    decoded = _decoded(subject)
+    if decoded is None or not replacement.isascii():
         return None
+    subject = decoded
     try:
         compiled = compile_go(pattern)
         names: dict[str, int] = dict(compiled.groupindex)
@@ -155,7 +175,7 @@ def replace_all(pattern: str, subject: str, replacement: str) -> str | None:
                 continue
             out.extend((subject[position : found.start()], expand(found)))
             position = last_end = found.end()
-        return "".join((*out, subject[position:]))
+        return _encoded("".join((*out, subject[position:])))
     except (GoRegexError, pcre2.LibraryError):
         return None
 
