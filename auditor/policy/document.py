@@ -25,6 +25,7 @@ _INT = re.compile(r"[-+]?[0-9]{1,18}", re.ASCII)
 _OCTAL = re.compile(r"0o[0-7]{1,18}", re.ASCII)
 _HEX = re.compile(r"0x[0-9a-fA-F]{1,16}", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
+_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _WORDS: dict[str, bool | None] = {
     written: value
     for word, value in (("null", None), ("true", True), ("false", False), ("", None), ("~", None))
@@ -74,7 +75,9 @@ def core_scalar(text: str) -> Scalar:
         return int(text, 0)
     if _HEX.fullmatch(text):
         return int(text, 0)
-    return float(text) if _FLOAT.fullmatch(text) and len(text) <= 64 else text
+    if _FLOAT.fullmatch(text) and len(text) <= 64:
+        return float(text)
+    return float(text.replace(".", "")) if _NOT_FINITE.fullmatch(text) else text
 
 
 @dataclass(slots=True)

@@ -112,15 +112,17 @@ def load_profiles(
 def _finish(sources: Sources, root: Node | None, file: str, environment: str | None, context: _Context) -> LoadedPolicy:
     if root is None:
         raise PolicyError.of(_in_order(sources.problems, sources))
-    environments = (root.get("environments") or root).entries if root.get("environments") else {}
+    listed = root.get("environments")
+    environments = listed.entries if listed is not None else {}
     if environment is not None and environment not in environments:
         hint = did_you_mean(environment, environments) or f"known: {', '.join(environments) or 'none'}"
-        node = root.get("environments")
-        raise UsageError(f"no environment {environment!r} in {file}", (node.key or node.place) if node else None, hint)
+        raise UsageError(f"no environment {environment!r} in {file}", _place(listed) if listed else None, hint)
     base = _named(root, file)
     problems = [*sources.problems, *_environment_keys(environments)]
+    if listed is not None and listed.value is not None and not isinstance(listed.value, dict):
+        problems.append(Problem("environments is not a mapping", listed.place, "such as {dev: {variables: {…}}}"))
     built = _build(base, environments.get(environment or ""), environments, context)
-    problems += built.problems
+    problems += built.problems if sources.problems else [*built.problems, *validate.empty(built.tree)]
     problems += _unknown_variables(context.variables, built, environments, base)
     for name, node in environments.items():
         if name != environment and isinstance(node.value, dict):
@@ -163,14 +165,13 @@ def _build(base: Node, chosen: Node | None, environments: Mapping[str, Node], co
         for variable in (node.get("variables") or Node({}, node.place)).entries:
             elsewhere[variable] = (*elsewhere.get(variable, ()), name)
     variables = Variables(defined(policy.get("variables"), context.variables), elsewhere)
-    expanded = with_defaults(variables.expand(policy))
+    filled = variables.expand(policy)
     problems = list(variables.problems)
-    warnings: list[Problem] = []
-    extends = policy.get("extends") is not None or chosen is not None
-    for path, node in dangling(expanded):
-        in_list = "[" in path
-        problem = null_problem(path, node, list_item=in_list)
-        (problems if in_list or not extends else warnings).append(problem)
+    warnings = [null_problem(path, node, list_item=False) for path, node in dangling(filled) if "[" not in path]
+    if policy.get("extends") is None and chosen is None:
+        problems, warnings = [*problems, *warnings], []
+    expanded = with_defaults(without_nulls(filled, lists=False))
+    problems += [null_problem(path, node, list_item=True) for path, node in dangling(expanded)]
     unexpanded = {problem.location for problem in variables.problems}
     tree = without_nulls(expanded)
     shape: list[Problem] = []

@@ -179,12 +179,12 @@ def dangling(node: Node, path: str = "") -> list[tuple[str, Node]]:
     return found
 
 
-def without_nulls(node: Node) -> Node:
-    """Return the tree without entries and items that are null."""
+def without_nulls(node: Node, *, lists: bool = True) -> Node:
+    """Return the tree without entries and items that are null; without `lists`, those inside lists stay."""
     if isinstance(node.value, dict):
-        kept = {key: without_nulls(child) for key, child in node.value.items() if child.value is not None}
+        kept = {key: without_nulls(child, lists=lists) for key, child in node.value.items() if child.value is not None}
         return replace(node, value=kept)
-    if isinstance(node.value, tuple):
+    if isinstance(node.value, tuple) and lists:
         return replace(node, value=tuple(without_nulls(child) for child in node.value if child.value is not None))
     return node
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -107,14 +108,14 @@ def pattern(text: str, acknowledged: str | None = None) -> str:
     if port not in (None, "*") and int(port) in (0, _DEFAULT_PORTS[found[1]]):
         raise OriginError(f"{text!r} is never sent by a browser: that port is left out", "leave the port out")
     fixed = labels[len(labels) - labels[::-1].index("*") :] if "*" in labels else None
+    if fixed is not None and not fixed:
+        raise OriginError(f"{text!r} lets in every host", "end the host with a name that you own")
     if fixed is None or acknowledged == "public-suffix":
         return text
-    if not fixed:
-        raise OriginError(f"{text!r} lets in every host", "end the host with a name that you own")
     suffix = ".".join(fixed)
-    if is_public_suffix(suffix):
+    if anyone_below(suffix):
         raise OriginError(
-            f"{text!r} lets in everybody: anyone can have a name under {suffix}, a public suffix",
+            f"{text!r} lets in everybody: anyone can have a name under {suffix} (publicsuffix.org)",
             f"name your own host under {suffix}, or add acknowledge: public-suffix to the item",
         )
     return text
@@ -132,10 +133,11 @@ def _pattern_hint(text: str) -> str:
     return "such as https://*.preview.example.com or http://localhost:*"
 
 
-def is_public_suffix(name: str) -> bool:
-    """Whether anybody can register names directly under this one (publicsuffix.org, ICANN and private sections).
+def anyone_below(name: str) -> bool:
+    """Whether strangers can have names below this one (publicsuffix.org, ICANN and private sections).
 
-    A name under no listed top-level domain (`localhost`, `internal`) is none.
+    True of a public suffix (`github.io`), of a name all of whose children are suffixes (`ck`), and of one that has
+    suffixes further below (`amazonaws.com`). A name under no listed top-level domain (`localhost`) is none.
     """
     text = _suffixes()
     shown = name
@@ -144,12 +146,12 @@ def is_public_suffix(name: str) -> bool:
             shown = name.encode("ascii").decode("idna")
         except UnicodeError:
             return False
-    if f"\n!{shown}\n" in text:
-        return False
-    parent = shown.partition(".")[2]
-    return f"\n{shown}\n" in text or (bool(parent) and f"\n*.{parent}\n" in text)
+    if f"\n{shown}\n" in text or re.search(rf"\n(?!//)\S*\.{re.escape(shown)}\n", text):
+        return True
+    return f"\n*.{shown.partition('.')[2]}\n" in text and f"\n!{shown}\n" not in text
 
 
+@lru_cache(maxsize=1)
 def _suffixes() -> str:
     spec = find_spec("publicsuffixlist")
     if spec is None or spec.origin is None:

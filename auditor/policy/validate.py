@@ -34,12 +34,6 @@ def problems(
         yield from _route(route, f"routes[{index}]")
     yield from _exposure(root)
     yield from _tls(root)
-    if not _says_something(root):
-        yield Problem(
-            "the policy promises nothing: it has no routes and no rules",
-            root.place,
-            "add routes: with headers or cors, or extend a profile: extends: [builtin:owasp-secure-headers]",
-        )
 
 
 def _items(root: Node, name: str) -> tuple[Node, ...]:
@@ -201,6 +195,16 @@ def _tls(root: Node) -> Iterator[Problem]:
     if tls is not None and status is not None and tls.get("redirect") is None:
         place = status.key or status.place
         yield Problem("redirect_status says how, but no redirect is required", place, "add redirect: required", "tls")
+
+
+def empty(root: Node) -> Iterator[Problem]:
+    """Yield that the policy promises nothing, where it has neither routes nor rules."""
+    if not _says_something(root):
+        yield Problem(
+            "the policy promises nothing: it has no routes and no rules",
+            root.place,
+            "add routes: with headers or cors, or extend a profile: extends: [builtin:owasp-secure-headers]",
+        )
 
 
 def _says_something(root: Node) -> bool:
