@@ -23,7 +23,11 @@ _ORDER = ("y", "M", "w", "d", "h", "m", "s", "ms")
 
 def number(text: str) -> int | None:
     """Read a number as ngx_atoi does; None where it is not one."""
-    if not text.isascii() or not text.isdigit() or (len(text) > 18 and int(text[:20]) * 10 ** max(len(text) - 20, 0) > _LARGEST):
+    if (
+        not text.isascii()
+        or not text.isdigit()
+        or (len(text) > 18 and int(text[:20]) * 10 ** max(len(text) - 20, 0) > _LARGEST)
+    ):
         return None
     return int(text)
 
@@ -132,6 +136,31 @@ def _amount(args: Sequence[str], detail: str) -> Iterator[Complaint]:
     yield from _values(args, detail) if "$" in args[0] else _size(args, detail)
 
 
+def _pool(args: Sequence[str], detail: str) -> Iterator[Complaint]:
+    yield from _size(args, detail)
+    value = size(args[0])
+    if value is not None and (value % 16 or value < _SMALLEST_POOL):
+        yield 0, f'"{args[0]}" is not a size for a pool', "write a multiple of 16, at least 112"
+
+
+def _power(args: Sequence[str], detail: str) -> Iterator[Complaint]:
+    value = size(args[0])
+    if value is None or value not in [512 << n for n in range(int(detail))]:
+        yield (
+            0,
+            f'"{args[0]}" is not a power of two in its range',
+            f"write 512, 1k, 2k, … {512 << (int(detail) - 1):,} bytes",
+        )
+
+
+def _positive(args: Sequence[str], detail: str) -> Iterator[Complaint]:
+    if not size(args[0]):
+        yield 0, f'"{args[0]}" is not a positive size', f"write bytes, or a number with k or m{detail}"
+
+
+_SMALLEST_POOL = 112
+
+
 def _access(args: Sequence[str], detail: str) -> Iterator[Complaint]:
     del detail
     for index, arg in enumerate(args):
@@ -175,12 +204,35 @@ KINDS: dict[str, Checker] = {
     "value": _values,
     "values": _values,
     "amount": _amount,
+    "pool": _pool,
+    "power": _power,
+    "positive": _positive,
     "access": _access,
     "path": _path,
 }
 """How the arguments of each kind are checked; of kinds not named here nothing is known that nginx would refuse."""
 
-ONCE = frozenset({"flag", "num", "size", "offset", "msec", "sec", "buffers", "one", "value", "amount", "string", "access", "path", "bind"})
+ONCE = frozenset(
+    {
+        "flag",
+        "num",
+        "size",
+        "offset",
+        "msec",
+        "sec",
+        "buffers",
+        "one",
+        "value",
+        "amount",
+        "pool",
+        "power",
+        "positive",
+        "string",
+        "access",
+        "path",
+        "bind",
+    }
+)
 """Kinds that may stand only once in a block."""
 
 _VARIABLE = re.compile(r"\$(?:([1-9])|\{([A-Za-z0-9_]*+)(\}?)|([A-Za-z0-9_]*+))")
@@ -202,18 +254,23 @@ def variable_complaints(args: Sequence[str], index: int) -> Iterator[Complaint]:
         if match[2] is not None and not match[3]:
             yield index, f'the brace of "{match[0]}" is not closed', 'write "${name}"'
         elif not (match[1] or match[2] or match[4]):
-            yield index, f'a "$" without a name in "{text}"', 'name a variable; for a dollar sign, define one with geo: geo $dollar { default "$"; }'
+            yield (
+                index,
+                f'a "$" without a name in "{text}"',
+                'name a variable; for a dollar sign, define one with geo: geo $dollar { default "$"; }',
+            )
 
 
 @functools.lru_cache(maxsize=4096)
-def regex(pattern: str, *, caseless: bool = False) -> tuple[str, tuple[str, ...]]:
-    """Compile a pattern; return why PCRE2 refuses it, or "", and the names of its groups."""
+def regex(pattern: str, *, caseless: bool = False) -> tuple[str, tuple[str, ...], int]:
+    """Compile a pattern; return why PCRE2 refuses it, or "", the names of its groups, and how many groups it has."""
     compiled = Regex(pattern, caseless=caseless)
     try:
         compiled.compile()
     except (RegexError, UnicodeError) as error:
-        return str(error) or "it does not compile", ()
-    return "", tuple(str(part) for pair in compiled.names for part in pair if isinstance(part, str))
+        return str(error) or "it does not compile", (), 0
+    names = tuple(part for pair in compiled.names for part in pair if isinstance(part, str))
+    return "", names, compiled.groups
 
 
 def regex_complaints(index: int, pattern: str, *, caseless: bool = False) -> Iterator[Complaint]:

@@ -47,7 +47,12 @@ def read(args: Sequence[str]) -> Iterator[Part]:
         yield kind, last, words[last], ""
     elif word in {"-f", "-d", "-e", "-x", "!-f", "!-d", "!-e", "!-x"}:
         if last != current + 1:
-            yield "wrong", current, "the condition is not an operator and a file", "write for example: if (-f $request_filename)"
+            yield (
+                "wrong",
+                current,
+                "the condition is not an operator and a file",
+                "write for example: if (-f $request_filename)",
+            )
             return
         yield "value", last, words[last], ""
     else:

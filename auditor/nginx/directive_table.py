@@ -44,8 +44,10 @@ http | http server | 1 | one:off,on,leaf | ssl_ocsp
 http | http server | 1 | one:off,on,optional,optional_no_ca | ssl_verify_client
 http | http server | 1 | own | ssl_password_file ssl_ocsp_cache
 http | http server | 1 | sec | ssl_session_timeout
-http | http server | 1 | size | connection_pool_size request_pool_size client_header_buffer_size http2_pool_size
-    http2_body_preread_size ssl_buffer_size
+http | http server | 1 | size | client_header_buffer_size http2_body_preread_size ssl_buffer_size
+http | http server | 1 | pool | http2_pool_size
+http | http server | 1 | pool | request_pool_size
+http | http server | 1 | pool | connection_pool_size
 http | http server | 1 | string | ssl_dhparam ssl_ecdh_curve ssl_ciphers ssl_client_certificate
     ssl_trusted_certificate ssl_crl ssl_ocsp_responder ssl_stapling_file ssl_stapling_responder
 http | http server | 1 | strings | ssl_certificate ssl_certificate_key ssl_session_ticket_key ssl_ech_file
@@ -98,16 +100,18 @@ http | http server location | 1 | own | aio directio userid_expires userid_mark 
     scgi_store scgi_cache scgi_cache_key grpc_ssl_password_file modern_browser_value ancient_browser_value
 http | http server location | 1 | sec | open_file_cache_valid
 http | http server location | 1 | size | client_body_buffer_size sendfile_max_chunk subrequest_output_buffer_size
-    read_ahead send_lowat postpone_output gzip_window gzip_hash postpone_gzipping gzip_min_length ssi_min_file_chunk
-    ssi_value_length slice http2_chunk_size proxy_send_lowat proxy_buffer_size proxy_busy_buffers_size
-    proxy_max_temp_file_size proxy_temp_file_write_size fastcgi_send_lowat fastcgi_buffer_size
-    fastcgi_busy_buffers_size fastcgi_max_temp_file_size fastcgi_temp_file_write_size uwsgi_buffer_size
-    uwsgi_busy_buffers_size uwsgi_max_temp_file_size uwsgi_temp_file_write_size scgi_buffer_size
-    scgi_busy_buffers_size scgi_max_temp_file_size scgi_temp_file_write_size grpc_buffer_size memcached_buffer_size
-    mp4_buffer_size mp4_max_buffer_size proxy_socket_rcvbuf proxy_socket_sndbuf fastcgi_socket_rcvbuf
-    fastcgi_socket_sndbuf uwsgi_socket_rcvbuf uwsgi_socket_sndbuf scgi_socket_rcvbuf scgi_socket_sndbuf
-    grpc_socket_rcvbuf grpc_socket_sndbuf tunnel_socket_rcvbuf tunnel_socket_sndbuf tunnel_send_lowat
-    tunnel_buffer_size
+    read_ahead send_lowat postpone_output postpone_gzipping gzip_min_length ssi_min_file_chunk ssi_value_length slice
+    proxy_send_lowat proxy_buffer_size proxy_busy_buffers_size proxy_max_temp_file_size proxy_temp_file_write_size
+    fastcgi_send_lowat fastcgi_buffer_size fastcgi_busy_buffers_size fastcgi_max_temp_file_size
+    fastcgi_temp_file_write_size uwsgi_buffer_size uwsgi_busy_buffers_size uwsgi_max_temp_file_size
+    uwsgi_temp_file_write_size scgi_buffer_size scgi_busy_buffers_size scgi_max_temp_file_size
+    scgi_temp_file_write_size grpc_buffer_size memcached_buffer_size mp4_buffer_size mp4_max_buffer_size
+    proxy_socket_rcvbuf proxy_socket_sndbuf fastcgi_socket_rcvbuf fastcgi_socket_sndbuf uwsgi_socket_rcvbuf
+    uwsgi_socket_sndbuf scgi_socket_rcvbuf scgi_socket_sndbuf grpc_socket_rcvbuf grpc_socket_sndbuf
+    tunnel_socket_rcvbuf tunnel_socket_sndbuf tunnel_send_lowat tunnel_buffer_size
+http | http server location | 1 | positive | http2_chunk_size
+http | http server location | 1 | power:9 | gzip_hash
+http | http server location | 1 | power:7 | gzip_window
 http | http server location | 1 | string | default_type add_before_body add_after_body userid_name userid_domain
     userid_path userid_p3p proxy_set_body proxy_ssl_ciphers proxy_ssl_trusted_certificate proxy_ssl_crl fastcgi_index
     uwsgi_string uwsgi_ssl_ciphers uwsgi_ssl_trusted_certificate uwsgi_ssl_crl grpc_ssl_ciphers
@@ -116,10 +120,9 @@ http | http server location | 1 | strings | proxy_pass_header proxy_hide_header 
     fastcgi_hide_header fastcgi_catch_stderr uwsgi_pass_header uwsgi_hide_header scgi_pass_header scgi_hide_header
     grpc_pass_header grpc_hide_header
 http | http server location | 1 | amount | proxy_limit_rate fastcgi_limit_rate uwsgi_limit_rate scgi_limit_rate
-http | http server location | 1 | value | proxy_method proxy_ssl_name proxy_ssl_certificate
-    proxy_ssl_certificate_key uwsgi_ssl_name uwsgi_ssl_certificate
-    uwsgi_ssl_certificate_key grpc_ssl_name grpc_ssl_certificate grpc_ssl_certificate_key secure_link
-    secure_link_md5
+http | http server location | 1 | value | proxy_method proxy_ssl_name proxy_ssl_certificate proxy_ssl_certificate_key
+    uwsgi_ssl_name uwsgi_ssl_certificate uwsgi_ssl_certificate_key grpc_ssl_name grpc_ssl_certificate
+    grpc_ssl_certificate_key secure_link secure_link_md5
 http | http server location | 1+ | own | error_log resolver gzip_disable index proxy_cache_valid fastcgi_cache_valid
     uwsgi_cache_valid scgi_cache_valid ancient_browser
 http | http server location | 1+ | set:GET,HEAD,POST | proxy_cache_methods fastcgi_cache_methods uwsgi_cache_methods
@@ -241,8 +244,10 @@ stream | stream server | 1 | num | proxy_requests proxy_responses proxy_next_ups
 stream | stream server | 1 | one:info,notice,warn,error | limit_conn_log_level
 stream | stream server | 1 | one:off,on,leaf | ssl_ocsp
 stream | stream server | 1 | one:off,on,optional,optional_no_ca | ssl_verify_client
-stream | stream server | 1 | own | proxy_upload_rate proxy_download_rate proxy_ssl_name proxy_ssl_certificate
-    proxy_ssl_certificate_key proxy_ssl_password_file ssl_password_file ssl_ocsp_cache set_real_ip_from allow deny
+stream | stream server | 1 | own | proxy_ssl_name proxy_ssl_certificate proxy_ssl_certificate_key
+    proxy_ssl_password_file ssl_password_file ssl_ocsp_cache set_real_ip_from allow deny
+stream | stream server | 1 | amount | proxy_download_rate
+stream | stream server | 1 | amount | proxy_upload_rate
 stream | stream server | 1 | sec | ssl_session_timeout
 stream | stream server | 1 | size | preread_buffer_size proxy_socket_rcvbuf proxy_socket_sndbuf proxy_buffer_size
     proxy_downstream_buffer proxy_upstream_buffer
@@ -335,13 +340,14 @@ http | http server location limit_except | 1+ | own | auth_jwt_require
 http | http server location limit_except | 12 | own | auth_jwt auth_jwt_key_file auth_jwt_key_request
 http | http server location limit_except | 3 | own | auth_jwt_require_claim auth_jwt_require_header
 http | http server location if-server if-location | 1 | own | set_base32_alphabet set_local_today
-http | http server location if-server if-location | 12 | own | set_encode_base64 set_decode_base64 set_encode_base64url
-    set_decode_base64url set_decode_hex set_encode_hex set_md5 set_sha1 set_unescape_uri set_escape_uri
-    set_quote_sql_str set_quote_pgsql_str set_quote_json_str set_encode_base32 set_decode_base32
+http | http server location if-server if-location | 12 | own | set_encode_base64 set_decode_base64
+    set_encode_base64url set_decode_base64url set_decode_hex set_encode_hex set_md5 set_sha1 set_unescape_uri
+    set_escape_uri set_quote_sql_str set_quote_pgsql_str set_quote_json_str set_encode_base32 set_decode_base32
     set_secure_random_alphanum set_secure_random_lcalpha
-http | http server location if-server if-location | 2 | own | set_if_empty set_formatted_gmt_time set_formatted_local_time
-http | http server location if-server if-location | 3 | own | set_hmac_sha1 set_hmac_sha256 set_hashed_upstream set_random
-    set_rotate
+http | http server location if-server if-location | 2 | own | set_if_empty set_formatted_gmt_time
+    set_formatted_local_time
+http | http server location if-server if-location | 3 | own | set_hmac_sha1 set_hmac_sha256 set_hashed_upstream
+    set_random set_rotate
 http | http server location if-server if-location | F | flag | set_misc_base32_padding set_base32_padding
 http | location | * | own | js_periodic
 http | location if-location | * | own | echo echo_before_body echo_after_body

@@ -63,7 +63,7 @@ def _map(block: Directive) -> Iterator[Entry]:
             hostnames = hostnames or key == "hostnames"
             continue
         if len(entry.args) != 1:
-            yield entry, -1, "an entry of a map is a key and a value", "quote what has spaces, end the entry with \";\""
+            yield entry, -1, "an entry of a map is a key and a value", 'quote what has spaces, end the entry with ";"'
             continue
         if key == "include":
             continue

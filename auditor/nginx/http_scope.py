@@ -20,16 +20,16 @@ _ENVIRONMENT_NAME = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 _ALL = (0, None)
 _VALUE = (1, None)
 _FIRST = (0, 1)
+_CACHING = ("proxy", "fastcgi", "uwsgi", "scgi")
+_EVALUATED_WHOLLY = """index try_files access_log proxy_cookie_flags hash auth_basic_user_file
+    root alias proxy_pass grpc_pass fastcgi_pass uwsgi_pass scgi_pass memcached_pass tunnel_pass expires
+    proxy_cookie_domain proxy_cookie_path proxy_redirect return auth_basic limit_rate limit_rate_after proxy_method
+    proxy_set_body secure_link secure_link_md5 proxy_ssl_name grpc_ssl_name uwsgi_ssl_name early_hints proxy_ssl_certificate
+    proxy_ssl_certificate_key grpc_ssl_certificate grpc_ssl_certificate_key uwsgi_ssl_certificate uwsgi_ssl_certificate_key
+    proxy_bind fastcgi_bind uwsgi_bind scgi_bind grpc_bind memcached_bind tunnel_bind""".split()
 EVALUATED: dict[str, tuple[int, int | None]] = {
-    **dict.fromkeys(("index", "try_files", "proxy_cache_key", "fastcgi_cache_key", "uwsgi_cache_key", "scgi_cache_key",
-                     "access_log", "proxy_cookie_flags", "proxy_store", "proxy_bind", "hash", "auth_basic_user_file",
-                     "ssl_certificate", "ssl_certificate_key", "root", "alias", "proxy_pass", "grpc_pass", "fastcgi_pass",
-                     "uwsgi_pass", "scgi_pass", "memcached_pass", "proxy_cache", "fastcgi_cache", "uwsgi_cache",
-                     "scgi_cache", "expires", "proxy_cookie_domain", "proxy_cookie_path", "proxy_redirect", "return",
-                     "proxy_cache_bypass", "proxy_no_cache", "fastcgi_cache_bypass", "fastcgi_no_cache", "auth_basic",
-                     "limit_rate", "limit_rate_after", "proxy_method", "proxy_limit_rate", "proxy_set_body", "secure_link",
-                     "secure_link_md5", "proxy_ssl_name", "grpc_ssl_name", "uwsgi_ssl_name", "early_hints",
-                     "proxy_ssl_certificate", "proxy_ssl_certificate_key"), _ALL),
+    **dict.fromkeys(_EVALUATED_WHOLLY, _ALL),
+    **{f"{p}_{name}": _ALL for p in _CACHING for name in ("cache", "cache_key", "cache_bypass", "no_cache", "store", "limit_rate")},
     **dict.fromkeys(("add_header", "add_trailer", "set", "auth_request_set", "fastcgi_param", "uwsgi_param", "scgi_param",
                      "proxy_set_header", "grpc_set_header", "log_format", "sub_filter"), _VALUE),
     "rewrite": (1, 2),
@@ -37,16 +37,29 @@ EVALUATED: dict[str, tuple[int, int | None]] = {
     "limit_conn_zone": _FIRST,
     "map": _FIRST,
     "split_clients": _FIRST,
-    "charset": _FIRST,
 }  # fmt: skip
 """Which arguments nginx evaluates for variables, by the directive: from, to."""
 
 _CAPTURES = frozenset("123456789")
-_LOG_NAMES = frozenset({"pipe", "time_local", "time_iso8601", "msec", "request_time", "status", "bytes_sent", "body_bytes_sent", "request_length"})
+_LOG_NAMES = frozenset(
+    {
+        "pipe",
+        "time_local",
+        "time_iso8601",
+        "msec",
+        "request_time",
+        "status",
+        "bytes_sent",
+        "body_bytes_sent",
+        "request_length",
+    }
+)
 _REGEX_ARGUMENTS = frozenset({"proxy_cookie_domain", "proxy_cookie_path", "proxy_redirect", "proxy_cookie_flags"})
-_NEED_PORT = frozenset({"fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass"})
+_NEED_PORT = frozenset({"tunnel_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass"})
 _BUFFERED = ("proxy", "fastcgi", "uwsgi", "scgi")
-_NOT_SEEN = frozenset({"location", "server_name", "if", "gzip_disable", "limit_except", "server", "types", "upstream", "map"})
+_NOT_SEEN = frozenset(
+    {"location", "server_name", "if", "gzip_disable", "limit_except", "server", "types", "upstream", "map"}
+)
 
 
 @dataclass(slots=True)
@@ -68,7 +81,7 @@ class _Frame:
 
 _KEPT = frozenset(
     {"root", "alias", "ssl", "ssl_certificate", "ssl_certificate_key", "ssl_reject_handshake", "proxy_pass",
-     *(f"{p}_{d}" for p in _BUFFERED for d in ("buffer_size", "buffers", "busy_buffers_size"))}
+     *(f"{p}_{d}" for p in _BUFFERED for d in ("buffer_size", "buffers", "busy_buffers_size", "temp_file_write_size", "max_temp_file_size"))}
 )  # fmt: skip
 
 
@@ -103,6 +116,8 @@ class HttpScope:
         """Take note of a directive; its block, where it has one, comes next."""
         name = directive.name
         handler = _HANDLERS.get(name)
+        if handler is None and name.startswith(("set_", "js_set", "auth_jwt_")) and directive.args:
+            handler = HttpScope.assignment
         if handler is not None:
             handler(self, directive, context)
         span = EVALUATED.get(name)
@@ -182,24 +197,42 @@ class HttpScope:
         kind = "prefix" if modifier in {"", "^~"} else modifier
         if kind in {"prefix", "="}:
             if (kind, name) in frame.locations:
-                self._problem(directive, -1, f'there is another location "{" ".join(directive.args)}" here', "join the two")
+                self._problem(
+                    directive, -1, f'there is another location "{" ".join(directive.args)}" here', "join the two"
+                )
             frame.locations.add((kind, name))
 
     def _nested(self, directive: Directive, outer: _Frame, modifier: str, name: str) -> None:
         shown = " ".join(directive.args)
         if outer.modifier == "=":
-            self._problem(directive, -1, f'location "{shown}" is inside an exact location', "an exact location has none inside")
+            self._problem(
+                directive, -1, f'location "{shown}" is inside an exact location', "an exact location has none inside"
+            )
         elif outer.modifier == "@":
-            self._problem(directive, -1, f'location "{shown}" is inside a named location', "a named location has none inside")
+            self._problem(
+                directive, -1, f'location "{shown}" is inside a named location', "a named location has none inside"
+            )
         elif modifier == "@":
-            self._problem(directive, -1, f'named location "{shown}" is not directly in a server', "move it to the server")
+            self._problem(
+                directive, -1, f'named location "{shown}" is not directly in a server', "move it to the server"
+            )
         elif modifier not in {"~", "~*"} and not name.startswith(outer.name):
-            self._problem(directive, -1, f'location "{shown}" is outside the location "{outer.name}" that it is in', "begin it with the outer path")
+            self._problem(
+                directive,
+                -1,
+                f'location "{shown}" is outside the location "{outer.name}" that it is in',
+                "begin it with the outer path",
+            )
 
     def _regex(self, directive: Directive, index: int, pattern: str, *, caseless: bool) -> None:
-        reason, names = arguments.regex(pattern, caseless=caseless)
+        reason, names, _groups = arguments.regex(pattern, caseless=caseless)
         if reason:
-            self._problem(directive, index, f'"{pattern}" is not a regular expression: {reason}', "correct the pattern (PCRE2 syntax)")
+            self._problem(
+                directive,
+                index,
+                f'"{pattern}" is not a regular expression: {reason}',
+                "correct the pattern (PCRE2 syntax)",
+            )
         for name in names:
             self.define(directive, index, name)
 
@@ -233,6 +266,11 @@ class HttpScope:
             elif "${" in arg:
                 self._template(directive, index)
 
+    def charset(self, directive: Directive, _: str) -> None:
+        """Take note of the variable that a charset is; what follows the dollar sign is its name, braces included."""
+        if directive.args[0].startswith("$") and len(directive.args[0]) > 1:
+            self._used.append((directive.args[0][1:].lower(), directive, 0))
+
     def rewrite(self, directive: Directive, _: str) -> None:
         """Take note of the groups of a rewrite's pattern."""
         for name in arguments.regex(directive.args[0])[1]:
@@ -240,8 +278,9 @@ class HttpScope:
 
     def assignment(self, directive: Directive, _: str) -> None:
         """Take note of the variable that a directive's first argument names."""
-        if directive.args[0].startswith("$"):
-            self.define(directive, 0, directive.args[0][1:])
+        index = 1 if directive.name == "keyval" else 0
+        if directive.args[index].startswith("$"):
+            self.define(directive, index, directive.args[index][1:])
 
     def table(self, directive: Directive, _: str) -> None:
         """Take note of the variable of a map, geo or split_clients, and of those in its entries."""
@@ -261,14 +300,24 @@ class HttpScope:
                 for name in arguments.regex(key[2 if caseless else 1 :], caseless=caseless)[1]:
                     self.define(entry, -1, name)
             elif "map_hash_bucket_size" not in self.settings and entry.args and entries.too_long_for_bucket(key):
-                self._problem(entry, -1, f"the key is too long for the map's table ({len(key)} bytes)", "set map_hash_bucket_size 128 before it")
+                self._problem(
+                    entry,
+                    -1,
+                    f"the key is too long for the map's table ({len(key)} bytes)",
+                    "set map_hash_bucket_size 128 before it",
+                )
             if entry.args and "$" in entry.args[0]:
                 self.use(entry, 0)
 
     def setting(self, directive: Directive, _: str) -> None:
         """Keep a setting of the http block; a map takes those of its tables' sizes from what stands before it."""
         if directive.name.startswith("map_hash") and self._mapped:
-            self._problem(directive, -1, f'"{directive.name}" comes after a map, which has set it already', "move it before the first map")
+            self._problem(
+                directive,
+                -1,
+                f'"{directive.name}" comes after a map, which has set it already',
+                "move it before the first map",
+            )
         self.settings[directive.name] = directive
 
     def log_format(self, directive: Directive, _: str) -> None:
@@ -280,8 +329,18 @@ class HttpScope:
 
     def access_log(self, directive: Directive, _: str) -> None:
         """Check that a log's format has been declared before it."""
-        if len(directive.args) > 1 and directive.args[0] != "off" and directive.args[1] not in self._formats and not self.open:
-            self._problem(directive, 1, f'the log format "{directive.args[1]}" is not declared above', "declare it with log_format in http")
+        if (
+            len(directive.args) > 1
+            and directive.args[0] != "off"
+            and directive.args[1] not in self._formats
+            and not self.open
+        ):
+            self._problem(
+                directive,
+                1,
+                f'the log format "{directive.args[1]}" is not declared above',
+                "declare it with log_format in http",
+            )
 
     def zone(self, directive: Directive, _: str) -> None:
         """Keep the shared memory zone that a directive declares."""
@@ -294,7 +353,9 @@ class HttpScope:
     def upstream_zone(self, directive: Directive, _: str) -> None:
         """Keep the shared memory zone of an upstream."""
         if len(directive.args) == 2:
-            self._declare(directive, 0, directive.args[0], "upstream", directive.args[1], once=False)
+            self._declare(directive, 0, directive.args[0], "zone", directive.args[1], once=False)
+        else:
+            self._zone_uses.append((directive.args[0], "zone", directive, 0))
 
     def session_cache(self, directive: Directive, _: str) -> None:
         """Keep the shared memory zone of a session cache."""
@@ -325,7 +386,9 @@ class HttpScope:
             name = directive.args[index][5:]
         key = (directive.name, name)
         if key in self._frames[-1].zones:
-            self._problem(directive, index, f'the zone "{name}" is used twice by {directive.name} here', "keep one of them")
+            self._problem(
+                directive, index, f'the zone "{name}" is used twice by {directive.name} here', "keep one of them"
+            )
         self._frames[-1].zones.add(key)
         self._zone_uses.append((name, f"{directive.name}_zone", directive, index))
 
@@ -342,14 +405,18 @@ class HttpScope:
             self._problem(directive, 0, f'there is another upstream "{directive.args[0]}"', "rename one of them")
         self._upstreams[name] = directive
         if no_server(directive):
-            self._problem(directive, -1, f'the upstream "{directive.args[0]}" has no server', "add a server that is not a backup")
+            self._problem(
+                directive, -1, f'the upstream "{directive.args[0]}" has no server', "add a server that is not a backup"
+            )
 
     def passing(self, directive: Directive, context: str) -> None:
         """Check where a proxy_pass stands, and keep the upstream it names."""
-        target = directive.args[0]
+        target = directive.args[0] if directive.args else "$"
         if "$" in target:
             return
-        rest = target.partition("://")[2] if directive.name in {"proxy_pass", "grpc_pass"} and "://" in target else target
+        rest = (
+            target.partition("://")[2] if directive.name in {"proxy_pass", "grpc_pass"} and "://" in target else target
+        )
         host, slash, _uri = rest.partition("/")
         if not rest.startswith(("unix:", "[")):
             self._upstream_uses.append((host.partition("?")[0].lower(), directive))
@@ -361,11 +428,20 @@ class HttpScope:
             return
         frame = next((f for f in reversed(self._frames) if f.kind == "location"), None)
         modifier = frame.modifier if frame else ""
-        where = {"~": "a location given by a regular expression", "~*": "a location given by a regular expression", "@": "a named location"}.get(modifier, "")
+        where = {
+            "~": "a location given by a regular expression",
+            "~*": "a location given by a regular expression",
+            "@": "a named location",
+        }.get(modifier, "")
         if context in {"if-location", "limit_except"}:
             where = "an if" if context == "if-location" else "a limit_except"
         if where:
-            self._problem(directive, 0, f"proxy_pass cannot have a URI in {where}", "leave out the part after the host, or use a variable")
+            self._problem(
+                directive,
+                0,
+                f"proxy_pass cannot have a URI in {where}",
+                "leave out the part after the host, or use a variable",
+            )
 
     def redirect(self, directive: Directive, _: str) -> None:
         """Check that `proxy_redirect default` has a proxy_pass to take its values from."""
@@ -375,7 +451,12 @@ class HttpScope:
         if passed is None:
             self._problem(directive, 0, '"proxy_redirect default" comes before proxy_pass', "move it behind proxy_pass")
         elif "$" in passed.args[0]:
-            self._problem(directive, 0, '"proxy_redirect default" does not work with variables in proxy_pass', "write both arguments")
+            self._problem(
+                directive,
+                0,
+                '"proxy_redirect default" does not work with variables in proxy_pass',
+                "write both arguments",
+            )
 
     def alias(self, directive: Directive, _: str) -> None:
         """Check that a block has a root or an alias, not both, and no alias in a named location."""
@@ -389,12 +470,15 @@ class HttpScope:
     def _buffers(self, frame: _Frame) -> None:
         """Compare the sizes of buffers with each other, those of outer blocks included (ngx_http_proxy_merge_loc_conf)."""
         for prefix in _BUFFERED:
-            found = {d: self._inherited(frame, f"{prefix}_{d}") for d in ("buffer_size", "buffers", "busy_buffers_size")}
+            found = {
+                d: self._inherited(frame, f"{prefix}_{d}")
+                for d in ("buffer_size", "buffers", "busy_buffers_size", "temp_file_write_size", "max_temp_file_size")
+            }
             here = next((frame.settings[f"{prefix}_{d}"] for d in found if f"{prefix}_{d}" in frame.settings), None)
             if here is None:
                 continue
             if problem := _buffer_problem(*(found[d].args if found[d] else () for d in found)):  # type: ignore[union-attr]
-                self._problem(frame.settings.get(f"{prefix}_busy_buffers_size", here), -1, problem.replace("*", prefix), "make the sizes fit each other")
+                self._problem(here, -1, problem.replace("*", prefix), "make the sizes fit each other")
 
     def referers(self, directive: Directive, _: str) -> None:
         """Keep the allowed referers; they are compared with the server's names when all are known."""
@@ -411,13 +495,22 @@ class HttpScope:
             seen: set[str] = set()
             directive = group[-1]
             words = [arg for one in group for arg in one.args if not arg.startswith("~")]
-            listed = [word.lower().partition("/")[0] for word in words if word not in {"none", "blocked", "server_names"}]
+            listed = [
+                word.lower().partition("/")[0] for word in words if word not in {"none", "blocked", "server_names"}
+            ]
             for name in (names if "server_names" in words else []) + listed:
                 keys = entries.wildcard_keys(name)
                 if entries.wildcard_wrong(name):
-                    self._problem(directive, -1, f'"{name}" is not a host name or wildcard', "a star stands for whole labels at one end")
+                    self._problem(
+                        directive,
+                        -1,
+                        f'"{name}" is not a host name or wildcard',
+                        "a star stands for whole labels at one end",
+                    )
                 elif keys & seen:
-                    self._problem(directive, -1, f'"{name}" is named twice', "name it once; server_names names the server's")
+                    self._problem(
+                        directive, -1, f'"{name}" is named twice', "name it once; server_names names the server's"
+                    )
                 seen |= keys
 
     def _inherited(self, frame: _Frame, name: str) -> Directive | None:
@@ -428,49 +521,88 @@ class HttpScope:
 
     def finish(self) -> None:
         """Check what can only be known at the end: names that nothing declares, sockets that contradict each other."""
-        self._buffers(self._frames[0])
+        if self.servers:
+            self._buffers(self._frames[0])
         for name, directive, index in self._used:
             self._undefined(name, directive, index)
         for name, kind, directive, index in self._zone_uses:
             declared = self._zones.get(name)
             if declared is None:
                 if not self.open:
-                    self._problem(directive, index, f'the zone "{name}" is not declared', f"declare it with {kind} in http")
+                    self._problem(
+                        directive,
+                        index,
+                        f'the zone "{name}" is not declared',
+                        f"declare it with {kind} and a size in http",
+                    )
             elif declared[0] != kind:
-                self._problem(directive, index, f'the zone "{name}" is declared by {declared[0]}, not by {kind}', f"declare one with {kind}")
+                self._problem(
+                    directive,
+                    index,
+                    f'the zone "{name}" is declared by {declared[0]}, not by {kind}',
+                    f"declare one with {kind}",
+                )
         for host, directive in self._upstream_uses:
             name, colon, _port = host.partition(":")
             if colon and name in self._upstreams:
-                self._problem(directive, 0, f'the upstream "{name}" is named with a port', "leave the port out: the upstream's servers have theirs")
-            elif not colon and (directive.name in _NEED_PORT or (directive.name == "grpc_pass" and "://" not in directive.args[0])) and name not in self._upstreams and not self.open:
+                self._problem(
+                    directive,
+                    0,
+                    f'the upstream "{name}" is named with a port',
+                    "leave the port out: the upstream's servers have theirs",
+                )
+            elif (
+                not colon
+                and (directive.name in _NEED_PORT or (directive.name == "grpc_pass" and "://" not in directive.args[0]))
+                and name not in self._upstreams
+                and not self.open
+            ):
                 self._problem(directive, 0, f'"{host}" has no port and is no upstream', "write HOST:PORT")
-        listening.compare(self.servers, self._frames[0].settings, self._problem, self.version)
+        listening.compare(self.servers, self._frames[0].settings, self._problem, complete=not self.open)
 
     def _undefined(self, name: str, directive: Directive, index: int) -> None:
         if name in self._defined or defined_by_nginx(name) or (directive.name == "log_format" and name in _LOG_NAMES):
             return
         argument = directive.args[index] if index >= 0 else directive.name
         if not self.open or any(match[1].lower() == name for match in _ENVIRONMENT_NAME.finditer(argument)):
-            self._problem(directive, index, f'nothing defines the variable "${name}"', "define it with set or map, or correct the name")
+            self._problem(
+                directive,
+                index,
+                f'nothing defines the variable "${name}"',
+                "define it with set or map, or correct the name",
+            )
 
 
-def _buffer_problem(one: Sequence[str], many: Sequence[str], busy: Sequence[str]) -> str:
-    single = arguments.size(one[0]) if one else 4096
-    count = arguments.number(many[0]) if many else 8
-    each = arguments.size(many[1]) if many else 4096
+def _buffer_problem(
+    one: Sequence[str], many: Sequence[str], busy: Sequence[str], written: Sequence[str], most: Sequence[str]
+) -> str:
+    """Return what is wrong with the sizes of buffers together, "*" for the prefix of their names, or ""."""
+    single = values_size(one, 4096)
+    count = (arguments.number(many[0]) if many else 8) or 0
+    each = values_size(many[1:], 4096)
     if not single or not count or not each:
         return ""
     largest = max(single, each)
-    in_use = arguments.size(busy[0]) if busy else 2 * largest
+    in_use = values_size(busy, 2 * largest)
+    at_once = values_size(written, 2 * largest)
+    in_file = values_size(most, largest, "kKmMgG")
     if count < 2:
         return '"*_buffers" has fewer than two buffers'
-    if in_use is None:
-        return ""
     if in_use < largest:
         return '"*_busy_buffers_size" is smaller than a buffer'
     if in_use > (count - 1) * each:
         return '"*_busy_buffers_size" is larger than all "*_buffers" but one'
+    if at_once < largest:
+        return '"*_temp_file_write_size" is smaller than a buffer'
+    if in_file and in_file < largest:
+        return '"*_max_temp_file_size" is neither 0 nor as large as a buffer'
     return ""
+
+
+def values_size(args: Sequence[str], default: int, units: str = "kKmM") -> int:
+    """Return the size that the first argument states, or a default."""
+    value = arguments.size(args[0], units) if args else default
+    return default if value is None else value
 
 
 def no_server(upstream: Directive) -> bool:
@@ -504,12 +636,25 @@ _HANDLERS: dict[str, Callable[[HttpScope, Directive, str], None]] = {
     "valid_referers": HttpScope.referers,
     "zone": HttpScope.upstream_zone,
     "ssl_session_cache": HttpScope.session_cache,
-    **dict.fromkeys(("set", "auth_request_set", "js_set", "js_var", "perl_set"), HttpScope.assignment),
+    **dict.fromkeys(("set", "auth_request_set", "js_set", "js_var", "perl_set", "keyval"), HttpScope.assignment),
     **dict.fromkeys(("map", "geo", "split_clients"), HttpScope.table),
     **dict.fromkeys(("map_hash_bucket_size", "map_hash_max_size", "server_names_hash_bucket_size"), HttpScope.setting),
-    **dict.fromkeys(("limit_req_zone", "limit_conn_zone", "proxy_cache_path", "fastcgi_cache_path", "uwsgi_cache_path", "scgi_cache_path"), HttpScope.zone),
+    **dict.fromkeys(
+        (
+            "limit_req_zone",
+            "limit_conn_zone",
+            "proxy_cache_path",
+            "fastcgi_cache_path",
+            "uwsgi_cache_path",
+            "scgi_cache_path",
+        ),
+        HttpScope.zone,
+    ),
     **dict.fromkeys(("limit_req", "limit_conn"), HttpScope.limit),
     **dict.fromkeys(("proxy_cache", "fastcgi_cache", "uwsgi_cache", "scgi_cache"), HttpScope.cache),
-    **dict.fromkeys(("proxy_pass", "grpc_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass"), HttpScope.passing),
+    **dict.fromkeys(
+        ("proxy_pass", "grpc_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass"), HttpScope.passing
+    ),
     **dict.fromkeys(("root", "alias"), HttpScope.alias),
+    **dict.fromkeys(("charset", "source_charset"), HttpScope.charset),
 }

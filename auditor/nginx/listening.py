@@ -38,7 +38,21 @@ class _Socket:
     servers: list[Server] | None = None
 
 
-_FLAGS = frozenset({"default_server", "default", "ssl", "http2", "spdy", "quic", "proxy_protocol", "bind", "deferred", "reuseport", "multipath"})
+_FLAGS = frozenset(
+    {
+        "default_server",
+        "default",
+        "ssl",
+        "http2",
+        "spdy",
+        "quic",
+        "proxy_protocol",
+        "bind",
+        "deferred",
+        "reuseport",
+        "multipath",
+    }
+)
 _SETS = frozenset({"bind", "deferred", "reuseport", "multipath"})
 
 
@@ -59,7 +73,11 @@ def _option(option: str) -> bool:
         return value in {"on", "off"}
     if name == "accept_filter":
         return False
-    return name == "so_keepalive" and re.fullmatch(r"on|off|[\dsmhdw]*:[\dsmhdw]*:\d*", value) is not None and value != "::"
+    return (
+        name == "so_keepalive"
+        and re.fullmatch(r"on|off|[\dsmhdw]*:[\dsmhdw]*:\d*", value) is not None
+        and value != "::"
+    )
 
 
 def addresses(text: str) -> str | None:
@@ -105,9 +123,11 @@ def _spread(address: str) -> Iterator[str]:
             yield f"{host}:{one}"
 
 
-def compare(servers: Sequence[Server], http: Mapping[str, Directive], report: Report, version: str) -> None:
-    """Report what is wrong with the listens of all servers, in the order in which nginx finds it."""
-    del version
+def compare(servers: Sequence[Server], http: Mapping[str, Directive], report: Report, *, complete: bool) -> None:
+    """Report what is wrong with the listens of all servers, in the order in which nginx finds it.
+
+    `complete`: nothing is in files that are not here, so that what is not there is missing.
+    """
     sockets: dict[str, _Socket] = {}
     for server in servers:
         if not server.listens:
@@ -115,7 +135,12 @@ def compare(servers: Sequence[Server], http: Mapping[str, Directive], report: Re
         for listen in server.listens:
             address = addresses(listen.args[0])
             if address is None:
-                report(listen, 0, f'"{listen.args[0]}" is not an address to listen on', "write PORT, ADDRESS:PORT, [IPV6]:PORT or unix:PATH")
+                report(
+                    listen,
+                    0,
+                    f'"{listen.args[0]}" is not an address to listen on',
+                    "write PORT, ADDRESS:PORT, [IPV6]:PORT or unix:PATH",
+                )
                 continue
             for index, option in enumerate(listen.args[1:], 1):
                 if not _option(option):
@@ -125,7 +150,8 @@ def compare(servers: Sequence[Server], http: Mapping[str, Directive], report: Re
             for one in _spread(address):
                 _add(sockets, server, listen, one, report)
     for address, socket in sockets.items():
-        _certificates(address, socket, http, report)
+        if complete:
+            _certificates(address, socket, http, report)
         _names(socket, http, report)
 
 
@@ -162,7 +188,12 @@ def _certificates(address: str, socket: _Socket, http: Mapping[str, Directive], 
 
     for one in socket.servers or ():
         if setting(one, "ssl_certificate") and not setting(one, "ssl_certificate_key"):
-            report(setting(one, "ssl_certificate") or one.block, -1, "the certificate has no key", "add ssl_certificate_key")
+            report(
+                setting(one, "ssl_certificate") or one.block,
+                -1,
+                "the certificate has no key",
+                "add ssl_certificate_key",
+            )
     if not socket.ssl or setting(server, "ssl_certificate"):
         return
     rejecting = setting(server, "ssl_reject_handshake")
@@ -174,7 +205,12 @@ def _certificates(address: str, socket: _Socket, http: Mapping[str, Directive], 
         ]  # fmt: skip
     for one in wanting:
         at = next((d for d in one.listens if address in _spread(addresses(d.args[0]) or "")), one.block)
-        report(at, -1, f"the server listens on {address} with TLS and has no certificate", "add ssl_certificate and ssl_certificate_key")
+        report(
+            at,
+            -1,
+            f"the server listens on {address} with TLS and has no certificate",
+            "add ssl_certificate and ssl_certificate_key",
+        )
 
 
 def _names(socket: _Socket, http: Mapping[str, Directive], report: Report) -> None:
@@ -187,6 +223,21 @@ def _names(socket: _Socket, http: Mapping[str, Directive], report: Report) -> No
             if name.startswith("~") or not name:
                 continue
             if entries.wildcard_wrong(name):
-                report(directive, index, f'"{name}" is not a server name', "a star stands for whole labels at one end: *.example.com")
-            elif "*" not in name and "${" not in name and "server_names_hash_bucket_size" not in http and entries.too_long_for_bucket(name):
-                report(directive, index, f'"{name}" is too long for the table of server names', "set server_names_hash_bucket_size 128 in http")
+                report(
+                    directive,
+                    index,
+                    f'"{name}" is not a server name',
+                    "a star stands for whole labels at one end: *.example.com",
+                )
+            elif (
+                "*" not in name
+                and "${" not in name
+                and "server_names_hash_bucket_size" not in http
+                and entries.too_long_for_bucket(name)
+            ):
+                report(
+                    directive,
+                    index,
+                    f'"{name}" is too long for the table of server names',
+                    "set server_names_hash_bucket_size 128 in http",
+                )

@@ -14,6 +14,7 @@ from auditor.nginx.arguments import (
     Checker,
     Complaint,
     number,
+    regex,
     regex_complaints,
     seconds,
     size,
@@ -22,7 +23,9 @@ from auditor.nginx.arguments import (
 
 _LEVELS = frozenset({"debug", "info", "notice", "warn", "error", "crit", "alert", "emerg"})
 _DEBUG_LEVELS = frozenset(f"debug_{part}" for part in ("core", "alloc", "mutex", "event", "http", "mail", "stream"))
-_METHODS = frozenset("get head post put delete mkcol copy move options propfind proppatch lock unlock patch connect".split())
+_METHODS = frozenset(
+    "get head post put delete mkcol copy move options propfind proppatch lock unlock patch connect".split()
+)
 _SMALLEST_ZONE = 8 * 4096
 """Eight pages of 4096 bytes (ngx_http_limit_req_module.c and others)."""
 
@@ -102,7 +105,11 @@ def _error_page(args: Sequence[str], _: str) -> Iterator[Complaint]:
     codes = args[:-1]
     if codes[-1].startswith("="):
         if (codes[-1] != "=" and number(codes[-1][1:]) is None) or len(codes) == 1:
-            yield len(codes) - 1, f'"{codes[-1]}" is not a code to answer with', "write statuses, then =CODE, then the page"
+            yield (
+                len(codes) - 1,
+                f'"{codes[-1]}" is not a code to answer with',
+                "write statuses, then =CODE, then the page",
+            )
         codes = codes[:-1]
     for index, code in enumerate(codes):
         value = number(code)
@@ -192,7 +199,9 @@ def _access_log(args: Sequence[str], _: str) -> Iterator[Complaint]:
     buffered = False
     for index, arg in enumerate(args[2:], 2):
         name, equals, value = arg.partition("=")
-        if (name == "buffer" and equals and size(value)) or (name == "gzip" and (not equals or 1 <= (number(value) or 0) <= 9)):
+        if (name == "buffer" and equals and size(value)) or (
+            name == "gzip" and (not equals or 1 <= (number(value) or 0) <= 9)
+        ):
             buffered = True
         elif name == "flush" and equals and seconds(value, whole=False):
             if not any(other.startswith(("buffer=", "gzip")) for other in args[2:]):
@@ -476,7 +485,14 @@ def _cache_parameter(name: str, value: str) -> bool | None:
         return size(value, "kKmMgG") is not None
     if name in {"loader_files", "manager_files", "purger_files"}:
         return number(value) is not None
-    if name in {"loader_sleep", "loader_threshold", "manager_sleep", "manager_threshold", "purger_sleep", "purger_threshold"}:
+    if name in {
+        "loader_sleep",
+        "loader_threshold",
+        "manager_sleep",
+        "manager_threshold",
+        "purger_sleep",
+        "purger_threshold",
+    }:
         return seconds(value, whole=False) is not None
     return None
 
@@ -535,11 +551,6 @@ def _upstream_server(args: Sequence[str], _: str) -> Iterator[Complaint]:
             yield index, f'"{arg}" is not valid', "correct the value"
 
 
-def _charset_like(args: Sequence[str], _: str) -> Iterator[Complaint]:
-    if args[0].startswith("$"):
-        yield from variable_complaints(args, 0)
-
-
 def _hash(args: Sequence[str], _: str) -> Iterator[Complaint]:
     yield from variable_complaints(args, 0)
     if len(args) > 1 and args[1] != "consistent":
@@ -561,6 +572,116 @@ def _bind(args: Sequence[str], _: str) -> Iterator[Complaint]:
     if len(args) > 1 and args[1] != "transparent":
         yield _parameter(args, 1, "transparent")
 
+
+def _worker_cpu_affinity(args: Sequence[str], _: str) -> Iterator[Complaint]:
+    for index, arg in enumerate(args):
+        if re.fullmatch(r"[01 ]+", arg) is None and (index or arg != "auto"):
+            yield index, f'"{arg}" is not a mask of processors', 'write 0101, or "auto"'
+
+
+def _split_path_info(args: Sequence[str], _: str) -> Iterator[Complaint]:
+    reason, _names, groups = regex(args[0])
+    if reason:
+        yield from regex_complaints(0, args[0])
+    elif groups != 2:
+        yield 0, f"the pattern has {groups} groups", "write two groups: the script, and the path behind it"
+
+
+def _certificate_cache(args: Sequence[str], _: str) -> Iterator[Complaint]:
+    if list(args) == ["off"]:
+        return
+    for index, arg in enumerate(args):
+        name, _equals, value = arg.partition("=")
+        good = {
+            "max": bool(number(value)),
+            "inactive": seconds(value, whole=True) is not None,
+            "valid": seconds(value, whole=True) is not None,
+        }
+        if not good.get(name, False):
+            yield _parameter(args, index, "max=, inactive=, valid= or off")
+    if not any(arg.startswith("max=") for arg in args):
+        yield -1, 'the parameter "max" is missing', "write max=1000"
+
+
+def _modern_browser(args: Sequence[str], _: str) -> Iterator[Complaint]:
+    if len(args) == 1:
+        if args[0] != "unlisted":
+            yield _parameter(args, 0, "unlisted, or a browser and a version")
+    elif args[0] not in {"msie", "gecko", "opera", "safari", "konqueror"}:
+        yield 0, f'"{args[0]}" is not a browser that nginx knows', "write msie, gecko, opera, safari or konqueror"
+    elif re.fullmatch(r"\d{1,3}(?:\.\d{1,3}){0,3}", args[1], re.ASCII) is None:
+        yield 1, f'"{args[1]}" is not a version', "write 1.0"
+
+
+def _cookie_flags(args: Sequence[str], _: str) -> Iterator[Complaint]:
+    if len(args) == 1:
+        if args[0] != "off":
+            yield _parameter(args, 0, "off, or a cookie and flags")
+        return
+    if args[0].startswith("~"):
+        yield from regex_complaints(0, args[0][1:], caseless=True)
+    else:
+        yield from variable_complaints(args, 0)
+    for index, arg in enumerate(args[1:], 1):
+        if "$" in arg:
+            yield from variable_complaints(args, index)
+
+
+def _userid_expires(args: Sequence[str], _: str) -> Iterator[Complaint]:
+    if args[0] not in {"max", "off"} and seconds(args[0], whole=True) is None:
+        yield 0, f'"{args[0]}" is not a time', "write a time, max or off"
+
+
+def _userid_mark(args: Sequence[str], _: str) -> Iterator[Complaint]:
+    if args[0] != "off" and re.fullmatch(r"[A-Za-z0-9=]", args[0]) is None:
+        yield 0, f'"{args[0]}" is not a mark', 'write a letter, a digit, "=" or off'
+
+
+def _balancer(first: str, second: str) -> Checker:
+    """Return the rule of a balancing method that takes a word, and a second word after it."""
+
+    def check(args: Sequence[str], _: str) -> Iterator[Complaint]:
+        for index, (arg, known) in enumerate(zip(args, (first, second), strict=False)):
+            if re.fullmatch(known, arg) is None:
+                yield _parameter(args, index, known.replace("|", ", "))
+
+    return check
+
+
+def _upstream_zone(args: Sequence[str], _: str) -> Iterator[Complaint]:
+    if len(args) == 2:
+        value = size(args[1])
+        if value is None or value < _SMALLEST_ZONE:
+            yield 1, f'"{args[1]}" is not a size for a zone', "write at least 32k"
+    if not args[0]:
+        yield 0, "the zone has no name", "name it"
+
+
+def _ocsp_cache(args: Sequence[str], _: str) -> Iterator[Complaint]:
+    if args[0] != "off" and not (args[0].startswith("shared:") and not _zone(args[0][7:])):
+        yield 0, f'"{args[0]}" is not an OCSP cache', "write off or shared:NAME:SIZE"
+
+
+def _charset(args: Sequence[str], _: str) -> Iterator[Complaint]:
+    if args[0] == "$":
+        yield 0, "a variable without a name", "write $name"
+
+
+def _tunnel_pass(args: Sequence[str], _: str) -> Iterator[Complaint]:
+    if args:
+        yield from _other_pass(args, _)
+
+
+def _assigns(args: Sequence[str], _: str) -> Iterator[Complaint]:
+    if len(args[0]) < 2 or not args[0].startswith("$"):
+        yield 0, f'"{args[0]}" is not a variable', "write $name"
+
+
+_ASSIGNING = """set_encode_base64 set_decode_base64 set_encode_base64url set_decode_base64url set_decode_hex set_encode_hex
+    set_hmac_sha1 set_hmac_sha256 set_md5 set_sha1 set_unescape_uri set_escape_uri set_quote_sql_str set_quote_pgsql_str
+    set_quote_json_str set_if_empty set_encode_base32 set_decode_base32 set_local_today set_formatted_gmt_time
+    set_formatted_local_time set_random set_secure_random_alphanum set_secure_random_lcalpha set_rotate js_set js_var""".split()
+_PREFIXES = ("proxy", "fastcgi", "uwsgi", "scgi")
 
 OWN: dict[str, Checker] = {
     "worker_processes": _worker_processes,
@@ -599,8 +720,6 @@ OWN: dict[str, Checker] = {
     "scgi_param": _fastcgi_param,
     "proxy_set_header": _last_value,
     "grpc_set_header": _last_value,
-    "proxy_cache_key": _all_values,
-    "fastcgi_cache_key": _all_values,
     "proxy_set_body": _all_values,
     "auth_basic_user_file": _all_values,
     "rewrite": _rewrite,
@@ -626,7 +745,26 @@ OWN: dict[str, Checker] = {
     "server_name": _server_name,
     "valid_referers": _valid_referers,
     "server": _upstream_server,
-    "charset": _charset_like,
+    "charset": _charset,
+    "source_charset": _charset,
+    "worker_cpu_affinity": _worker_cpu_affinity,
+    "fastcgi_split_path_info": _split_path_info,
+    "ssl_certificate_cache": _certificate_cache,
+    "proxy_ssl_certificate_cache": _certificate_cache,
+    "grpc_ssl_certificate_cache": _certificate_cache,
+    "uwsgi_ssl_certificate_cache": _certificate_cache,
+    "modern_browser": _modern_browser,
+    "proxy_cookie_flags": _cookie_flags,
+    "userid_expires": _userid_expires,
+    "userid_mark": _userid_mark,
+    "least_time": _balancer("header|last_byte|connect|first_byte", "inflight"),
+    "random": _balancer("two", "least_conn|least_time=(?:header|last_byte|connect|first_byte)"),
+    "zone": _upstream_zone,
+    **dict.fromkeys(_ASSIGNING, _assigns),
+    "ssl_ocsp_cache": _ocsp_cache,
+    "tunnel_bind": _bind,
+    "tunnel_pass": _tunnel_pass,
+    **{f"{prefix}_{name}": _all_values for prefix in _PREFIXES for name in ("cache_key", "cache", "store")},
     "hash": _hash,
     "use": _use,
     "proxy_bind": _bind,
@@ -639,9 +777,10 @@ OWN: dict[str, Checker] = {
 """The rules of directives that have their own, in the http block and the main context."""
 
 ONCE = frozenset(
-    """worker_processes worker_connections user events http stream mail root alias aio directio keepalive_timeout
-    open_file_cache resolver try_files expires auth_request auth_basic_user_file proxy_pass grpc_pass fastcgi_pass
-    uwsgi_pass scgi_pass memcached_pass proxy_cache_key proxy_cache mirror charset source_charset proxy_store
-    keepalive limit_except disable_symlinks ssl_session_cache real_ip_header use""".split()
-) - {"limit_except", "ssl_session_cache"}
+    """worker_processes events http stream mail root alias aio directio keepalive_timeout open_file_cache resolver
+    try_files expires auth_request auth_basic_user_file proxy_pass grpc_pass fastcgi_pass uwsgi_pass scgi_pass
+    memcached_pass charset source_charset keepalive disable_symlinks real_ip_header use internal tunnel_pass pass
+    ssl_alpn proxy_ssl_name proxy_ssl_certificate proxy_ssl_certificate_key ssl_password_file proxy_ssl_password_file
+    grpc_ssl_password_file uwsgi_ssl_password_file worker_priority userid_expires userid_mark""".split()
+) | {f"{prefix}_{name}" for prefix in _PREFIXES for name in ("cache_key", "cache", "store")}
 """Directives with their own rule that may stand only once in a block."""

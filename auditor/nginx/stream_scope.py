@@ -33,7 +33,11 @@ _LISTEN = re.compile(
     r"ssl|udp|proxy_protocol|bind|deferred|reuseport|multipath|default_server|setfib=\d+|fastopen=\d+|backlog=\d+|"
     r"rcvbuf=\d+[kKmM]?|sndbuf=\d+[kKmM]?|ipv6only=(?:on|off)|so_keepalive=\S+|accept_filter=\S+"
 )
-_EVALUATED = frozenset({"map", "hash", "proxy_pass", "return", "log_format", "limit_conn_zone", "access_log", "proxy_ssl_name"})
+_EVALUATED = frozenset(
+    """map geo split_clients hash proxy_pass return log_format limit_conn_zone access_log proxy_ssl_name proxy_ssl_alpn pass
+    proxy_ssl_certificate proxy_ssl_certificate_key proxy_bind proxy_upload_rate proxy_download_rate set""".split()
+)
+_DEFINING = frozenset({"map", "geo", "split_clients"})
 
 
 @dataclass(slots=True)
@@ -62,27 +66,36 @@ class StreamScope:
         content = [d for d in server.block or () if d.args]
         for directive in content:
             self._take(directive)
-        if not any(d.name == "listen" for d in content):
+        names = {d.name for d in content}
+        if "ssl_certificate" in names and "ssl_certificate_key" not in names:
+            self.problem(server, -1, "the certificate has no key", "add ssl_certificate_key")
+        if "listen" not in names:
             self.problem(server, -1, "the server of stream listens nowhere", "add listen")
 
     def _take(self, directive: Directive) -> None:
         name = directive.name
         if name in _EVALUATED:
             for index, arg in enumerate(directive.args):
-                if (index == 1 and name == "map") or (index == 0 and name == "log_format"):
+                if (name in _DEFINING and index == len(directive.args) - 1) or (
+                    index == 0 and name in {"log_format", "set"}
+                ):
                     continue
                 for _i, message, hint in arguments.variable_complaints((arg,), 0):
                     self.problem(directive, index, message, hint)
                 self.used += [(v, directive, index) for v in arguments.variables(arg) if v]
-        if name in {"map", "geo", "split_clients"} and directive.args:
+        if name in _DEFINING and directive.args:
             self.defined.add(directive.args[-1].lstrip("$").lower())
             if name == "map":
                 self.mapped = True
                 self._entries(directive)
         elif name.startswith("map_hash") and self.mapped:
-            self.problem(directive, -1, f'"{name}" comes after a map, which has set it already', "move it before the first map")
+            self.problem(
+                directive, -1, f'"{name}" comes after a map, which has set it already', "move it before the first map"
+            )
         elif name in {"set", "js_set", "js_var"} and directive.args:
             self.defined.add(directive.args[0].lstrip("$").lower())
+            if not directive.args[0].startswith("$") or len(directive.args[0]) < 2:
+                self.problem(directive, 0, f'"{directive.args[0]}" is not a variable', "write $name")
         elif name == "upstream" and directive.args:
             self._upstream(directive)
         elif name == "listen":
@@ -97,12 +110,14 @@ class StreamScope:
             self.zones.add(directive.args[1].removeprefix("zone=").rpartition(":")[0])
         elif name == "limit_conn":
             self.zone_uses.append(directive)
-        elif name == "proxy_pass" and directive.args and "$" not in directive.args[0]:
+        elif name in {"proxy_pass", "pass"} and directive.args and "$" not in directive.args[0]:
             self._target(directive)
 
     def _entries(self, table: Directive) -> None:
         for entry in table.block or ():
-            self.used += [(v, entry, 0) for arg in entry.args for v in arguments.variables(arg) if v and v not in "123456789"]
+            self.used += [
+                (v, entry, 0) for arg in entry.args for v in arguments.variables(arg) if v and v not in "123456789"
+            ]
             if entry.name.startswith("~"):
                 self.defined.update(n.lower() for n in arguments.regex(entry.name.lstrip("~*"))[1])
 
@@ -118,7 +133,9 @@ class StreamScope:
         if args and args[0] != "off" and len(args) < 2:
             self.problem(directive, -1, "a log of stream needs a format", "declare one with log_format, and name it")
         elif len(args) > 1 and args[0] != "off" and args[1] not in self.formats and not self.open:
-            self.problem(directive, 1, f'the log format "{args[1]}" is not declared above', "declare it with log_format")
+            self.problem(
+                directive, 1, f'the log format "{args[1]}" is not declared above', "declare it with log_format"
+            )
 
     def _upstream(self, directive: Directive) -> None:
         name = directive.args[0].lower()
@@ -138,19 +155,28 @@ class StreamScope:
             self.problem(directive, 0, "a listen of stream needs a port", "write ADDRESS:PORT")
         for index, option in enumerate(directive.args[1:], 1):
             if _LISTEN.fullmatch(option) is None:
-                self.problem(directive, index, f'"{option}" is not an option of listen', "see the options of listen in stream")
+                self.problem(
+                    directive, index, f'"{option}" is not an option of listen', "see the options of listen in stream"
+                )
 
     def finish(self) -> None:
         """Check the names that nothing declares."""
         for directive in self.upstream_uses:
-            if directive.args[0].lower() not in self.upstreams and not self.open:
+            if (directive.name == "pass" or directive.args[0].lower() not in self.upstreams) and not self.open:
                 self.problem(directive, 0, f'"{directive.args[0]}" has no port and is no upstream', "write HOST:PORT")
         for name, directive, index in self.used:
             if name not in self.defined and name not in _KNOWN and not name.startswith(_PREFIXES) and not self.open:
-                self.problem(directive, index, f'nothing defines the variable "${name}"', "define it with map, or correct the name")
+                self.problem(
+                    directive,
+                    index,
+                    f'nothing defines the variable "${name}"',
+                    "define it with map, or correct the name",
+                )
         for directive in self.zone_uses:
             if directive.args and directive.args[0] not in self.zones and not self.open:
-                self.problem(directive, 0, f'the zone "{directive.args[0]}" is not declared', "declare it with limit_conn_zone")
+                self.problem(
+                    directive, 0, f'the zone "{directive.args[0]}" is not declared', "declare it with limit_conn_zone"
+                )
 
 
 def arguments_of_address(text: str) -> list[tuple[str, str]]:
@@ -159,5 +185,9 @@ def arguments_of_address(text: str) -> list[tuple[str, str]]:
         return []
     host, colon, port = text.rpartition(":")
     if colon and not text.endswith("]"):
-        return [] if host and 1 <= (arguments.number(port) or 0) <= 65535 else [(f'"{text}" is not HOST:PORT', "write HOST:PORT")]
+        return (
+            []
+            if host and 1 <= (arguments.number(port) or 0) <= 65535
+            else [(f'"{text}" is not HOST:PORT', "write HOST:PORT")]
+        )
     return []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from auditor.errors import Location, Problem
@@ -48,24 +49,55 @@ class Source:
     moved: tuple[tuple[int, int], ...] = ()
 
     @classmethod
-    def of(cls, file: str, text: str, first_line: int = 1) -> Source:
-        """Index the lines of a text."""
-        return cls(file, text, first_line, tuple(m.start() for m in re.finditer("\n", text)))
+    def of(cls, file: str, text: str, variables: Mapping[str, str] | None = None, first_line: int = 1) -> Source:
+        """Index the lines of a text, then substitute variables in it as envsubst does."""
+        ends = tuple(m.start() for m in re.finditer("\n", text))
+        if not variables:
+            return cls(file, text, first_line, ends)
+        parts: list[str] = []
+        moved: list[tuple[int, int]] = []
+        done = length = 0
+        names = "|".join(sorted(map(re.escape, variables), key=len, reverse=True))
+        for match in re.finditer(rf"\$(?:\{{({names})\}}|({names})\b)", text):
+            value = variables[match[1] or match[2]].encode().decode("latin-1")
+            parts += [text[done : match.start()], value]
+            length += match.start() - done
+            moved.append((length, match.start() - length))
+            length += len(value)
+            done = match.end()
+            moved.append((length, done - length))
+        return cls(file, "".join([*parts, text[done:]]), first_line, ends, tuple(moved))
 
     def location(self, start: int, end: int) -> Location:
         """Return the place of the text between two offsets."""
+        if self.moved:
+            start, end = self._original(start), self._original(end)
         line = bisect_right(self.line_ends, start - 1) if start else 0
         column = start - (self.line_ends[line - 1] if line else -1)
         return Location(self.file, line + self.first_line, column, column + max(end - start, 1))
+
+    def _original(self, offset: int) -> int:
+        """Return where a byte of the text is in the file, before variables were substituted."""
+        index = bisect_right(self.moved, (offset, 1 << 62)) - 1
+        if index < 0:
+            return offset
+        begin, shift = self.moved[index]
+        return begin + shift if index % 2 == 0 else offset + shift
 
     def holds(self, line: int) -> bool:
         """Whether a line of the file is in this text."""
         return self.first_line <= line <= self.first_line + len(self.line_ends)
 
     def offset(self, location: Location) -> int:
-        """Return the offset of the beginning of a place."""
+        """Return the offset in the text of the beginning of a place."""
         line = location.line - self.first_line
-        return (self.line_ends[line - 1] + 1 if line else 0) + location.column - 1
+        original = (self.line_ends[line - 1] + 1 if line else 0) + location.column - 1
+        result = original
+        for begin, shift in self.moved:
+            if begin + shift > original:
+                break
+            result = original - shift if begin + shift <= original else result
+        return result
 
 
 _TOKEN = re.compile(
@@ -201,7 +233,12 @@ class _Reader:
     def _comments(self, start: int, end: int) -> None:
         """Complain about comments that do not fit nginx's buffer either."""
         for match in re.finditer(r"#[^\n]{%d,}" % (LONGEST_TOKEN - 1), self.source.text[start:end]):
-            self.problem("too long a comment: nginx reads at most 4095 bytes", start + match.start(), start + match.start() + 1, "split it")
+            self.problem(
+                "too long a comment: nginx reads at most 4095 bytes",
+                start + match.start(),
+                start + match.start() + 1,
+                "split it",
+            )
 
     def _block(self, words: list[str], first: tuple[int, int], start: int) -> bool:
         """Open a block; False where it is nested too deep to be read."""

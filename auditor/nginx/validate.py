@@ -35,7 +35,8 @@ CHILDREN = {
 _HTTP = frozenset({"http", "server", "location", "if-server", "if-location", "limit_except", "upstream"})
 _STREAM_TOO = frozenset(
     """error_log access_log log_format resolver allow deny limit_conn_zone limit_conn open_log_file_cache
-    ssl_session_cache server hash""".split()
+    ssl_session_cache server hash least_time random zone proxy_bind ssl_certificate_cache
+    proxy_ssl_certificate_cache ssl_ocsp_cache""".split()
 )
 _ENVIRONMENT_NAME = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 
@@ -83,7 +84,7 @@ class Validator:
                 continue
             kind = rule.kind
             if name in seen:
-                if kind in arguments.ONCE or name in refusals.ONCE:
+                if kind in arguments.ONCE or name in refusals.ONCE or (name == "return" and context == "stream-server"):
                     self.problem(directive, -1, f'"{name}" is given twice here', "keep one of them")
             else:
                 seen.add(name)
@@ -117,6 +118,8 @@ class Validator:
     def values(self, directive: Directive, rule: Rule, context: str, *, http: bool) -> None:
         """Check the arguments of a directive by their kind, or by the directive's own rule."""
         checker = arguments.KINDS.get(rule.kind)
+        if not directive.args:
+            return
         if checker is None and (http or context in {"main", "events"} or directive.name in _STREAM_TOO):
             checker = refusals.OWN.get(directive.name)
         if checker is None or (directive.block is not None and directive.name != "limit_except"):
@@ -147,16 +150,22 @@ class Validator:
         places = known(self.version).get(name)
         if places is not None:
             where = ", ".join(_NAMES.get(place, f'"{place}"') for place in places)
-            self.problem(directive, -1, f'"{name}" is not allowed in {_NAMES.get(context, context)}', f"it belongs in {where}")
+            self.problem(
+                directive, -1, f'"{name}" is not allowed in {_NAMES.get(context, context)}', f"it belongs in {where}"
+            )
         elif name in SINCE:
-            self.problem(directive, -1, f'nginx {self.version} has no directive "{name}"', f"it came with nginx {SINCE[name]}")
+            self.problem(
+                directive, -1, f'nginx {self.version} has no directive "{name}"', f"it came with nginx {SINCE[name]}"
+            )
         elif foreign(name):
             scope.foreign(directive)
         elif match := _ENVIRONMENT_NAME.search(name):
             self.problem(directive, -1, f'"{match[0]}" is not substituted', f"pass --var {match[1]}=…")
         else:
             close = difflib.get_close_matches(name, known(self.version), 1)
-            hint = f'did you mean "{close[0]}"?' if close else "correct the name; if a module defines it, load the module"
+            hint = (
+                f'did you mean "{close[0]}"?' if close else "correct the name; if a module defines it, load the module"
+            )
             self.problem(directive, -1, f'"{name}" is not a directive of nginx', hint)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 _ENVIRONMENT = re.compile(
     r"bind\(\)|listen\(\)|open\(\)|mkdir\(\)|chown\(\)|stat\(\)|getpwnam|getgrnam|host not found|dlopen\(\)|"
-    r"cannot load|SSL_|PEM_read|BIO_new_file|setrlimit|socket\(\)|mmap\(|getaddrinfo|initgroups"
+    r"cannot load|read\(\)|failed to load|ENGINE_by_id|QuickJS|SSL_|PEM_read|BIO_new_file|setrlimit|socket\(\)|mmap\(|getaddrinfo|initgroups"
 )
 _AFTER_READING = re.compile(r"(?:bind|listen|open|mkdir|chown|setrlimit|socket|shmget|mmap)\(\)? (?!.* in \S+:\d+$)")
 
