@@ -72,12 +72,11 @@ def by_password(engine: Engine, run: Run) -> int:
     given = run.header.get("authorization", "")
     scheme, _, token = given.partition(" ")
     if scheme.lower() == "basic" and token.strip(" ") and engine.variables.get("remote_user")(run):
-        pick = run.choose(("password", str(users.location)), 2)
-        run.when.append(("password-right", "password-wrong")[pick])
-        if pick == 0:
-            return OK
+        pick = run.choose(("password", str(users.location)), 3)
+        run.when.append(("password-right", "password-wrong", "file-missing")[pick])
+        if pick != 1:
+            return OK if pick == 0 else 403
     escaped = realm.replace("\\", "\\\\").replace('"', '\\"') if engine.version >= (1, 23, 4) else realm
-    run.drop("www-authenticate")
     run.add("WWW-Authenticate", f'Basic realm="{escaped}"', directive.location)
     run.note(" ".join(("auth_basic", *directive.args)), directive.location, "asks for a password")
     return 401

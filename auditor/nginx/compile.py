@@ -133,12 +133,19 @@ def _fill(node: Node, directives: Iterable[Directive]) -> None:
             if name in GROUPS:
                 node.own.setdefault(GROUPS[name], []).append(directive)
     node.locations = locations
+    settle(node)
     node.tree = Tree(locations, only_regexes=node.regex is not None)
     server = node.server
     if server is not None:
         for location in locations:
             if location.modifier == "@":
                 server.named.setdefault(location.name, location)
+
+
+def settle(node: Node) -> None:
+    """Note whether connections stay open where this node applies (`keepalive_timeout`)."""
+    line = node.last("keepalive_timeout")
+    node.stays = line is None or not line.args or re.fullmatch(r"0+(ms|[smhdwMy])?", line.args[0]) is None
 
 
 def _fill_if(node: Node, directives: Iterable[Directive]) -> None:
@@ -151,6 +158,7 @@ def _fill_if(node: Node, directives: Iterable[Directive]) -> None:
             node.own.setdefault(directive.name, []).append(directive)
             if directive.name in GROUPS:
                 node.own.setdefault(GROUPS[directive.name], []).append(directive)
+    settle(node)
 
 
 def _location(parent: Node, directive: Directive) -> Node:

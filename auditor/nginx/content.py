@@ -51,7 +51,7 @@ def path_of(run: Run, uri: str | None = None) -> str:
     uri = run.uri if uri is None else uri
     directive, level = root_directive(run.node)
     root = root_of(run)
-    if directive is None or directive.name == "root" or not run.valid_location:
+    if directive is None or directive.name == "root":
         return root + uri
     if level.regex is not None:
         return root + (uri if run.add_uri_to_alias else "")
@@ -99,6 +99,13 @@ def _alias_uri(level: Node, name: str, text: str) -> str:
     return level.name + name
 
 
+def misplaced_alias(run: Run) -> bool:
+    """Whether an alias applies to a URI that a server-level `rewrite … break` changed, which nginx refuses."""
+    return (
+        not run.valid_location and (directive := root_directive(run.node)[0]) is not None and directive.name == "alias"
+    )
+
+
 def serve(engine: Engine, run: Run) -> Phase | None:
     """Run the handlers for files: index, autoindex, static."""
     if run.uri.endswith("/"):
@@ -107,6 +114,8 @@ def serve(engine: Engine, run: Run) -> Phase | None:
 
 
 def _directory(engine: Engine, run: Run) -> Phase | None:
+    if misplaced_alias(run):
+        return engine.finish(run, 500)
     path = path_of(run)
     if run.method in READS or run.method == "POST":
         lines = run.node.find("index")
@@ -126,8 +135,9 @@ def _directory(engine: Engine, run: Run) -> Phase | None:
                 return engine.redirect(run, run.uri + text, run.args)
             if kind == 2:
                 continue
-            if engine.folder(run, path) == 1:
-                return engine.finish(run, 404)
+            folder = engine.folder(run, path, certain=run.uri == "/")
+            if folder:
+                return engine.finish(run, (404, 500)[folder - 1])
     listing = run.node.last("autoindex")
     if listing is not None and listing.args == ("on",) and run.method in READS:
         run.action = Action("static")
@@ -144,6 +154,8 @@ def _file(engine: Engine, run: Run) -> Phase | None:
     if run.method not in READS and run.method != "POST":
         run.note("", None, f"files are only served to GET and HEAD, not {run.method}")
         return engine.finish(run, 405)
+    if misplaced_alias(run):
+        return engine.finish(run, 500)
     path = path_of(run)
     run.action = Action("static", None, path if path.startswith("/") else None)
     kind = file_kind(run, path)

@@ -134,11 +134,15 @@ class Engine:
                 child = node.children[id(excepts[-1])]
                 run.note(child.label, child.place, f"takes over: {run.method} is not listed")
                 run.node = child
+                if not child.stays:
+                    run.keepalive = False
                 if child.handler is not None:
                     run.handler = child
                 elif node.handler is not None and node.handler.name in PASSES:
                     run.handler = node
                 return child
+        if not node.stays:
+            run.keepalive = False
         if node.handler is not None:
             run.handler = node
         return node
@@ -237,6 +241,7 @@ class Engine:
         if run.uri_changes == 0:
             return errors.finish(self, run, 500)
         run.uri, run.args = uri, args
+        run.parsed = False
         run.node = run.server
         run.internal = True
         run.faithful = False
@@ -264,10 +269,10 @@ class Engine:
         self._enter(run, node)
         return self.rewrite
 
-    def folder(self, run: Run, path: str) -> int:
-        """Return whether a directory is there (0) or not (1), in this outcome."""
-        kind = run.choose(("folder", path), 2)
-        run.when.append(("directory-found", "file-missing")[kind])
+    def folder(self, run: Run, path: str, *, certain: bool) -> int:
+        """Return what is at the path of a directory in this outcome: 0 a directory, 1 nothing, 2 a file."""
+        kind = run.choose(("folder", path), 2 if certain else 3)
+        run.when.append(("directory-found", "file-missing", "file-found")[kind])
         return kind
 
     # ------------------------------------------------------------------ subrequests

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from auditor.exchange import Field
+from auditor.exchange import UNKNOWN_VALUE, Field
 from auditor.nginx.model import Node
 from auditor.nginx.select import clean_host, find_server
 from auditor.nginx.state import Run
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _METHOD = re.compile(r"[A-Z_-]+\Z")
 _VERSION = re.compile(r"(\d)(?:\.(\d{1,3}))?\Z")
+_AUTHORITY = re.compile(r"([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]):[0-9]*\Z")
 _GOOD_NAME = re.compile(r"[A-Za-z0-9-]+\Z")
 _USABLE_NAME = re.compile("[^\x00-\x20\x7f:][^\x00-\x20\x7f]*\\Z")
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
@@ -54,11 +55,19 @@ def _request_line(engine: Engine, run: Run) -> int:
         return 400
     if request.version in {"2.0", "3.0"} and not run.listen.http2 and request.scheme == "http":
         return 505
-    if request.method == "CONNECT":
-        return 405 if engine.version >= (1, 23, 0) else 400
-    run.raw_uri = ""
+    run.uri = run.raw_uri = ""
+    if request.method == "CONNECT" and engine.version >= (1, 23, 0):
+        authority = _AUTHORITY.match(request.target)
+        host = clean_host(authority[1], strict=True) if authority else None
+        if host is None:
+            return 400
+        run.host = host
+        _select(run, host)
+        return 0
     target = parse(request.target, merge=flag(run.server, "merge_slashes", default=True))
-    if target is None:
+    if target is None or request.method == "CONNECT":
+        if request.target.startswith("/") and not re.search("[\x00-\x20\x7f]", request.target):
+            run.uri = UNKNOWN_VALUE
         return 400
     run.uri, run.args, run.raw_uri = target.path, target.args, target.raw
     run.escaped, run.faithful = target.escaped, target.faithful
@@ -96,6 +105,7 @@ def _header_lines(engine: Engine, run: Run) -> int:
     kept: list[Field] = []
     joins = engine.version >= (1, 23, 0)
     seen_host = False
+    most = _most_headers(run.server)
     for line in run.request.headers.fields:
         key, lower, kind = key_of(line.name)
         if kind:
@@ -120,6 +130,8 @@ def _header_lines(engine: Engine, run: Run) -> int:
         elif joins or key == "x_forwarded_for":
             header[key] = f"{known}, {value}"
         kept.append(line)
+        if most and len(kept) > most:
+            return 494
         if key == "host" and not seen_host:
             seen_host = True
             host = clean_host(value, strict=engine.version >= (1, 29, 4))
@@ -128,8 +140,15 @@ def _header_lines(engine: Engine, run: Run) -> int:
             if run.host is None:
                 run.host = host
                 _select(run, host)
+                most = _most_headers(run.server)
     run.header_lines = kept
     return 0
+
+
+def _most_headers(server: Node) -> int:
+    """Return how many header lines a server accepts; 0 for any number worth thinking of."""
+    line = server.last("max_headers")
+    return int(line.args[0]) if line is not None and line.args and line.args[0].isdigit() else 0
 
 
 def _checks(engine: Engine, run: Run) -> int:
@@ -154,18 +173,16 @@ def _checks(engine: Engine, run: Run) -> int:
             return 501
         if length is not None:
             return 400
-    most = run.server.last("max_headers")
-    if most is not None and most.args and most.args[0].isdigit() and len(request.headers) > int(most.args[0]):
-        return 494
+    if request.method in {"TRACE", "CONNECT"}:
+        return 405
     if run.listen.ssl and request.scheme == "http":
         return 497
-    if request.method == "TRACE":
-        return 405
-    if "close" in connection:
-        run.keepalive = False
-    elif "keep-alive" in connection:
-        run.keepalive = True
-    else:
-        run.keepalive = request.version not in {"1.0", "0.9"}
+    run.keepalive = request.version not in {"1.0", "0.9"}
+    for line in run.header_lines if connection else ():
+        if line.name.lower() == "connection":
+            if "close" in line.value.lower():
+                run.keepalive = False
+            elif "keep-alive" in line.value.lower():
+                run.keepalive = True
     del engine
     return 0

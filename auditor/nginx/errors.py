@@ -29,6 +29,7 @@ def special(engine: Engine, run: Run, status: int) -> Phase | None:
     """Answer a status by its error page or nginx's own page (`ngx_http_special_response_handler`)."""
     settings = engine.settings(run.node)
     run.err_status = status
+    run.proxied = False
     if status in CLOSING:
         run.keepalive = False
     run.content_type = None

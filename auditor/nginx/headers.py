@@ -36,7 +36,7 @@ def filter_headers(engine: Engine, run: Run) -> int:
         run.status = run.err_status
     if run.content_type == "":
         _content_type_of_uri(run, settings)
-    if run.status == 200 and run.main:
+    if run.status == 200 and run.main and not run.proxied:
         status = not_modified(run, settings)
         if status:
             return status
@@ -95,14 +95,21 @@ def _replace(run: Run, name: str, value: str, place: Location) -> None:
 
 def _content_type_of_uri(run: Run, settings: Settings) -> None:
     """Set the type that the extension of the URI has (`ngx_http_set_content_type`)."""
-    run.content_type = type_of(run.uri, settings)
+    run.content_type = type_of(run.uri, settings, parsed=run.parsed)
 
 
-def type_of(uri: str, settings: Settings) -> str:
-    """Return the content type that `types` gives a path; a name that begins with its only dot has no extension."""
+def type_of(uri: str, settings: Settings, *, parsed: bool) -> str:
+    """Return the content type that `types` gives a path.
+
+    `parsed`: the path is still the request's own. What counts as an extension differs a little between the parser
+    (`ngx_http_parse_complex_uri`: not after up to three leading dots) and `ngx_http_set_exten` (not a leading dot).
+    """
     name = uri.rsplit("/", 1)[-1]
     dot = name.rfind(".")
-    if dot <= 0 or UNKNOWN_VALUE in name:
+    if dot < 0 or UNKNOWN_VALUE in name:
+        return settings.default_type
+    leading = name[: dot + 1].strip(".") == ""
+    if (leading and dot <= 2) if parsed else dot == 0:
         return settings.default_type
     return settings.types.get(name[dot + 1 :].lower(), settings.default_type)
 
@@ -241,6 +248,10 @@ def _more_field(run: Run, command: MoreHeaders, name: str, text: str) -> None:
         run.replaced.add(lower)
     run.absent |= {lower}
     if not text:
+        if lower == "cache-control" and not any(line.name.lower() == lower for line in run.sent):
+            # NOTE: the module adds an empty line where there is none to clear (ngx_http_set_builtin_multi_header)
+            run.sent.append(Field(name, "", command.location, LAYER))
+            return
         run.sent = [
             line
             for line in run.sent
@@ -383,7 +394,7 @@ def lines_of(engine: Engine, run: Run) -> tuple[Field, ...]:
     length = run.content_length
     kind = run.content_type
     modified = run.last_modified if status in {200, 206, 304} else None
-    if status == 204:
+    if status == 204 and not run.proxied:
         kind = length = modified = None
     version = run.request.version
     lines: list[Field] = []
@@ -396,7 +407,7 @@ def lines_of(engine: Engine, run: Run) -> tuple[Field, ...]:
     chunked = False
     if length is None and not run.length_listed and version == "1.1" and settings.chunked:
         chunked = True
-    if settings.trailers and version == "1.1":
+    if version == "1.1" and any((line.always or status in SAFE) and line.value.text for line in settings.trailers):
         chunked, length = True, None
     if status in {204, 304} or status < 200 or run.method == "HEAD":
         chunked = False
@@ -415,7 +426,7 @@ def lines_of(engine: Engine, run: Run) -> tuple[Field, ...]:
     if version.startswith(("0", "1")):
         if status == 101:
             lines.append(UPGRADE)
-        elif run.keepalive and settings.keepalive:
+        elif run.keepalive:
             lines.append(KEEP_ALIVE)
             if settings.keep_alive_field is not None:
                 lines.append(settings.keep_alive_field)

@@ -26,7 +26,7 @@ class Node:
 
     __slots__ = (
         "children", "directive", "handler", "kind", "locations", "modifier", "name", "named", "own", "parent", "place",
-        "program", "regex", "script", "server", "settings", "tree",
+        "program", "regex", "script", "server", "settings", "stays", "tree",
     )  # fmt: skip
 
     def __init__(self, kind: Kind, parent: Node | None, directive: Directive | None) -> None:
@@ -37,6 +37,7 @@ class Node:
         self.place: Location | None = directive.location if directive else None
         self.server: Node | None = self if kind == "server" else (parent.server if parent else None)
         self.own: dict[str, list[Directive]] = {}
+        self.stays = True
         self.script: list[Directive] = []
         self.children: dict[int, Node] = {}
         self.tree: Tree | None = None

@@ -63,6 +63,7 @@ class Passing:
     cookie_paths: tuple[Redirection, ...]
     cookie_flags: tuple[Directive, ...]
     next_upstream: frozenset[str]
+    buffers: bool
 
 
 def passing_of(engine: Engine, node: Node, handler: Node) -> Passing:
@@ -89,6 +90,7 @@ def passing_of(engine: Engine, node: Node, handler: Node) -> Passing:
     version = node.last(f"{family}_http_version")
     method = node.last(f"{family}_method")
     forwards = node.last(f"{family}_pass_request_headers")
+    buffers = node.last(f"{family}_request_buffering")
     intercepts = node.last(f"{family}_intercept_errors")
     return Passing(
         directive=directive,
@@ -113,6 +115,7 @@ def passing_of(engine: Engine, node: Node, handler: Node) -> Passing:
         cookie_paths=cookie_changes(engine, node, "proxy_cookie_path"),
         cookie_flags=tuple(node.find("proxy_cookie_flags")),
         next_upstream=next_upstream(node, family),
+        buffers=buffers is None or buffers.args != ("off",),
     )
 
 
@@ -131,7 +134,8 @@ def default_headers(version: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
     """Return the headers nginx sets unless told otherwise (`ngx_http_proxy_headers`)."""
     connection = "" if version >= (1, 29, 7) else "close"
     base = [("Host", "$proxy_host"), ("Connection", connection), ("Content-Length", "$proxy internal length")]
-    base += [(name, "") for name in ("Transfer-Encoding", "TE", "Keep-Alive", "Expect", "Upgrade")]
+    base.append(("Transfer-Encoding", "$proxy internal chunked"))
+    base += [(name, "") for name in ("TE", "Keep-Alive", "Expect", "Upgrade")]
     if version >= (1, 31, 0):
         base.append(("Proxy-Connection", ""))
     return tuple(base)
@@ -214,7 +218,11 @@ def build_headers(run: Run, passing: Passing, host: str) -> Headers:
     lines: list[Field] = []
     for name, value in passing.set_headers:
         if value.text == "$proxy internal length":
-            text = str(run.request.body_length) if run.request.body_length else run.header.get("content_length", "")
+            text = run.header.get("content_length", "")
+            if "transfer_encoding" in run.header and passing.buffers:
+                text = str(run.request.body_length)
+        elif value.text == "$proxy internal chunked":
+            text = "chunked" if "transfer_encoding" in run.header and not passing.buffers else ""
         elif value.text == "$proxy_host":
             text = host
         else:

@@ -177,6 +177,7 @@ def _rewrite(directive: Directive, _node: Node, variables: Variables) -> Step:
             run.args = ""
         run.note(text_of(directive), directive.location, f"{run.uri} becomes {path}")
         run.uri = path
+        run.parsed = False
         if not path:
             return 500
         return STOP if last else GO_ON
@@ -225,6 +226,8 @@ def _if(directive: Directive, node: Node, variables: Variables) -> Step:
             return GO_ON
         if child is not None:
             run.node = child
+            if not child.stays:
+                run.keepalive = False
             if child.handler is not None:
                 run.handler = child
         if run.why is not None:

@@ -63,7 +63,7 @@ class Settings:
 
     headers: tuple[AddHeader, ...]
     lost: tuple[Directive, ...]
-    trailers: bool
+    trailers: tuple[AddHeader, ...]
     expires: tuple[str, int, Value | None, Location] | None
     more: tuple[MoreHeaders, ...]
     error_pages: tuple[ErrorPage, ...]
@@ -149,7 +149,7 @@ def _build(node: Node, variables: Variables) -> Settings:
     return Settings(
         headers=headers,
         lost=lost,
-        trailers=bool(node.find("add_trailer")),
+        trailers=tuple(_compiled(line, variables) for line in inherited_headers(node, "add_trailer")),
         expires=_expires(node, variables),
         more=more_headers(node, variables),
         error_pages=error_pages(node, variables),

@@ -84,6 +84,8 @@ class Run:
     replaced: set[str] = field(default_factory=set)
     gzip_vary: bool = False
     length_listed: bool = False
+    proxied: bool = False
+    parsed: bool = True
     breaks: bool = False
     status: int = 0
     sent: list[Field] = field(default_factory=list)

@@ -27,6 +27,13 @@ SURVIVORS = frozenset(
     {"content-type", "set-cookie", "content-disposition", "cache-control", "expires", "accept-ranges"}
 )
 """What is left of an upstream's headers after X-Accel-Redirect."""
+SINGLE = frozenset(
+    {
+        "content-type", "date", "last-modified", "etag", "server", "location", "refresh", "expires", "accept-ranges",
+        "content-encoding", "content-length",
+    }
+)  # fmt: skip
+"""Of these an upstream may send one line only; later ones are dropped (`ngx_http_upstream_process_header_line`)."""
 _OPEN = ("upstream-success", "upstream-error", "upstream-down")
 
 
@@ -157,7 +164,7 @@ def receive(engine: Engine, run: Run, what: Passing, response: Response) -> Phas
     run.upstream.further = response.further_headers
     accel = response.headers.get("X-Accel-Redirect")
     if accel is not None and "x-accel-redirect" not in what.ignored:
-        return accel_redirect(engine, run, response, accel)
+        return accel_redirect(engine, run, what, response, accel)
     status = response.status
     if status is None:
         raise Undecided(Unknown("the upstream's status is not decided", what.directive.location))
@@ -169,10 +176,17 @@ def receive(engine: Engine, run: Run, what: Passing, response: Response) -> Phas
                 run.note("proxy_intercept_errors on", None, f"replaces the upstream's {status}")
                 return engine.finish(run, status)
     run.status = status
+    run.proxied = not run.err_status
     run.further = response.further_headers
     run.absent |= response.absent | (what.hidden if response.further_headers else frozenset())
     run.body = response.body
+    seen: set[str] = set()
     for line in response.headers:
+        name = line.name.lower()
+        if name in seen and engine.version >= (1, 23, 0):
+            continue
+        if name in SINGLE:
+            seen.add(name)
         copy(run, what, line, response)
     if response.further_headers:
         if run.content_length is None:
@@ -182,10 +196,10 @@ def receive(engine: Engine, run: Run, what: Passing, response: Response) -> Phas
     return engine.send(run)
 
 
-def copy(run: Run, what: Passing, line: Field, response: Response) -> None:
+def copy(run: Run, what: Passing, line: Field, response: Response, *, hiding: bool = True) -> None:
     """Copy one upstream header line (`ngx_http_upstream_process_headers`)."""
     name = line.name.lower()
-    if name in what.hidden and name not in {"content-length", "transfer-encoding"}:
+    if hiding and name in what.hidden and name not in {"content-length", "transfer-encoding"}:
         return
     if name in HANDLED:
         if name == "content-type":
@@ -212,13 +226,11 @@ def copy(run: Run, what: Passing, line: Field, response: Response) -> None:
     run.sent.append(line)
 
 
-def accel_redirect(engine: Engine, run: Run, response: Response, value: str) -> Phase | None:
+def accel_redirect(engine: Engine, run: Run, what: Passing, response: Response, value: str) -> Phase | None:
     """Follow an upstream's X-Accel-Redirect."""
     for line in response.headers:
-        if line.name.lower() in SURVIVORS and line.name.lower() != "content-type":
-            run.sent.append(line)
-    kind = response.headers.get("Content-Type")
-    run.content_type = kind
+        if line.name.lower() in SURVIVORS:
+            copy(run, what, line, response, hiding=False)
     run.note("X-Accel-Redirect", None, f"the upstream sends nginx to {value}")
     if value.startswith("@"):
         return engine.named(run, value)

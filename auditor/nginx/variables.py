@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 SINGLE_HEADERS = frozenset(
     {
-        "host", "content-length", "content-range", "range", "if-range", "if-modified-since", "if-unmodified-since",
-        "if-match", "if-none-match", "transfer-encoding", "expect", "authorization", "proxy-authorization", "upgrade",
+        "host", "content-length", "content-range", "if-range", "if-modified-since", "if-unmodified-since",
+        "if-match", "if-none-match", "transfer-encoding", "expect", "authorization", "proxy-authorization",
     }
 )  # fmt: skip
 """Request headers that nginx accepts once only (`ngx_http_headers_in`, src/http/ngx_http_request.c)."""
