@@ -163,7 +163,7 @@ def _relative(text: str, base: Url, *, spaces: bool) -> Url | None:
         target = _path(path) + _with_query(query)
     else:
         target = _path(old_path.rsplit("/", 1)[0] + "/" + path) + _with_query(query)
-    return Url(base.scheme, base.host, base.port, target, _encoded_fragment(fragment))
+    return Url(base.scheme, base.host, base.port, target, _encoded_fragment(fragment), base.userinfo)
 
 
 def _authority(scheme: str, text: str, *, spaces: bool) -> Url | None:

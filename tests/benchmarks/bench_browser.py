@@ -48,16 +48,16 @@ def main() -> dict[str, float]:
     simple = FetchRequest("https://api.example/me", credentials="include")
     put = FetchRequest("https://api.example/me", method="PUT", headers=(("X-CSRF-Token", "1"),), credentials="include")
     answer = {
-        "simple CORS exchange": lambda n: fetch(PAGE, simple, lambda _: SHARED),
-        "preflighted exchange": lambda n: fetch(PAGE, put, lambda _: SHARED),
+        "simple CORS exchange": lambda _: fetch(PAGE, simple, lambda _: SHARED),
+        "preflighted exchange": lambda _: fetch(PAGE, put, lambda _: SHARED),
         "simple, a new URL each": lambda n: fetch(PAGE, FetchRequest(f"https://api.example/{n}"), lambda _: SHARED),
-        "cors_check": lambda n: cors_check("https://app.example", True, SHARED),
-        "preflight_check": lambda n: preflight_check("PUT", ("x-csrf-token",), True, SHARED),
-        "websocket": lambda n: websocket(PAGE, "wss://api.example/ws", lambda _: SHARED),
+        "cors_check": lambda _: cors_check("https://app.example", credentials=True, response=SHARED),
+        "preflight_check": lambda _: preflight_check("PUT", ("x-csrf-token",), credentials=True, response=SHARED),
+        "websocket": lambda _: websocket(PAGE, "wss://api.example/ws", lambda _: SHARED),
     }
     rates = {name: rate(what) for name, what in answer.items()}
     for name, value in rates.items():
-        print(f"{name:24} {value:10,.0f} / s")
+        sys.stdout.write(f"{name:24} {value:10,.0f} / s\n")
     return rates
 
 

@@ -200,6 +200,7 @@ class Clock:
     """The time of a recording, moved by its sleeps."""
 
     def __init__(self) -> None:
+        """Start at a round time."""
         self.now = 1000.0
 
     def __call__(self) -> float:

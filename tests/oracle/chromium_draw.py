@@ -183,7 +183,7 @@ def draw_fetch(rng: Random, vid: str) -> Vector:
             "preflight": preflight(rng, origin, init["method"], init.get("headers", [])),
         }
     }
-    return vector(vid, "fetch", context, origin, {"url": url, "init": init}, server)
+    return vector(vid, "fetch", context, origin, asked={"url": url, "init": init}, server=server)
 
 
 def draw_redirect(rng: Random, vid: str) -> Vector:
@@ -210,7 +210,7 @@ def draw_redirect(rng: Random, vid: str) -> Vector:
             "actual": answer,
             "preflight": preflight(rng, sees, init["method"], init.get("headers", [])),
         }
-    return vector(vid, "fetch", context, origin, {"url": f"{where[0]}/v/{vid}/0", "init": init}, server)
+    return vector(vid, "fetch", context, origin, asked={"url": f"{where[0]}/v/{vid}/0", "init": init}, server=server)
 
 
 def location(rng: Random, here: str, there: str, vid: str, hop: int) -> str:
@@ -263,7 +263,7 @@ def draw_sequence(rng: Random, vid: str) -> Vector:
     }
     shown = [final, final, {**final, "headers": []}, final] if rng.random() < 0.3 else final
     server = {"0": {"preflight": answers, "actual": shown}}
-    return vector(vid, "seq", context, origin, {"url": url, "init": {}, "steps": steps}, server)
+    return vector(vid, "seq", context, origin, asked={"url": url, "init": {}, "steps": steps}, server=server)
 
 
 def draw_websocket(rng: Random, vid: str) -> Vector:
@@ -285,14 +285,8 @@ def draw_websocket(rng: Random, vid: str) -> Vector:
             ]
         )
     answer = {"ws": True, "status": status, "headers": pairs, "body": ""}
-    return vector(
-        vid,
-        "ws",
-        context,
-        origin,
-        {"url": f"{host}/v/{vid}/0", "init": {}, "protocols": asked},
-        {"0": {"actual": answer}},
-    )
+    asked_for = {"url": f"{host}/v/{vid}/0", "init": {}, "protocols": asked}
+    return vector(vid, "ws", context, origin, asked=asked_for, server={"0": {"actual": answer}})
 
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -327,7 +321,7 @@ def draw_element(rng: Random, vid: str) -> Vector:
     attribute = rng.choice([None, None, "", "anonymous", "use-credentials", "bogus", "USE-CREDENTIALS"])
     if attribute is not None:
         asked["crossorigin"] = attribute
-    return vector(vid, kind, context, origin, asked, {"0": {"actual": answer}})
+    return vector(vid, kind, context, origin, asked=asked, server={"0": {"actual": answer}})
 
 
 def draw_beacon(rng: Random, vid: str) -> Vector:
@@ -340,10 +334,52 @@ def draw_beacon(rng: Random, vid: str) -> Vector:
     server = {
         "0": {"actual": actual(rng, origin, 200), "preflight": preflight(rng, origin, "POST", [["content-type", "x"]])}
     }
-    return vector(vid, "beacon", context, origin, asked, server)
+    return vector(vid, "beacon", context, origin, asked=asked, server=server)
 
 
-def vector(vid: str, kind: str, context: str, origin: str, asked: Vector, server: dict[str, Any]) -> Vector:
+def draw_xhr(rng: Random, vid: str) -> Vector:
+    """Draw an XMLHttpRequest, often with a listener on its upload."""
+    context, origin, url_origin = page(rng, ["app", "apps", "subs", "sandbox_csp"])
+    init = request_init(rng)
+    init.pop("redirect", None)
+    init["credentials"] = rng.choice(["omit", "include"])
+    if rng.random() < 0.5:
+        init["body"] = "b"
+    asked = {"url": f"{rng.choice(hosts(url_origin))}/v/{vid}/0", "init": init, "upload": rng.random() < 0.5}
+    answers = {
+        "actual": actual(rng, origin, 200),
+        "preflight": preflight(rng, origin, init["method"], init.get("headers", [])),
+    }
+    return vector(vid, "xhr", context, origin, asked=asked, server={"0": answers})
+
+
+def draw_event_source(rng: Random, vid: str) -> Vector:
+    """Draw an EventSource."""
+    context, origin, url_origin = page(rng, ["app", "apps", "subs", "sandbox_csp"])
+    kind = rng.choice(
+        ["text/event-stream"] * 5
+        + ["text/event-stream;charset=utf-8", "TEXT/event-stream", "text/plain", "text/event-stream, x/y"]
+    )
+    status = rng.choice([200] * 8 + [201, 206, 403, 500])
+    answer = {"status": status, "headers": [*shared(rng, origin), ["Content-Type", kind]], "body": "data: hi\n\n"}
+    asked = {"url": f"{rng.choice(hosts(url_origin))}/v/{vid}/0", "init": {}, "withCredentials": rng.random() < 0.5}
+    return vector(vid, "eventsource", context, origin, asked=asked, server={"0": {"actual": answer}})
+
+
+def draw_form(rng: Random, vid: str) -> Vector:
+    """Draw a form submitted into a frame."""
+    context, origin, url_origin = page(rng, ["app", "apps", "evils", "subs", "noref_evils"])
+    asked = {
+        "url": f"{rng.choice(hosts(url_origin))}/v/{vid}/0",
+        "init": {},
+        "method": rng.choice(["GET", "POST", "POST"]),
+    }
+    asked["enctype"] = rng.choice(["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"])
+    answer = {"status": 200, "headers": [["Content-Type", "text/plain"]], "body": "ok"}
+    return vector(vid, "form", context, origin, asked=asked, server={"0": {"actual": answer}})
+
+
+def vector(vid: str, kind: str, context: str, origin: str, *, asked: Vector, server: dict[str, Any]) -> Vector:
     """Put one vector together, without what was observed."""
     return {
         "id": f"fresh/{vid}",

@@ -13,7 +13,6 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,11 +24,11 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
-from browser_vectors import SESSION, differences
-from chromium_draw import PAGES, Vector, draw
-from chromium_server import RecordingServer
+from browser_vectors import SESSION, differences  # noqa: E402 - found by the path above
+from chromium_draw import PAGES, Vector, draw  # noqa: E402
+from chromium_server import RecordingServer  # noqa: E402
 
-from auditor.browser import CHROMIUM, SPEC
+from auditor.browser import CHROMIUM, SPEC  # noqa: E402
 
 BATCH = 24
 FLAGS = [
@@ -47,7 +46,7 @@ FLAGS = [
     "--ignore-certificate-errors",
     "--disable-dev-shm-usage",
 ]
-SCRIPT = """
+SCRIPT = r"""
 window.runVector = async (v) => {
   const limit = (p) => Promise.race([p, new Promise((r) => setTimeout(() => r({outcome: 'timeout'}), 6000))]);
   const doFetch = async (url, init) => {
@@ -71,6 +70,33 @@ window.runVector = async (v) => {
     try { w = new WebSocket(q.url, q.protocols); } catch (e) { done({outcome: 'threw', error: String(e)}); return; }
     w.onopen = () => { done({outcome: 'resolved'}); w.close(); };
     w.onclose = () => done({outcome: 'rejected'});
+  }));
+  if (v.kind === 'xhr') return limit(new Promise((done) => {
+    const x = new XMLHttpRequest(), init = q.init;
+    try {
+      x.open(init.method || 'GET', q.url);
+      x.withCredentials = init.credentials === 'include';
+      for (const [name, value] of init.headers || []) x.setRequestHeader(name, value);
+      if (q.upload) x.upload.onprogress = () => {};
+      x.onload = () => done({outcome: 'resolved', status: x.status, readable_headers: x.getAllResponseHeaders().trim()
+        .split('\r\n').filter((l) => l).map((l) => [l.slice(0, l.indexOf(':')), l.slice(l.indexOf(':') + 2)])});
+      x.onerror = () => done({outcome: 'rejected'});
+      x.send('body' in init ? init.body : null);
+    } catch (e) { done({outcome: 'threw', error: String(e)}); }
+  }));
+  if (v.kind === 'eventsource') return limit(new Promise((done) => {
+    const s = new EventSource(q.url, {withCredentials: q.withCredentials});
+    s.onopen = () => { s.close(); done({outcome: 'resolved'}); };
+    s.onerror = () => { s.close(); done({outcome: 'rejected'}); };
+  }));
+  if (v.kind === 'form') return limit(new Promise((done) => {
+    const frame = document.createElement('iframe'), form = document.createElement('form');
+    frame.name = 'f' + Math.random(); form.target = frame.name;
+    form.action = q.url; form.method = q.method; form.enctype = q.enctype;
+    form.innerHTML = '<input name=a value=b>';
+    document.documentElement.append(frame, form);
+    setTimeout(() => { frame.onload = () => done({outcome: 'submitted'}); form.submit(); }, 0);
+    setTimeout(() => done({outcome: 'submitted'}), 2500);
   }));
   if (v.kind === 'beacon') {
     navigator.sendBeacon(q.url, new Blob(['b'], {type: q.blobType}));
@@ -108,6 +134,7 @@ class Lab:
     """One running Chromium, its servers, and one page for each context."""
 
     def __init__(self, server: RecordingServer, browser: Any) -> None:
+        """Take a started server and browser."""
         self.server = server
         self.context = browser.contexts[0]
         self.pages: dict[str, Any] = {}
@@ -192,9 +219,10 @@ async def lab() -> AsyncIterator[Lab]:
         rules += [f"MAP *:{port} 127.0.0.1:{server.secure}" for port in (443, 9443)]
         command = [chromium, *FLAGS, f"--host-resolver-rules={','.join([*rules, 'MAP * ~NOTFOUND'])}"]
         command += ["--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        quiet = asyncio.subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec(*command, stdout=quiet, stderr=quiet)
         try:
-            port = await _port(profile / "DevToolsActivePort")
+            port = await asyncio.to_thread(_port, profile / "DevToolsActivePort")
             async with async_playwright() as playwright:
                 browser = await playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{port}")
                 here = Lab(server, browser)
@@ -203,16 +231,16 @@ async def lab() -> AsyncIterator[Lab]:
                 await browser.close()
         finally:
             process.terminate()
-            process.wait(10)
+            await process.wait()
             await server.stop()
 
 
-async def _port(file: Path) -> int:
+def _port(file: Path) -> int:
     """Wait until Chromium says where it listens."""
     for _ in range(300):
         if file.exists() and (lines := file.read_text(encoding="ascii").split()):
             return int(lines[0])
-        await asyncio.sleep(0.1)
+        time.sleep(0.1)
     msg = "Chromium did not start within 30 seconds"
     raise RuntimeError(msg)
 
@@ -240,15 +268,11 @@ def main() -> int:
     wrong = [(vector, found) for vector in vectors if (found := differences(vector, CHROMIUM))]
     spec = sum(bool(differences(vector, SPEC)) for vector in vectors)
     for vector, found in wrong[: options.show]:
-        print(
-            json.dumps({key: vector[key] for key in ("id", "context", "kind", "request", "server")}),
-            *found,
-            sep="\n    ",
-        )
-    seconds = time.monotonic() - begun
-    print(
+        shown = json.dumps({key: vector[key] for key in ("id", "context", "kind", "request", "server")})
+        sys.stdout.write("\n    ".join([shown, *found]) + "\n")
+    sys.stdout.write(
         f"seed {options.seed}: {len(vectors)} vectors, {len(wrong)} disagree with the chromium profile,"
-        f" {spec} with the spec profile, {seconds:.0f} s"
+        f" {spec} with the spec profile, {time.monotonic() - begun:.0f} s\n"
     )
     return 1 if wrong else 0
 

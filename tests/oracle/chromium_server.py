@@ -25,6 +25,7 @@ class RecordingServer:
     """Two listeners on the loopback, one plain and one TLS, that share vectors and log."""
 
     def __init__(self, set_cookies: list[str]) -> None:
+        """Take the cookies that a visit to /cookies sets."""
         self.vectors: dict[str, dict[str, Any]] = {}
         self.log: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.asked: dict[tuple[str, str, str], int] = defaultdict(int)
