@@ -279,7 +279,9 @@ def _traefik_tls(target: str, dynamic: Sequence[Path]) -> Iterator[TlsEntry]:
 
 
 def _application_matchers(application: Any) -> Iterator[Matcher]:
-    """Yield what an application's CORS middleware can tell apart."""
+    """Yield what an application can tell apart: the methods of its routes, the origins of its CORS middleware."""
+    for method in sorted({method for route in application.routes for method in route.methods if method != "*"}):
+        yield Matcher("method", "exact", method, location=application.location)
     for cors in application.cors:
         for origin in cors.allow_origins:
             if origin != "*":

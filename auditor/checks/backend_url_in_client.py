@@ -51,6 +51,8 @@ KINDS = {"exposure.backends": ()}
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every variable that names a backend."""
+    if facts.client_variables is not None and not facts.client_variables:
+        yield None
     for variable in facts.client_variables or ():
         parts = urlsplit(variable.value)
         named = parts.hostname if parts.scheme in {"http", "https", "ws", "wss"} else None

@@ -222,3 +222,12 @@ def all_cases(facts: Facts, *purposes: Purpose) -> Iterator[Case]:
 def has_https(facts: Facts, rule: Rule) -> bool:
     """Whether the route can be reached over HTTPS at all."""
     return any(case.probe.entry.scheme == "https" for case in facts.of(rule.route, "cors"))
+
+
+def routed(facts: Facts, rule: Rule) -> Iterator[Case]:
+    """Yield the requests that a route is there for: its plain ones, or the allowed handshakes of a WebSocket route."""
+    route = facts.policy.policy.route(rule.route or "")
+    if route is None or route.websocket is None:
+        yield from facts.of(rule.route, "plain")
+    else:
+        yield from (case for case in facts.of(rule.route, "websocket") if case.probe.origin.allowed)

@@ -47,7 +47,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.judging import answered_by, ends_at, fail, normal, place_subject, promised_redirect
+from auditor.checks.judging import answered_by, ends_at, fail, normal, place_subject, promised_redirect, routed
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -62,7 +62,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every regular-expression location that answers the route's requests itself."""
     if facts.kind == "observed":
         return
-    for case in facts.of(rule.route, "plain"):
+    for case in routed(facts, rule):
         if not normal(case) or promised_redirect(facts, case) or ends_at(case, rule.value):
             yield None
             continue

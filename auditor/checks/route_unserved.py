@@ -53,6 +53,7 @@ from auditor.checks.judging import (
     normal,
     place_subject,
     promised_redirect,
+    routed,
     undecided,
 )
 from auditor.finding import CheckInfo, Finding, Severity
@@ -67,7 +68,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every place that answers the route with an error of its own."""
     if facts.kind == "observed":
         return
-    for case in facts.of(rule.route, "plain"):
+    for case in routed(facts, rule):
         if not normal(case) or ends_at(case, rule.value):
             yield None
             continue

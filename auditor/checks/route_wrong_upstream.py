@@ -53,6 +53,7 @@ from auditor.checks.judging import (
     normal,
     place_subject,
     promised_redirect,
+    routed,
     undecided,
     unknown,
 )
@@ -70,7 +71,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every place that leads elsewhere or answers by itself."""
     if facts.kind == "observed":
         return
-    for case in facts.of(rule.route, "plain"):
+    for case in routed(facts, rule):
         if not normal(case) or promised_redirect(facts, case) or ends_at(case, rule.value):
             yield None
             continue

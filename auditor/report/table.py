@@ -9,6 +9,9 @@ from tabulate import tabulate
 from auditor.finding import Finding, Note, Run, Severity, Verdict
 from auditor.report.text import curl_line, source_line, visible, where
 
+MORE = 3
+"""How many further findings at one line are spelled out."""
+
 EVIDENCE = {
     "predicted": "predicted",
     "observed": "observed",
@@ -20,13 +23,35 @@ EVIDENCE = {
 def render(run: Run, *, minimum: Severity = Severity.INFO, verbose: bool = False) -> str:
     """Return the whole report; findings below `minimum` are counted but not shown."""
     shown = [f for f in run.findings if f.verdict is not Verdict.PASS and f.severity >= minimum]
-    parts = [finding_text(finding) for finding in shown]
+    parts = [group_text(group) for group in grouped(shown)]
     if shown:
         parts.append(_table(shown))
     if verbose:
         parts.append(_passes(run))
     parts.append(summary(run))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def grouped(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Put findings of one check that point at one line together, in the order of the first of each."""
+    groups: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in findings:
+        place = str(finding.notes[0].location) if finding.notes else finding.fingerprint
+        groups.setdefault((finding.verdict.value, finding.check, place), []).append(finding)
+    return list(groups.values())
+
+
+def group_text(group: Sequence[Finding]) -> str:
+    """Return the first finding of a group in full, and the others as a line each (a few of them)."""
+    text = finding_text(group[0])
+    others = list(dict.fromkeys(visible(f.message) for f in group[1:] if f.message != group[0].message))
+    if not others:
+        return text
+    body, _, closing = text.rpartition("\n")
+    listed = [f"   = also: {message}" for message in others[:MORE]]
+    if len(others) > MORE:
+        listed.append(f"   = also: {len(others) - MORE} more like these at this line")
+    return "\n".join((body, *listed, closing))
 
 
 def finding_text(finding: Finding) -> str:
@@ -66,17 +91,22 @@ def _excerpt(note: Note, *, primary: bool) -> list[str]:
 
 
 def _table(findings: Sequence[Finding]) -> str:
-    rows = [
-        (
-            f.severity.word if f.verdict is Verdict.FAIL else f.verdict.value,
-            f.check,
-            f.route or f.rule,
-            where(f.notes[0].location) if f.notes else where(f.rule_location),
-            f.disposition if f.disposition in {"waived", "baselined"} else f.evidence,
+    rows = []
+    for group in grouped(findings):
+        first = group[0]
+        evidence = sorted({f.evidence for f in group})
+        rows.append(
+            (
+                first.severity.word if first.verdict is Verdict.FAIL else first.verdict.value,
+                first.check,
+                ", ".join(dict.fromkeys(f.route or f.rule for f in group)),
+                where(first.notes[0].location) if first.notes else where(first.rule_location),
+                first.disposition if first.disposition in {"waived", "baselined"} else " ".join(evidence),
+                len(group),
+            )
         )
-        for f in findings
-    ]
-    return tabulate(rows, headers=("severity", "check", "route", "where", "evidence"), tablefmt="simple")
+    headers = ("severity", "check", "route", "where", "evidence", "findings")
+    return tabulate(rows, headers=headers, tablefmt="simple")
 
 
 def _passes(run: Run) -> str:

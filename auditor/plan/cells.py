@@ -1,0 +1,161 @@
+"""The parts of a request that a stack looks at, each cut into cells: values that satisfy the same matchers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from auditor.errors import Location
+from auditor.language import Language, browser_sendable, partition, policy_origin, policy_origins
+from auditor.language.acceptance import templates
+from auditor.plan.facts import NO_ORIGIN, OriginCell
+from auditor.policy.model import Match, Origin
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "BREW")
+"""Every method that configurations name in practice, and one that nobody names."""
+
+HOSTNAME = Language.regex(r"[a-z0-9](?:[a-z0-9-]{0,62})(?:\.[a-z0-9](?:[a-z0-9-]{0,62})){0,8}", whole=True)
+PATH = Language.regex(r"/[!-~]*", whole=True) - Language.regex(r"[?#%\\]|//|/\.\.?(?:/|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """Something in a configuration that can see one part of a request.
+
+    `subject` is "origin", "path", "host", "method", "header:<name>", "cookie:<name>", "arg:<name>" or another part;
+    `kind` is "exact", "prefix", "suffix", "regex", "wildcard-host", "nonempty" or "other" (not regular).
+    `scope` names the server that the matcher belongs to, "" where it is seen by all.
+    """
+
+    subject: str
+    kind: str
+    pattern: str
+    caseless: bool = False
+    location: Location | None = None
+    scope: str = ""
+
+    def language(self) -> Language | None:
+        """Return the values that satisfy the matcher; None where that is no regular set."""
+        match self.kind:
+            case "exact":
+                return Language.exact(self.pattern, caseless=self.caseless)
+            case "prefix":
+                return Language.prefix(self.pattern)
+            case "suffix":
+                return Language.suffix(self.pattern)
+            case "regex":
+                return Language.regex(self.pattern, caseless=self.caseless)
+            case "wildcard-host":
+                return _wildcard(self.pattern)
+            case "nonempty":
+                return ~Language.exact("")
+            case _:
+                return None
+
+
+def _wildcard(name: str) -> Language:
+    if name.startswith("*."):
+        return Language.suffix(name[1:])
+    if name.startswith("."):
+        return Language.exact(name[1:]) | Language.suffix(name)
+    if name.endswith(".*"):
+        return Language.prefix(name[:-1])
+    return Language.exact(name)
+
+
+def languages(matchers: Iterable[Matcher], subject: str) -> list[Language]:
+    """Return the distinct regular sets of the matchers of one subject."""
+    unique = {(m.kind, m.pattern, m.caseless): m for m in matchers if m.subject == subject}
+    return [found for m in unique.values() if (found := m.language()) is not None]
+
+
+def path_cells(
+    matchers: Sequence[Matcher], within: Language, concrete: Sequence[str], more: Sequence[Language] = ()
+) -> list[str]:
+    """Return a representative path of each cell; a concrete path of the policy stands for its cell where it lies in it.
+
+    `more` are sets that cut cells beside the matchers': the globs of the policy's routes.
+    """
+    sets = [*languages(matchers, "path"), *more]
+    result = list(dict.fromkeys(concrete))
+    taken = {_signature(path, sets) for path in concrete}
+    for cell in partition(sets, within).cells:
+        path = cell.text
+        if _signature(path, sets) not in taken:
+            result.append(path)
+    return result
+
+
+def _signature(text: str, sets: Sequence[Language]) -> tuple[bool | None, ...]:
+    return tuple(item.contains(text) for item in sets)
+
+
+def host_cells(matchers: Sequence[Matcher]) -> list[str]:
+    """Return a representative host name of each cell."""
+    exact = [m.pattern for m in matchers if m.subject == "host" and m.kind == "exact" and m.pattern not in {"", "_"}]
+    others = [m for m in matchers if m.subject == "host" and m.kind != "exact"]
+    sets = languages(others, "host")
+    within = HOSTNAME - Language.words(exact) if exact else HOSTNAME
+    cells = [cell.text for cell in partition(sets, within).cells]
+    return [*dict.fromkeys(exact), *cells]
+
+
+def method_cells(matchers: Sequence[Matcher], wanted: Sequence[str]) -> list[str]:
+    """Return one method of each cell, the first of those wanted."""
+    sets = languages(matchers, "method")
+    seen: dict[tuple[bool | None, ...], str] = {}
+    for method in wanted:
+        seen.setdefault(_signature(method, sets), method)
+    return list(seen.values())
+
+
+def route_language(match: Sequence[Match]) -> Language:
+    """Return the set of paths that a route's globs match."""
+    globs = [glob for item in match for glob in (item.paths or ("/**",))]
+    return Language.union([Language.glob_path(glob) for glob in globs]) & PATH
+
+
+def origin_kind(value: str, allowed: Sequence[str]) -> str:
+    """Say what sort of origin this is, in a word that stays the same when its letters change."""
+    if value == "null":
+        return "null"
+    scheme, _, rest = value.partition("://")
+    host = re.sub(r":\d+$", "", rest)
+    if host in {"localhost", "127.0.0.1", "[::1]"} or host.endswith(".localhost"):
+        return f"{scheme} localhost"
+    hosts = [re.sub(r":\d+$", "", item.partition("://")[2]) for item in allowed]
+    if host in hosts:
+        return f"{scheme} same host"
+    if any(host.endswith(f".{item}") for item in hosts):
+        return f"{scheme} subdomain"
+    if any(label in host for item in hosts for label in item.split(".")[:-1] if len(label) > 3):
+        return f"{scheme} lookalike"
+    return f"{scheme} foreign"
+
+
+def origin_cells(matchers: Sequence[Matcher], allowed: Sequence[Origin], null_origin: str) -> list[OriginCell]:
+    """Return every cell of the origins that a browser can send, and the request without an Origin."""
+    items = [policy_origin(_written(item)) for item in allowed]
+    policy = policy_origins(items)
+    exact = [item.exact for item in allowed if item.exact and item.exact != "*"]
+    candidates = [*exact, "null", *(text for texts in templates(policy.hosts).values() for text in texts)]
+    sets = languages(matchers, "origin")
+    result = [NO_ORIGIN]
+    for cell in partition([policy.most, *sets], browser_sendable(), candidates=candidates).cells:
+        inside = 0 in cell.holding
+        kind = "allowed" if inside else origin_kind(cell.text, exact)
+        permitted = inside or (cell.text == "null" and null_origin == "allow")
+        result.append(OriginCell(cell.text, permitted, kind, residual=not cell.holding and not cell.unsure))
+    for value in exact:
+        if all(cell.value != value for cell in result):
+            result.append(OriginCell(value, allowed=True, kind="allowed"))
+    if all(cell.value != "null" for cell in result):
+        result.append(OriginCell("null", allowed=null_origin == "allow", kind="null"))
+    return result
+
+
+def _written(item: Origin) -> str | dict[str, str]:
+    if item.exact is not None:
+        return item.exact
+    return {"pattern": item.pattern} if item.pattern is not None else {"regex": item.regex or ""}

@@ -1,0 +1,266 @@
+"""The probes of a policy on a stack: which requests decide each of its rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from auditor.exchange import Headers, Request
+from auditor.language import Language
+from auditor.plan.cells import (
+    METHODS,
+    PATH,
+    Matcher,
+    host_cells,
+    languages,
+    method_cells,
+    origin_cells,
+    path_cells,
+    route_language,
+)
+from auditor.plan.facts import NO_ORIGIN, OriginCell, Probe, Purpose
+from auditor.policy.model import Cors, Policy, Route
+from auditor.stack import Entry
+
+FORGED = (
+    ("X-Forwarded-For", "198.51.100.7"),
+    ("X-Real-IP", "198.51.100.7"),
+    ("Forwarded", "for=198.51.100.7"),
+    ("CF-Connecting-IP", "198.51.100.7"),
+    ("True-Client-IP", "198.51.100.7"),
+)
+"""Headers in which a client can claim another address (TEST-NET-2, RFC 5737)."""
+
+OTHER_CLIENT = "203.0.113.9"
+"""Another client's address (TEST-NET-3, RFC 5737)."""
+
+NO_HOST = "unknown.invalid"
+"""A host name that nobody has (RFC 6761)."""
+
+ELSEWHERE = "a probe that the route names although another route's globs match it"
+
+FORBIDDEN_METHODS = frozenset({"CONNECT", "TRACE", "TRACK"})
+"""Methods that no page can send (Fetch, forbidden method)."""
+
+SPECIAL = frozenset(
+    {"origin", "host", "upgrade", "connection", "access-control-request-method", "access-control-request-headers"}
+)
+"""Headers that probes set for reasons of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """A policy, the entries of its stack, and everything in the stack that can see a request."""
+
+    policy: Policy
+    entries: tuple[Entry, ...]
+    matchers: tuple[Matcher, ...]
+    hosts: tuple[str, ...] = ()
+    _cache: dict[object, list[OriginCell]] = field(default_factory=dict, compare=False)
+
+    def probes(self) -> Iterator[Probe]:
+        """Yield every probe, routes in the policy's order, then those that no route is about."""
+        for route in self.policy.routes:
+            yield from self._route(route, self._hosts(route))
+        yield from self._anywhere()
+
+    def owner(self, host: str, path: str, method: str) -> str | None:
+        """Return the id of the first route that matches a request, None where none does."""
+        for route in self.policy.routes:
+            for item in route.match:
+                if item.hosts is not None and not any(_host_fits(host, glob) for glob in item.hosts):
+                    continue
+                if item.methods is not None and method not in item.methods:
+                    continue
+                if item.paths is None or any(Language.glob_path(glob).contains(path) for glob in item.paths):
+                    return route.id
+        return None
+
+    def known_hosts(self) -> list[str]:
+        """Return a host of every cell, and one that nobody has."""
+        known = [*self.hosts, *host_cells(self.matchers)]
+        return list(dict.fromkeys(known)) or ["localhost"]
+
+    def _hosts(self, route: Route) -> list[str]:
+        named = [host for item in route.match for host in (item.hosts or ())]
+        concrete = [host.replace("*", "a") for host in named]
+        return list(dict.fromkeys(concrete)) or self.known_hosts()
+
+    def _paths(self, route: Route) -> list[str]:
+        """Return a path of every cell of the route; the routes' own globs cut cells too."""
+        within = route_language(route.match)
+        concrete = [path for probe in route.probes if within.contains(path := probe.path.partition("?")[0])]
+        return path_cells(self.matchers, within, concrete, self._globs())
+
+    def _globs(self) -> list[Language]:
+        globs = {glob for route in self.policy.routes for item in route.match for glob in (item.paths or ())}
+        return [Language.glob_path(glob) for glob in sorted(globs)]
+
+    def _route(self, route: Route, hosts: Sequence[str]) -> Iterator[Probe]:
+        paths = self._paths(route)
+        named = list(dict.fromkeys(m for item in route.match for m in (item.methods or ()))) or list(METHODS)
+        for entry in self.entries:
+            for host in hosts:
+                for path in paths:
+                    own = [method for method in named if self.owner(host, path, method) == route.id]
+                    if own:
+                        yield from self._place(
+                            route, _Place(route.id, entry, host, path), method_cells(self.matchers, own)
+                        )
+                for probe in route.probes:
+                    if probe.path.partition("?")[0] not in paths:
+                        place = _Place(route.id, entry, probe.host or host, probe.path.partition("?")[0])
+                        yield replace(place.probe("plain", probe.method), why=ELSEWHERE)
+
+    def _place(self, route: Route, place: _Place, methods: Sequence[str]) -> Iterator[Probe]:
+        yield from self._plain(route, place, methods)
+        if route.cors is not None:
+            yield from self._cors(route.cors, place, methods)
+        if route.websocket is not None:
+            yield from self._websocket(route, place)
+
+    def _plain(self, route: Route, place: _Place, methods: Sequence[str]) -> Iterator[Probe]:
+        for method in methods:
+            yield place.probe("plain", method)
+        first = methods[0]
+        for why, change in self._variations():
+            yield replace(place.probe("plain", first), request=change(place.request(first)), why=why)
+        if route.rate_limit is not None:
+            base = place.probe("variant", first)
+            for name, value in FORGED:
+                forged = base.request.with_(**{name.replace("-", "_"): value})
+                yield replace(base, request=forged, variant="forged", why=name)
+            other = replace(base.request, client=OTHER_CLIENT)
+            yield replace(base, request=other, variant="client", why="another client")
+
+    def _variations(self) -> Iterator[tuple[str, _Change]]:
+        """Yield a change of a request for every value of another part that some matcher can see."""
+        subjects = sorted({m.subject for m in self.matchers if m.subject.startswith(("header:", "cookie:", "arg:"))})
+        for subject in subjects:
+            part, _, name = subject.partition(":")
+            if part == "header" and name.lower() in SPECIAL:
+                continue
+            for found in languages(self.matchers, subject):
+                value = found.shortest()
+                if value:
+                    yield f"{subject}={value.decode('latin-1')}", _Change(part, name, value.decode("latin-1"))
+
+    def _origins(self, cors: Cors) -> list[OriginCell]:
+        key = (cors.allow_origins, cors.null_origin, cors.enabled)
+        if key not in self._cache:
+            allowed = cors.allow_origins if cors.enabled else ()
+            self._cache[key] = origin_cells(self.matchers, allowed, cors.null_origin)
+        return self._cache[key]
+
+    def _cors(self, cors: Cors, place: _Place, methods: Sequence[str]) -> Iterator[Probe]:
+        allowed = [m for m in cors.allow_methods or () if m != "OPTIONS"] or ["GET"]
+        unsafe = next((m for m in allowed if m not in {"GET", "HEAD", "POST"}), allowed[0])
+        headers = tuple(sorted(name.lower() for name in cors.allow_headers or () if name != "*"))
+        sendable = [method for method in methods if method not in FORBIDDEN_METHODS]
+        for origin in self._origins(cors):
+            for method in sendable:
+                yield place.probe("cors", method, origin)
+            if origin.value is None:
+                continue
+            yield place.preflight(unsafe, headers, origin)
+            if origin.allowed:
+                for method in allowed:
+                    if method != unsafe:
+                        yield place.preflight(method, headers, origin)
+                yield place.preflight("BREW", headers, origin, granted=False)
+                yield place.preflight(unsafe, ("x-not-in-the-policy",), origin, granted=False)
+
+    def _websocket(self, route: Route, place: _Place) -> Iterator[Probe]:
+        socket = route.websocket
+        if socket is None:
+            return
+        for origin in origin_cells(self.matchers, socket.allow_origins, socket.null_origin):
+            yield place.upgrade(origin)
+
+    def _anywhere(self) -> Iterator[Probe]:
+        exposure = self.policy.exposure
+        tls = self.policy.tls
+        if (exposure is None or exposure.direct_routes == "allow") and (tls is None or tls.redirect is None):
+            hosts: list[str] = []
+        else:
+            hosts = [*self.known_hosts(), NO_HOST]
+        for entry in self.entries:
+            for host in hosts:
+                for path in path_cells(self.matchers, PATH, ()):
+                    why = "no such host" if host == NO_HOST else ""
+                    yield replace(_Place("", entry, host, path).probe("anywhere", "GET"), why=why)
+        yield from self._denied()
+
+    def _denied(self) -> Iterator[Probe]:
+        exposure = self.policy.exposure
+        for glob in exposure.denied_paths if exposure else ():
+            within = Language.glob_path(glob) & PATH
+            for entry in self.entries:
+                for host in self.known_hosts():
+                    for path in path_cells(self.matchers, within, () if "*" in glob else (glob,)):
+                        yield replace(_Place("", entry, host, path).probe("denied", "GET"), why=glob)
+
+
+def _host_fits(host: str, glob: str) -> bool:
+    return host == glob or (glob.startswith("*.") and host.endswith(glob[1:]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    part: str
+    name: str
+    value: str
+
+    def __call__(self, request: Request) -> Request:
+        if self.part == "arg":
+            return replace(request, target=f"{request.target}?{self.name}={self.value}")
+        if self.part == "cookie":
+            return request.with_(Cookie=f"{self.name}={self.value}")
+        return request.with_(**{self.name.replace("-", "_"): self.value})
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    route: str
+    entry: Entry
+    host: str
+    path: str
+
+    def request(self, method: str, *headers: tuple[str, str]) -> Request:
+        pairs = [("Host", self.host), *headers]
+        scheme = "https" if self.entry.scheme == "https" else "http"
+        sni = self.host if scheme == "https" else None
+        return Request(method, self.path, Headers.of(pairs), scheme=scheme, sni=sni)
+
+    def probe(self, purpose: Purpose, method: str, origin: OriginCell = NO_ORIGIN) -> Probe:
+        headers = [("Origin", origin.value)] if origin.value is not None else []
+        request = self.request(method, *headers)
+        return Probe(self.route, purpose, request, self.entry, method, self.path, self.host, origin)
+
+    def preflight(self, method: str, names: tuple[str, ...], origin: OriginCell, *, granted: bool = True) -> Probe:
+        asked = [("Access-Control-Request-Headers", ",".join(names))] if names else []
+        headers = [("Origin", origin.value or ""), ("Access-Control-Request-Method", method), *asked]
+        request = self.request("OPTIONS", *headers)
+        return Probe(
+            self.route,
+            "preflight",
+            request,
+            self.entry,
+            method,
+            self.path,
+            self.host,
+            origin,
+            asked_headers=names,
+            granted=granted,
+        )
+
+    def upgrade(self, origin: OriginCell) -> Probe:
+        headers = [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            *([("Origin", origin.value)] if origin.value is not None else []),
+        ]
+        request = self.request("GET", *headers)
+        return Probe(self.route, "websocket", request, self.entry, "GET", self.path, self.host, origin)
