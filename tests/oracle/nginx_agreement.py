@@ -16,7 +16,7 @@ from nginx_tree import Node
 from nginx_upstream import model
 
 from auditor.errors import AuditorError
-from auditor.exchange import Outcome, Request
+from auditor.exchange import Action, Outcome, Request
 
 Answers = Callable[[Request], tuple[Outcome, ...]]
 
@@ -62,6 +62,7 @@ class Tally:
     refusals: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     evaluating: float = 0.0
+    slowest: tuple[float, str] = (0.0, "")
 
     def add(self, other: Tally) -> None:
         """Add another run's counts."""
@@ -69,6 +70,7 @@ class Tally:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("statuses", "directives", "endings", "open_because", "refusals"):
             getattr(self, name).update(getattr(other, name))
+        self.slowest = max(self.slowest, other.slowest)
         self.disagreements += other.disagreements
 
     def table(self) -> str:
@@ -77,7 +79,7 @@ class Tally:
         single = 100 * self.single / max(1, self.pairs)
         lines = [
             f"{self.pairs} pairs in {self.configurations} configurations ({self.refused} refused by nginx, {self.hung} hung), {self.seconds:.1f} s",
-            f"agreed {self.agreed}, disagreed {self.pairs - self.agreed}; decided {share:.2f} %, one single outcome {single:.2f} %; evaluator {self.evaluating:.1f} s",
+            f"agreed {self.agreed}, disagreed {self.pairs - self.agreed}; decided {share:.2f} %, one single outcome {single:.2f} %; evaluator {self.evaluating:.1f} s, slowest {self.slowest[0]:.3f} s ({self.slowest[1]})",
             "statuses   " + ", ".join(f"{key} {count}" for key, count in sorted(self.statuses.items())),
             "endings    " + ", ".join(f"{key} {count}" for key, count in self.endings.most_common()),
             "directives " + ", ".join(f"{key} {count}" for key, count in self.directives.most_common()),
@@ -91,11 +93,20 @@ def answers_for(sandbox: Sandbox, version: str) -> Answers:
     """Load the configuration that the sandbox runs and return the evaluator's answers."""
     from auditor.nginx import load
 
-    configuration = load([str(sandbox.root / "nginx.conf")], prefix=str(sandbox.root), version=version)
-    return lambda request: configuration.answer(request, model)
+    configuration = load([sandbox.root / "nginx.conf"], prefix=sandbox.root, version=version)
+    down = {sandbox.names["@DOWN@"], "down"}
+
+    def ask(request: Request) -> tuple[Outcome, ...]:
+        if request.listen in down:
+            return (Outcome("always", None, Action("application"), layer="upstream"),)
+        return model(request)
+
+    return lambda request: configuration.answer(request, ask)
 
 
-def check(sandbox: Sandbox, http: Node, requests: Iterable[Sent], version: str, seed: int = 0, tally: Tally | None = None) -> list[Disagreement]:
+def check(
+    sandbox: Sandbox, http: Node, requests: Iterable[Sent], version: str, *, seed: int = 0, tally: Tally | None = None
+) -> list[Disagreement]:
     """Run one configuration and compare every request; raises `RefusedError` where nginx does not take it."""
     tally = tally if tally is not None else Tally()
     written = sandbox.start(http)
@@ -112,8 +123,9 @@ def check(sandbox: Sandbox, http: Node, requests: Iterable[Sent], version: str, 
     for sent in requests:
         try:
             seen = sandbox.exchange(sent)
-        except HangError:
+        except HangError as error:
             tally.hung += 1
+            tally.refusals[f"hung: {error}"[:200]] += 1
             sandbox.start(http)
             continue
         tally.pairs += 1
@@ -125,8 +137,11 @@ def check(sandbox: Sandbox, http: Node, requests: Iterable[Sent], version: str, 
             found.append(_crash(seed, http, sent, error, seen))
             continue
         finally:
-            tally.evaluating += time.perf_counter() - started
-        result = compare(outcomes, seen, written, sandbox.names["@DOWN@"])
+            spent = time.perf_counter() - started
+            tally.evaluating += spent
+            if spent > tally.slowest[0]:
+                tally.slowest = (spent, f"seed {seed} {sent.method} {sent.target}")
+        result = compare(outcomes, seen, written, {sandbox.names["@DOWN@"], "down"})
         tally.agreed += result.agrees
         tally.decided += result.decided
         tally.single += result.decided and result.outcomes == 1
@@ -139,7 +154,15 @@ def check(sandbox: Sandbox, http: Node, requests: Iterable[Sent], version: str, 
 def _note(tally: Tally, seen: Observed, headings: dict[str, str]) -> None:
     tally.statuses[str(seen.status)] += 1
     heading = headings.get(seen.marker, "?")
-    kind = "server level" if not heading else heading.split(" ")[0] if " " in heading else "@" if heading.startswith("@") else "prefix"
+    kind = (
+        "server level"
+        if not heading
+        else heading.split(" ")[0]
+        if " " in heading
+        else "@"
+        if heading.startswith("@")
+        else "prefix"
+    )
     tally.endings[kind if kind in {"server level", "=", "~", "~*", "^~", "@"} else "prefix"] += 1
     tally.endings["proxied"] += bool(seen.asked)
 
@@ -147,10 +170,14 @@ def _note(tally: Tally, seen: Observed, headings: dict[str, str]) -> None:
 def _crash(seed: int, http: Node, sent: Sent, error: Exception, seen: Observed | None) -> Disagreement:
     where = traceback.extract_tb(error.__traceback__)[-1]
     text = str(error) if isinstance(error, AuditorError) else f"{type(error).__name__} in {where.name}: {error}"
-    return Disagreement(seed, http, sent, Comparison((Difference("crash", text, "accepted"),), decided=False, outcomes=0), seen)
+    return Disagreement(
+        seed, http, sent, Comparison((Difference("crash", text, "accepted"),), decided=False, outcomes=0), seen
+    )
 
 
-def run(sandbox: Sandbox, seeds: Iterable[int], version: tuple[int, ...], requests: int = 40, stop_after: int = 1_000_000) -> Tally:
+def run(
+    sandbox: Sandbox, seeds: Iterable[int], version: tuple[int, ...], requests: int = 40, stop_after: int = 1_000_000
+) -> Tally:
     """Compare every seed's configuration and requests; stop early after so many disagreements."""
     tally = Tally()
     started = time.monotonic()
@@ -158,10 +185,14 @@ def run(sandbox: Sandbox, seeds: Iterable[int], version: tuple[int, ...], reques
     for seed in seeds:
         tree, sent = from_seed(seed, requests, version)
         try:
-            tally.disagreements += check(sandbox, tree, sent, text, seed, tally)
+            tally.disagreements += check(sandbox, tree, sent, text, seed=seed, tally=tally)
         except RefusedError as error:
             tally.refused += 1
-            said = [line.split("] ", 1)[-1].split(": ", 1)[-1].split(" in ")[0] for line in str(error).splitlines() if "[emerg]" in line]
+            said = [
+                line.split("] ", 1)[-1].split(": ", 1)[-1].split(" in ")[0]
+                for line in str(error).splitlines()
+                if "[emerg]" in line
+            ]
             tally.refusals[said[0] if said else str(error)[:80]] += 1
         if len(tally.disagreements) >= stop_after:
             break
@@ -171,17 +202,24 @@ def run(sandbox: Sandbox, seeds: Iterable[int], version: tuple[int, ...], reques
 
 def shrink(sandbox: Sandbox, found: Disagreement, version: str) -> Disagreement:
     """Shrink one disagreement while the same thing differs."""
-    wanted = found.kind
+    wanted, first = found.kind, found.comparison.differences[0].what
+    lead = _kind(found.comparison.differences[0])
     last = found
 
     def fails(tree: Node, sent: Sent) -> bool:
         nonlocal last
+        if not all(server.inside("listen") for server in tree.inside("server")):
+            return False  # it would listen on port 80, and nginx waits for a port that is taken
         try:
-            again = check(sandbox, tree, [sent], version, found.seed)
+            again = check(sandbox, tree, [sent], version, seed=found.seed)
         except (RefusedError, HangError, IndexError):
             return False
         for one in again:
-            if one.kind == wanted or (set(one.kind.split("; ")) & set(wanted.split("; ")) and not one.kind.startswith("crash")):
+            if (
+                one.kind == wanted
+                or one.comparison.differences[0].what == first != "status"
+                or _kind(one.comparison.differences[0]) == lead
+            ):
                 last = Disagreement(found.seed, tree, sent, one.comparison, one.observed)
                 return True
         return False

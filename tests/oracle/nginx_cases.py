@@ -56,7 +56,9 @@ def render(nodes: tuple[Node, ...], depth: int = 0) -> str:
     lines = []
     for node in nodes:
         head = "    " * depth + " ".join(map(quote, (node.name, *node.args)))
-        lines.append(head + ";" if node.block is None else f"{head} {{\n{render(node.block, depth + 1)}{'    ' * depth}}}")
+        lines.append(
+            head + ";" if node.block is None else f"{head} {{\n{render(node.block, depth + 1)}{'    ' * depth}}}"
+        )
     return "".join(line + "\n" for line in lines)
 
 
@@ -73,7 +75,9 @@ def dump(case: Case) -> str:
 
 def load(path: Path) -> Case:
     """Read a case."""
-    why, requests, versions = [], [], ("1.31", "1.22")
+    why: list[str] = []
+    requests: list[Sent] = []
+    versions: tuple[str, ...] = ("1.31", "1.22")
     text = path.read_text(encoding="latin-1")
     for line in text.splitlines():
         if line.startswith("# request: "):

@@ -54,7 +54,9 @@ def _error_page(w: Writer, _: Level) -> list[Node]:
     for _line in range(1 + w.dice.below(2)):
         pool = _COMMON if w.dice.chance(80) else [c for c in (*CODES, *ODD_CODES) if 300 <= c < 600 and c != 499]
         codes = [str(c) for c in w.dice.some(pool, 3)] or ["404"]
-        how = w.dice.weighted([(50, ()), (15, ("=200",)), (12, ("=",)), (5, ("=204",)), (4, ("=404",)), (3, ("=301",)), (2, ("=503",))])
+        how = w.dice.weighted(
+            [(50, ()), (15, ("=200",)), (12, ("=",)), (5, ("=204",)), (4, ("=404",)), (3, ("=301",)), (2, ("=503",))]
+        )
         to = [(50, w.dice.pick(["/e/404.html", "/e/50x.html", "/ok", "/nope", "/p/x", "/fail", "/int/e", "/a.txt"]))]
         to += [(12, w.dice.pick(["/ok?e=1", "/e$uri", "/ok?$args", "$uri", "/p/$v0", "/a/b?u=$request_uri"]))]
         to += [(8, w.dice.pick(["https://other.test/e", "http://$host/e", "$v0"]))]
@@ -67,11 +69,26 @@ def _error_page(w: Writer, _: Level) -> list[Node]:
 
 
 def _proxy_set_header(w: Writer, _: Level) -> list[Node]:
-    names = ["Host", "X-Real-IP", "X-A", "X-Forwarded-For", "Connection", "Upgrade", "X-Up-Status", "Origin", "x-b", "Accept-Encoding", "X-Forwarded-Proto", "Cookie"]
+    names = [
+        "Host",
+        "X-Real-IP",
+        "X-A",
+        "X-Forwarded-For",
+        "Connection",
+        "Upgrade",
+        "X-Up-Status",
+        "Origin",
+        "x-b",
+        "Accept-Encoding",
+        "X-Forwarded-Proto",
+        "Cookie",
+    ]
     values = {"Host": ["$host", "$http_host", "$proxy_host", "fixed.test", "$server_name"], "Connection": ["", "upgrade", "close", "$http_connection"],
               "X-Up-Status": ["404", "301", "", "$arg_q"], "Upgrade": ["$http_upgrade"], "X-Real-IP": ["$remote_addr"]}  # fmt: skip
     return [
-        directive("proxy_set_header", name, w.dice.pick(values[name]) if name in values else w.value(late=w.dice.chance(10)))
+        directive(
+            "proxy_set_header", name, w.dice.pick(values[name]) if name in values else w.value(late=w.dice.chance(10))
+        )
         for name in (w.dice.pick(names) for _ in range(1 + w.dice.below(2)))
     ]
 
@@ -81,7 +98,10 @@ def _one(name: str, *values: str) -> Callable[[Writer, Level], list[Node]]:
 
 
 def _several(name: str, *values: str, most: int = 2) -> Callable[[Writer, Level], list[Node]]:
-    return lambda w, _: [directive(name, *v.split(" ")) for v in dict.fromkeys(w.dice.pick(values) for _ in range(1 + w.dice.below(most)))]
+    return lambda w, _: [
+        directive(name, *v.split(" "))
+        for v in dict.fromkeys(w.dice.pick(values) for _ in range(1 + w.dice.below(most)))
+    ]
 
 
 def _access(w: Writer, _: Level) -> list[Node]:
@@ -93,7 +113,11 @@ def _auth(w: Writer, _: Level) -> list[Node]:
     realm = w.dice.pick(["realm", "r $host", "off", "", "$arg_q"])
     nodes = [directive("auth_basic", realm)]
     if w.dice.chance(90):
-        nodes.append(directive("auth_basic_user_file", w.dice.pick(["@ROOT@/htpasswd", "@ROOT@/htpasswd", "htpasswd", "missing"])))
+        nodes.append(
+            directive(
+                "auth_basic_user_file", w.dice.pick(["@ROOT@/htpasswd", "@ROOT@/htpasswd", "htpasswd", "missing"])
+            )
+        )
     return nodes
 
 
@@ -103,7 +127,15 @@ def _limit_req(w: Writer, _: Level) -> list[Node]:
 
 
 def _types(w: Writer, _: Level) -> list[Node]:
-    entries = w.dice.some([directive("text/css", "css"), directive("text/html", "html", "htm"), directive("x/php", "php", "txt"), directive("image/gif", "gif")], 3)
+    entries = w.dice.some(
+        [
+            directive("text/css", "css"),
+            directive("text/html", "html", "htm"),
+            directive("x/php", "php", "txt"),
+            directive("image/gif", "gif"),
+        ],
+        3,
+    )
     return [block("types", of=entries)]
 
 
@@ -143,7 +175,9 @@ def _on_off(name: str) -> Callable[[Writer, Level], list[Node]]:
     return _one(name, "on", "off")
 
 
-def _feature(name: str, levels: str, weight: int, make: Callable[[Writer, Level], list[Node]], since: tuple[int, ...] = ()) -> Feature:
+def _feature(
+    name: str, levels: str, weight: int, make: Callable[[Writer, Level], list[Node]], since: tuple[int, ...] = ()
+) -> Feature:
     words = {"M": "http", "S": "server", "L": "location", "I": "if", "X": "limit_except"}
     return Feature(name, frozenset(words[letter] for letter in levels), weight, make, since)
 

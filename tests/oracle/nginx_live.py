@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from nginx_tree import Node, Written, write
 from nginx_upstream import Asked, Upstream
@@ -49,7 +50,7 @@ FILES = {
     "secret/f.txt": "secret\n",
     "htpasswd": "ann:{PLAIN}open\nbob:{PLAIN}sesame\n",
 }
-PATIENCE = 5.0
+PATIENCE = 3.0
 """Seconds after which an exchange counts as hanging."""
 MTIME = 1_700_000_000
 _QUIET = 0.03
@@ -150,7 +151,7 @@ class _Client:
         headers = []
         for line in lines[1:]:
             name, _, value = line.partition(":")
-            headers.append((name, value[1:] if value.startswith(" ") else value))
+            headers.append((name, value.removeprefix(" ")))
         body = self.data[end + 4 :]
         if any(name.lower() == "transfer-encoding" for name, _ in headers):
             body = _dechunk(body) or b""
@@ -158,7 +159,7 @@ class _Client:
 
 
 def _dechunk(data: bytes) -> bytes | None:
-    parts = []
+    parts: list[bytes] = []
     while True:
         size, found, rest = data.partition(b"\r\n")
         if not found:
@@ -200,6 +201,7 @@ class Sandbox:
     _process: subprocess.Popen[bytes] | None = None
     written: Written | None = None
     started: int = 0
+    _ready: float = 0.0
     _ports: list[list[int]] = field(default_factory=list)
     _dying: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -223,7 +225,7 @@ class Sandbox:
         self._log.bind(str(self.root / "log.sock"))
         self._epoll.register(self._log.fileno(), select.EPOLLIN)
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Self:
         """Return itself."""
         return self
 
@@ -271,6 +273,7 @@ class Sandbox:
             with socket.socket() as probe:
                 if probe.connect_ex(address) == 0:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    self._ready = time.monotonic()
                     return
             if self._process.poll() is not None:
                 said_text = (self.root / "logs" / "start.log").read_text(encoding="latin-1")
@@ -283,7 +286,8 @@ class Sandbox:
         for server in http.inside("server"):
             for listen in server.inside("listen"):
                 host, _, port = self.filled(listen.args[0]).rpartition(":")
-                return (host if host and host not in {"*", "0.0.0.0"} else "127.0.0.1", int(port))
+                if port.isdigit():
+                    return (host if host and host not in {"*", "0.0.0.0"} else "127.0.0.1", int(port))
         raise RefusedError("no server listens")
 
     def stop(self, *, final: bool = False) -> None:
@@ -324,11 +328,13 @@ class Sandbox:
 
     def _connect(self, connection: socket.socket, address: tuple[str, int]) -> None:
         """Connect; an nginx that has just started opens its listening sockets one after the other."""
-        for _ in range(100):
+        while True:
             try:
                 connection.connect(address)
             except ConnectionRefusedError:
-                time.sleep(0.002)
+                if time.monotonic() > self._ready + _QUIET:
+                    break
+                time.sleep(0.001)
             else:
                 return
         raise HangError(f"{address}: nobody listens; nginx: {self._process and self._process.poll()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -21,18 +22,24 @@ def reduce(tree: Node, request: Sent, fails: Fails) -> tuple[Node, Sent]:
         tries += 1
         return tries <= MOST_TRIES and fails(node, sent)
 
-    while True:
+    before: tuple[Node, Sent] | None = None
+    while (tree, request) != before and tries <= MOST_TRIES:
         before = (tree, request)
-        tree = _smaller_tree(tree, lambda node: still(node, request))
-        request = _smaller_request(request, lambda sent: still(tree, sent))
-        if (tree, request) == before or tries > MOST_TRIES:
-            return tree, request
+        tree = _smaller_tree(tree, functools.partial(_swapped, still, request))
+        request = _smaller_request(request, functools.partial(still, tree))
+    return tree, request
+
+
+def _swapped(fails: Fails, sent: Sent, node: Node) -> bool:
+    return fails(node, sent)
 
 
 def _smaller_tree(tree: Node, fails: Callable[[Node], bool]) -> Node:
     tree = _fewer(tree, (), fails)
-    for candidate in iter(lambda: next((c for c in _simpler(tree) if c != tree and fails(c)), None), None):
-        tree = candidate
+    found: Node | None = tree
+    while found is not None:
+        tree = found
+        found = next((simpler for simpler in _simpler(tree) if simpler != tree and fails(simpler)), None)
     return tree
 
 
@@ -70,7 +77,7 @@ def _simpler(tree: Node) -> Iterator[Node]:
             children = (parent.block or ())[:at] + node.block + (parent.block or ())[at + 1 :]
             yield replaced(tree, path[:-1], replace(parent, block=children))
         for number, arg in enumerate(node.args):
-            if len(node.args) > 1:
+            if len(node.args) > 1 and node.name not in {"location", "if"}:
                 yield replaced(tree, path, replace(node, args=node.args[:number] + node.args[number + 1 :]))
             for shorter in _shorter(arg):
                 yield replaced(tree, path, replace(node, args=(*node.args[:number], shorter, *node.args[number + 1 :])))
@@ -80,8 +87,7 @@ def _simpler(tree: Node) -> Iterator[Node]:
 
 def _shorter(arg: str) -> Iterator[str]:
     if "|" in arg:
-        for part in arg.split("|"):
-            yield part
+        yield from arg.split("|")
     if len(arg) > 4 and "$" in arg and arg.count("$") + arg.count("|") == 1 and not arg.startswith("$"):
         yield arg[arg.index("$") :]
 
@@ -99,15 +105,30 @@ def _smaller_request(request: Sent, fails: Callable[[Sent], bool]) -> Sent:
 
 
 def _simpler_requests(request: Sent) -> Iterator[Sent]:
+    yield from _simpler_heads(request)
+    yield from _simpler_targets(request)
+
+
+def _simpler_heads(request: Sent) -> Iterator[Sent]:
     for index, (name, _) in enumerate(request.headers):
         rest = request.headers[:index] + request.headers[index + 1 :]
-        yield replace(request, headers=rest, body="" if name in {"Content-Length", "Transfer-Encoding"} else request.body)
+        yield replace(
+            request, headers=rest, body="" if name in {"Content-Length", "Transfer-Encoding"} else request.body
+        )
     if request.method != "GET" and not request.body:
         yield replace(request, method="GET")
     if request.client != "127.0.0.1":
         yield replace(request, client="127.0.0.1")
     if request.version != "1.1":
         yield replace(request, version="1.1")
+    for index, (name, value) in enumerate(request.headers):
+        if name == "Host" and value != "a.test":
+            yield replace(
+                request, headers=(*request.headers[:index], ("Host", "a.test"), *request.headers[index + 1 :])
+            )
+
+
+def _simpler_targets(request: Sent) -> Iterator[Sent]:
     path, mark, query = request.target.partition("?")
     if mark:
         yield replace(request, target=path)
@@ -118,6 +139,3 @@ def _simpler_requests(request: Sent) -> Iterator[Sent]:
         parts = path.split("/")
         for index in range(1, len(parts)):
             yield replace(request, target=("/".join(parts[:index] + parts[index + 1 :]) or "/") + mark + query)
-    for index, (name, value) in enumerate(request.headers):
-        if name == "Host" and value != "a.test":
-            yield replace(request, headers=(*request.headers[:index], ("Host", "a.test"), *request.headers[index + 1 :]))

@@ -12,7 +12,7 @@ DATES = ("Tue, 14 Nov 2023 22:13:20 GMT", "Wed, 21 Oct 2015 07:28:00 GMT", "Mon,
 UP_HEADERS = (
     "X-U: up", "X-A: from-upstream", "Cache-Control: private", "Set-Cookie: c=1; Domain=up.test; Path=/app/", "Set-Cookie: d=2",
     "Location: /moved", "Location: http://up.test/x", "X-Accel-Redirect: /ok", "X-Accel-Redirect: /int/x", "X-Accel-Redirect: @n",
-    "Content-Encoding: gzip", "Vary: Origin", "Access-Control-Allow-Origin: *", "X-Pad: p", "ETag: \"u\"", "Expires: 0",
+    "Content-Encoding: gzip", "Vary: Origin", "Access-Control-Allow-Origin: *", "X-Pad: p", 'ETag: "u"', "Expires: 0",
     "WWW-Authenticate: Basic realm=up", "Refresh: 5; url=http://up.test/x", "X-Accel-Charset: koi8-r", "Accept-Ranges: bytes",
     "X-Frame-Options: SAMEORIGIN", "Last-Modified: Tue, 14 Nov 2023 22:13:20 GMT", "Link: </x>", "Location: http://@UP@/base/x", "x-u: second",
     "Server: other", "Date: today", "Connection: close", "Keep-Alive: x", "X-Accel-Expires: 5",
@@ -29,7 +29,9 @@ HEADERS = (
     ("Access-Control-Request-Method", ("PUT",)), ("Accept", ("text/html",)), ("X-HTTP-Method-Override", ("DELETE",)), ("Trailer", ("x",)),
     ("", ("empty-name",)), ("X-A ", ("spaced",)), ("x-a", ("lower",)), ("Transfer-Encoding", ("gzip",)), ("Proxy-Authorization", ("x",)), ("X.Dot", ("d",)),
 )  # fmt: skip
-RARE = frozenset({"Bad Name", "Bad\x01Name", "", "X-A ", "Transfer-Encoding", "If-Match", "Trailer", "Proxy-Authorization"})
+RARE = frozenset(
+    {"Bad Name", "Bad\x01Name", "", "X-A ", "Transfer-Encoding", "If-Match", "Trailer", "Proxy-Authorization"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def _request(dice: Dice, seen: Sights) -> Sent:
     method = dice.pick(METHODS) if dice.chance(36) else "GET"
     if dice.chance(1):
         method = dice.pick(["get", "CONNECT", "G@T"])
-    target = _target(dice, seen)
+    target = _target(dice, seen) if method != "CONNECT" or dice.chance(50) else dice.pick(["a.test:80", "a.test"])
     version = dice.weighted([(90, "1.1"), (8, "1.0"), (1, dice.pick(["1.2", "2.0"]))])
     host = _host(dice, seen, port)
     headers = [] if host is None else [("Host", host)]
@@ -135,17 +137,58 @@ def _host(dice: Dice, seen: Sights, port: str) -> str | None:
         name = dice.pick(plain)
         pool.append((60, name if not name.endswith(".*") else name[:-1] + "org"))
     host = dice.weighted(pool) or "a.test"
-    bend = dice.weighted([(74, ""), (6, "port"), (4, "upper"), (4, "dot"), (4, "sub"), (1, "missing"), (1, "empty"), (2, "odd"), (2, "other-port")])
+    bend = dice.weighted(
+        [
+            (74, ""),
+            (6, "port"),
+            (4, "upper"),
+            (4, "dot"),
+            (4, "sub"),
+            (1, "missing"),
+            (1, "empty"),
+            (2, "odd"),
+            (2, "other-port"),
+        ]
+    )
     if bend == "missing":
         return None
     if bend == "odd":
-        return dice.pick(["a..test", "a b", "a.test:x", "a.test:70000", "a/b", "[::1]:80", ".a.test", "a.test,b", "u@a.test", "a%20b", "a.test:", "\xe4.test", "[::1", "a.test..", ":80", "."])
-    return {"": host, "port": f"{host}:{port}", "upper": host.upper(), "dot": host + ".", "sub": "x." + host, "empty": "", "other-port": host + ":80"}[bend]
+        return dice.pick(
+            [
+                "a..test",
+                "a b",
+                "a.test:x",
+                "a.test:70000",
+                "a/b",
+                "[::1]:80",
+                ".a.test",
+                "a.test,b",
+                "u@a.test",
+                "a%20b",
+                "a.test:",
+                "\xe4.test",
+                "[::1",
+                "a.test..",
+                ":80",
+                ".",
+            ]
+        )
+    return {
+        "": host,
+        "port": f"{host}:{port}",
+        "upper": host.upper(),
+        "dot": host + ".",
+        "sub": "x." + host,
+        "empty": "",
+        "other-port": host + ":80",
+    }[bend]
 
 
 def _target(dice: Dice, seen: Sights) -> str:
     if dice.chance(1):
-        return dice.pick(["*", "foo", "/\x01", "/%zz", "/%00", "/..", "/a b", "", "/%", "?q=1", "http://a.test?q=1", "/\xe9", "/a\t"])
+        return dice.pick(
+            ["*", "foo", "/\x01", "/%zz", "/%00", "/..", "/a b", "", "/%", "?q=1", "http://a.test?q=1", "/\xe9", "/a\t"]
+        )
     path = dice.pick(seen.paths) if seen.paths and dice.chance(70) else dice.pick(PATHS)
     if path.find(" ") >= 0:
         path = path.replace(" ", "%20")
@@ -164,16 +207,37 @@ def _target(dice: Dice, seen: Sights) -> str:
 def _bend(dice: Dice, path: str) -> str:
     at = dice.below(len(path) + 1)
     how = dice.weighted(
-        [(18, "tail"), (12, "encode"), (10, "slash"), (4, "dots"), (8, "dot"), (8, "upper"), (8, "extension"), (8, "noslash"), (10, "odd"), (10, "more")]
+        [
+            (18, "tail"),
+            (12, "encode"),
+            (10, "slash"),
+            (4, "dots"),
+            (8, "dot"),
+            (8, "upper"),
+            (8, "extension"),
+            (8, "noslash"),
+            (10, "odd"),
+            (10, "more"),
+        ]
     )
     if how == "tail":
         return path.rstrip("/") if path.endswith("/") and len(path) > 1 else path + "/"
-    if how == "encode" and at < len(path) and path[at] != "%" and (at == 0 or "%" not in path[max(0, at - 2) : at]) and at > 0:
+    if (
+        how == "encode"
+        and at < len(path)
+        and path[at] != "%"
+        and (at == 0 or "%" not in path[max(0, at - 2) : at])
+        and at > 0
+    ):
         return path[:at] + f"%{ord(path[at]):02{dice.pick(['x', 'X'])}}" + path[at + 1 :]
     if how == "slash":
         return path.replace("/", "//", 1) if dice.chance(50) else path + "//x"
     if how == "dots":
-        return path + dice.pick(["/../", "/..", "/x/../b", "/%2e%2e/a", "..", "/.%2e"]) if dice.chance(70) else "/zz/.." + path
+        return (
+            path + dice.pick(["/../", "/..", "/x/../b", "/%2e%2e/a", "..", "/.%2e"])
+            if dice.chance(70)
+            else "/zz/.." + path
+        )
     if how == "dot":
         return path + dice.pick(["/.", "/./b", "/%2e/"]) if dice.chance(70) else "/." + path
     if how == "upper":
@@ -183,5 +247,28 @@ def _bend(dice: Dice, path: str) -> str:
     if how == "noslash":
         return path[:-1] if len(path) > 1 else "/a"
     if how == "odd":
-        return path + dice.pick(["%20x", "+y", "%2By", ";z", "%3Fq", "%23h", "#frag", "%0A", "%2Fw", "%25", "%C3%A9", "\xc3\xa9", "\\", '"', "'", "%7f", "&", "$1", "%5c", "~"])
+        return path + dice.pick(
+            [
+                "%20x",
+                "+y",
+                "%2By",
+                ";z",
+                "%3Fq",
+                "%23h",
+                "#frag",
+                "%0A",
+                "%2Fw",
+                "%25",
+                "%C3%A9",
+                "\xc3\xa9",
+                "\\",
+                '"',
+                "'",
+                "%7f",
+                "&",
+                "$1",
+                "%5c",
+                "~",
+            ]
+        )
     return path + dice.pick(["/b", "b", "/c.txt", "x", "/index.html", "1", "/q/r"])

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
+from nginx_declarations import maps, upstreams, zones
 from nginx_levels import FEATURES, Level
+from nginx_live import Sent
 from nginx_requests import requests_for
 from nginx_tree import Node, block, directive
 from nginx_words import (
@@ -19,7 +21,6 @@ from nginx_words import (
     EARLY,
     LATE,
     ODD_CODES,
-    ORIGINS,
     PATH_REGEXES,
     PATHS,
     PREFIXES,
@@ -48,7 +49,7 @@ class Writer:
     connection_zones: list[str] = field(default_factory=list)
     upstreams: list[str] = field(default_factory=list)
     named: tuple[str, ...] = ()
-    proxied: bool = False
+    chosen_upstream: bool = False
 
     # ---- values
 
@@ -63,7 +64,9 @@ class Writer:
             return self.dice.pick(UNKNOWABLE)
         return self.dice.pick(self.dice.weighted(pools))
 
-    def value(self, *, late: bool = False, captures: bool = True, words: tuple[str, ...] = ("x", "v-", "on", "1", "a b")) -> str:
+    def value(
+        self, *, late: bool = False, captures: bool = True, words: tuple[str, ...] = ("x", "v-", "on", "1", "a b")
+    ) -> str:
         """Write a value of literal text, variables and captures."""
         text = ""
         for _ in range(1 + self.dice.weighted([(65, 0), (25, 1), (10, 2)])):
@@ -81,17 +84,11 @@ class Writer:
         """Choose a regex for paths."""
         return self.dice.pick([r for r in PATH_REGEXES if r])
 
-    def target(self) -> str:
-        """Choose a path to go to inside the server."""
-        if self.dice.chance(15):
-            return self.dice.pick(["$uri", "/a$uri", "/p/$1", "/ok?x=$arg_q", "/a/$v0", "$request_uri", "/api/$1?k=1"])
-        return self.dice.pick(PATHS[:-1])
-
     # ---- http level
 
     def http(self) -> Node:
         """Write the whole http block."""
-        nodes = [*self._maps(), *self._upstreams(), *self._zones(), *self.level("http", 3)]
+        nodes = [*maps(self), *upstreams(self), *zones(self), *self.level("http", 3)]
         servers = [self.server(number) for number in range(1 + self.dice.weighted([(40, 0), (35, 1), (20, 2), (5, 3)]))]
         tree = block("http", of=[*nodes, *_one_default_each(servers)])
         return self._declared(tree)
@@ -114,85 +111,10 @@ class Writer:
             needs.append(directive("valid_referers", "none", "x.test"))
         if not needs:
             return tree
-        extra = block("server", of=[directive("listen", "127.0.0.1:@P3@"), directive("server_name", "declares"), *needs])
+        extra = block(
+            "server", of=[directive("listen", "127.0.0.1:@P3@"), directive("server_name", "declares"), *needs]
+        )
         return Node("http", (), (*(tree.block or ()), extra))
-
-    def _maps(self) -> list[Node]:
-        nodes = []
-        for number in range(self.dice.weighted([(35, 0), (30, 1), (20, 2), (15, 3)])):
-            made = self.dice.weighted([(70, self._map), (12, self._geo), (12, self._split)])
-            nodes.append(made(number))
-        if self.dice.chance(10):
-            entries = [directive("default", "@UP@"), directive("down", "@DOWN@"), directive("x", ""), directive("1", "@UP2@/fixed")]
-            nodes.append(block("map", "$arg_u", "$vup", of=entries))
-        return nodes
-
-    def _map(self, number: int) -> Node:
-        name, hosts = f"m{number}", self.dice.chance(20)
-        source = "$host" if hosts else self.value(captures=False, words=("x",))
-        if self.dice.chance(60) and not hosts:
-            source = "$" + self.variable()
-        entries = [directive("hostnames")] if hosts else []
-        if self.dice.chance(10):
-            entries.append(directive("volatile"))
-        results = ("", "0", "1", "yes", "x y", "https://ok.test", "$1", "$http_origin", "$arg_q", "$cap", "[$2]", *(f"${own}" for own in self.own))
-        keys: dict[str, None] = {}
-        for _ in range(self.dice.below(5)):
-            kind = self.dice.weighted([(50, "word"), (40, "regex"), (5, "escape")])
-            if kind == "regex":
-                keys[self.dice.pick(["~", "~*", "~"]) + self.dice.pick((*VALUE_REGEXES, self.path_regex()))] = None
-            elif kind == "escape":
-                keys[self.dice.pick(["\\default", "\\~a"])] = None
-            else:
-                pool = SERVER_NAMES[:5] + (".example.com", "mail.*") if hosts else (*VALUES, *ORIGINS[:3], *PATHS[:8], "GET", "POST")
-                key = self.dice.pick(pool)
-                if key.lower() not in {k.lower() for k in keys} and not (hosts and (key.startswith("~") or not key)):
-                    keys[key] = None
-        if hosts and ".b.test" in keys:
-            keys.pop("b.test", None)
-        entries += [directive(key, self.dice.pick(results)) for key in keys]
-        if self.dice.chance(70):
-            entries.insert(self.dice.below(len(entries) + 1), directive("default", self.dice.pick(results)))
-        self.own.append(name)
-        return block("map", source, f"${name}", of=entries)
-
-    def _geo(self, number: int) -> Node:
-        name = f"g{number}"
-        nets = self.dice.some(["127.0.0.0/8", "127.0.0.2", "127.0.0.2/31", "10.0.0.0/8", "0.0.0.0/1", "::1", "2001:db8::/32"], 4)
-        entries = [directive(net, self.dice.pick(["1", "0", "near", ""])) for net in nets]
-        if self.dice.chance(60):
-            entries.append(directive("default", self.dice.pick(["far", "0", ""])))
-        if self.dice.chance(10):
-            entries.append(directive("proxy", "127.0.0.1"))
-        self.own.append(name)
-        source = self.dice.weighted([(60, ()), (20, ("$arg_q",)), (20, ("$http_x_forwarded_for",))])
-        return block("geo", *source, f"${name}", of=entries)
-
-    def _split(self, number: int) -> Node:
-        name = f"s{number}"
-        self.own.append(name)
-        entries = [directive("30%", "low"), directive("20.5%", "mid"), directive(self.dice.pick(["*", "49.5%"]), self.dice.pick(["rest", ""]))]
-        return block("split_clients", self.value(captures=False), f"${name}", of=entries)
-
-    def _upstreams(self) -> list[Node]:
-        nodes = []
-        for name in self.dice.some(["up", "Up.Test", "down"], 2):
-            servers = {"up": ["@UP@"], "Up.Test": ["@UP@", "@UP@"], "down": ["@DOWN@"]}[name]
-            self.upstreams.append(name)
-            nodes.append(block("upstream", name, of=[directive("server", server) for server in servers]))
-        return nodes
-
-    def _zones(self) -> list[Node]:
-        nodes = []
-        for number in range(self.dice.weighted([(60, 0), (25, 1), (15, 2)])):
-            key = self.dice.pick(["$binary_remote_addr", "$arg_q", "$http_x_a", "$server_name", "k", "$remote_addr$uri", *(f"${own}" for own in self.own)])
-            rate = self.dice.pick(["1r/m", "2r/m", "1r/s", "1000r/s"])
-            nodes.append(directive("limit_req_zone", key, f"zone=z{number}:64k", f"rate={rate}"))
-            self.zones.append(f"z{number}")
-        if self.dice.chance(10):
-            nodes.append(directive("limit_conn_zone", "$binary_remote_addr", "zone=c0:64k"))
-            self.connection_zones.append("c0")
-        return nodes
 
     # ---- levels
 
@@ -213,7 +135,11 @@ class Writer:
         self.named = tuple(self.dice.some(["@n", "@fb", "@x"], 2)) if self.dice.chance(60) else ()
         nodes = self._listen(number)
         if self.dice.chance(80):
-            nodes.append(directive("server_name", *dict.fromkeys(self.dice.pick(SERVER_NAMES) for _ in range(1 + self.dice.below(3)))))
+            nodes.append(
+                directive(
+                    "server_name", *dict.fromkeys(self.dice.pick(SERVER_NAMES) for _ in range(1 + self.dice.below(3)))
+                )
+            )
         nodes += self.level("server", 5)
         if self.dice.chance(60):
             nodes.append(directive("root", self.dice.pick(["html", "html", "@ROOT@/html", "alt", "html/$arg_root"])))
@@ -271,7 +197,6 @@ class Writer:
             nodes.append(directive("internal"))
         if self.dice.chance(6):
             nodes.append(self._limit_except())
-        self.proxied = False
         nodes += self._handler(plain=plain, is_named=is_named)
         if self.dice.chance(32):
             nodes += self.program("location", 4)
@@ -283,12 +208,18 @@ class Writer:
         return block("location", *([kind] if kind else []), name, of=order)
 
     def _handler(self, *, plain: bool, is_named: bool) -> list[Node]:
-        kinds: list[tuple[int, str]] = [(60, "proxy"), (20, "return"), (9, "none"), (8, "root"), (2, "empty_gif"), (1, "fastcgi")]
+        kinds: list[tuple[int, str]] = [
+            (60, "proxy"),
+            (20, "return"),
+            (9, "none"),
+            (8, "root"),
+            (2, "empty_gif"),
+            (1, "fastcgi"),
+        ]
         if not is_named:
             kinds.append((8, "alias"))
         kind = self.dice.weighted(kinds)
         if kind == "proxy":
-            self.proxied = True
             url = self.upstream_url(uri=plain)
             default = plain and "$" not in url and self.dice.chance(4)
             return [directive("proxy_pass", url), *([directive("proxy_redirect", "default")] if default else [])]
@@ -297,7 +228,11 @@ class Writer:
         if kind == "root":
             return [directive("root", self.dice.pick(["html", "alt", "html/dir", "@ROOT@", "nowhere"]))]
         if kind == "alias":
-            return [directive("alias", self.dice.pick(["html/", "alt", "alt/", "html/a.txt", "html/dir/", "html/$1", "secret/"]))]
+            return [
+                directive(
+                    "alias", self.dice.pick(["html/", "alt", "alt/", "html/a.txt", "html/dir/", "html/$1", "secret/"])
+                )
+            ]
         if kind == "empty_gif":
             return [directive("empty_gif")]
         return [directive("fastcgi_pass", "@DOWN@")] if kind == "fastcgi" else []
@@ -306,16 +241,31 @@ class Writer:
         """Write a proxy_pass argument, with a URI part only where nginx allows one."""
         hosts = [(60, "@UP@"), (6, "@DOWN@"), (6, "@UP2@")] + [(20, name) for name in self.upstreams]
         host = self.dice.weighted(hosts)
-        tail = self.dice.weighted([(50, ""), (20, "/"), (10, "/base"), (12, "/base/"), (4, "/x?fixed=1"), (2, "/sp%20x/")]) if uri else ""
+        tail = (
+            self.dice.weighted([(50, ""), (20, "/"), (10, "/base"), (12, "/base/"), (4, "/x?fixed=1"), (2, "/sp%20x/")])
+            if uri
+            else ""
+        )
         if self.dice.chance(10):
-            tail = self.dice.pick(["$request_uri", "/v$uri", "/cap/$1", "$uri$is_args$args", "/f?$args", "?x=$arg_q", "/m/$v0", ""])
+            tail = self.dice.pick(
+                ["$request_uri", "/v$uri", "/cap/$1", "$uri$is_args$args", "/f?$args", "?x=$arg_q", "/m/$v0", ""]
+            )
         if self.dice.chance(3):
-            return self.dice.pick(["http://$arg_h", "http://$host", "http://$vup" if "vup" in self.own else "http://$v0", "$arg_s://@UP@"])
+            return self.dice.pick(
+                [
+                    "http://$arg_h",
+                    "http://$host",
+                    "http://$vup" if self.chosen_upstream else "http://$v0",
+                    "$arg_s://@UP@",
+                ]
+            )
         return f"http://{host}{tail}"
 
     def return_(self) -> Node:
         """Write a return directive of any kind."""
-        kind = self.dice.weighted([(35, "text"), (25, "code"), (22, "redirect"), (6, "url"), (4, "odd"), (4, "textcode")])
+        kind = self.dice.weighted(
+            [(35, "text"), (25, "code"), (22, "redirect"), (6, "url"), (4, "odd"), (4, "textcode")]
+        )
         late = self.dice.chance(10)
         if kind == "text":
             return directive("return", "200", self.value(late=late))
@@ -325,14 +275,40 @@ class Writer:
             return directive("return", str(self.dice.pick(CODES)))
         if kind == "odd":
             return directive("return", str(self.dice.pick(ODD_CODES)))
-        where = self.dice.pick(["/ok", "https://$host$request_uri", "http://other.test/", "$scheme://$http_host/x", "/a/$1", "$v0", "/ok?$args", "//x", "rel", "https://$server_name$uri"])
+        where = self.dice.pick(
+            [
+                "/ok",
+                "https://$host$request_uri",
+                "http://other.test/",
+                "$scheme://$http_host/x",
+                "/a/$1",
+                "$v0",
+                "/ok?$args",
+                "//x",
+                "rel",
+                "https://$server_name$uri",
+            ]
+        )
         if kind == "url":
-            return directive("return", self.dice.pick(["http://other.test/x", "https://$host/", "$scheme://x.test$uri"]))
+            return directive(
+                "return", self.dice.pick(["http://other.test/x", "https://$host/", "$scheme://x.test$uri"])
+            )
         return directive("return", str(self.dice.pick([301, 302, 303, 307, 308])), where)
 
     def try_files(self) -> Node:
         """Write a try_files directive."""
-        tests = self.dice.pick([["$uri"], ["$uri", "$uri/"], ["$uri.html", "$uri"], ["/nope$uri"], ["$uri/"], ["/a.txt"], ["$document_uri", "/dir/"], ["/dir$uri"]])
+        tests = self.dice.pick(
+            [
+                ["$uri"],
+                ["$uri", "$uri/"],
+                ["$uri.html", "$uri"],
+                ["/nope$uri"],
+                ["$uri/"],
+                ["/a.txt"],
+                ["$document_uri", "/dir/"],
+                ["/dir$uri"],
+            ]
+        )
         ends = ["=404", "/index.html", "/ok", "/nope", "=403", "/a/?q=$args", "$uri/", "=204", "=301", "=200", "/p$uri"]
         ends += list(self.named) * 3
         if self.dice.chance(2):
@@ -345,7 +321,9 @@ class Writer:
         if not nodes or self.dice.chance(50):
             nodes.append(directive(self.dice.pick(["deny", "allow"]), "all"))
         if self.dice.chance(12):
-            nodes.append(directive("proxy_pass", self.dice.pick(["http://@UP2@", "http://@DOWN@", "http://@UP@/v$uri"])))
+            nodes.append(
+                directive("proxy_pass", self.dice.pick(["http://@UP2@", "http://@DOWN@", "http://@UP@/v$uri"]))
+            )
         return block("limit_except", *methods, of=nodes)
 
     # ---- rewrite module
@@ -368,7 +346,9 @@ class Writer:
         return nodes
 
     def _set(self) -> Node:
-        name = self.dice.weighted([(90, self.dice.pick(SET_VARIABLES)), (5, "args"), (2, "nm"), (3, self.dice.pick(self.own or ["v0"]))])
+        name = self.dice.weighted(
+            [(90, self.dice.pick(SET_VARIABLES)), (5, "args"), (2, "nm"), (3, self.dice.pick(self.own or ["v0"]))]
+        )
         return directive("set", f"${name}", self.value())
 
     def _rewrite(self) -> Node:
@@ -376,11 +356,29 @@ class Writer:
         to = self.dice.weighted(
             [
                 (30, self.dice.pick(PATHS[:-1])),
-                (50, self.dice.pick(["/a/$1", "/ok", "/p/$1?k=$2", "/b/$1?", "$1", "/r/$v0", "/q?u=$1", "/$host$uri", "/x/$arg_q"])),
-                (20, self.dice.pick(["http://other.test/$1", "https://$host$request_uri", "$scheme://x.test/$1", "https://$host/$1?", "${scheme}://y"])),
+                (
+                    50,
+                    self.dice.pick(
+                        ["/a/$1", "/ok", "/p/$1?k=$2", "/b/$1?", "$1", "/r/$v0", "/q?u=$1", "/$host$uri", "/x/$arg_q"]
+                    ),
+                ),
+                (
+                    20,
+                    self.dice.pick(
+                        [
+                            "http://other.test/$1",
+                            "https://$host$request_uri",
+                            "$scheme://x.test/$1",
+                            "https://$host/$1?",
+                            "${scheme}://y",
+                        ]
+                    ),
+                ),
             ]
         )
-        flag = self.dice.weighted([(30, ()), (30, ("last",)), (25, ("break",)), (8, ("redirect",)), (7, ("permanent",))])
+        flag = self.dice.weighted(
+            [(30, ()), (30, ("last",)), (25, ("break",)), (8, ("redirect",)), (7, ("permanent",))]
+        )
         return directive("rewrite", source, to, *flag)
 
     def _condition(self) -> tuple[str, ...]:
@@ -393,7 +391,11 @@ class Writer:
         if form == "bare":
             return (f"({name})",)
         if form in {"=", "!="}:
-            right = self.dice.pick((*VALUES[1:], "POST", "a.test", "https://ok.test")) if self.dice.chance(85) else self.value(captures=False)
+            right = (
+                self.dice.pick((*VALUES[1:], "POST", "a.test", "https://ok.test"))
+                if self.dice.chance(85)
+                else self.value(captures=False)
+            )
             return (f"({name}", form, right + ")")
         return (f"({name}", form, self.dice.pick((*VALUE_REGEXES, self.path_regex())) + ")")
 
@@ -433,7 +435,7 @@ def _one_default_each(servers: list[Node]) -> list[Node]:
     return result
 
 
-def from_seed(seed: int, requests: int, version: tuple[int, ...] = (1, 31, 3)) -> tuple[Node, list]:
+def from_seed(seed: int, requests: int, version: tuple[int, ...] = (1, 31, 3)) -> tuple[Node, list[Sent]]:
     """Write the configuration and the requests of one seed; the same seed gives the same pair for ever."""
     generator = random.Random(seed)
     dice = Dice(lambda n: int(generator.random() * n))
@@ -442,7 +444,9 @@ def from_seed(seed: int, requests: int, version: tuple[int, ...] = (1, 31, 3)) -
 
 
 @st.composite
-def configurations(draw: Callable, requests: int = 10, version: tuple[int, ...] = (1, 31, 3)) -> tuple[Node, list]:
+def configurations(
+    draw: Callable[[st.SearchStrategy[int]], int], requests: int = 10, version: tuple[int, ...] = (1, 31, 3)
+) -> tuple[Node, list[Sent]]:
     """Hypothesis strategy: a configuration and requests to match it."""
     dice = Dice(lambda n: draw(st.integers(0, n - 1)))
     tree = Writer(dice, version).http()

@@ -87,7 +87,7 @@ class Upstream:
         """Listen."""
         for _ in range(2):
             listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-            listener.setblocking(False)
+            listener.setblocking(False)  # noqa: FBT003 - the only way to call it
             self._listeners[listener.fileno()] = listener
             self.addresses.append("{}:{}".format(*listener.getsockname()))
             self.epoll.register(listener.fileno(), select.EPOLLIN)
@@ -116,7 +116,9 @@ class Upstream:
         while data and number in self._connections and self._one(number, connection, address, data):
             pass
 
-    def _one(self, number: int, connection: socket.socket, address: str, data: bytearray, *, early: bool = False) -> bool:
+    def _one(
+        self, number: int, connection: socket.socket, address: str, data: bytearray, *, early: bool = False
+    ) -> bool:
         end = data.find(b"\r\n\r\n")
         if end < 0:
             return False

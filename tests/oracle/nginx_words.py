@@ -82,8 +82,36 @@ SERVER_NAMES = (
 )  # fmt: skip
 VALUES = ("", "0", "1", "a", "b", "B", "ab", "abc", "x", "00", "a.test", "https://ok.test", "https://evil.test", "a b", "GET", "/a",
           "a%20b", "a+b", "127.0.0.2", "no", "example.com", "sub.example.com", "up")  # fmt: skip
-ORIGINS = ("https://ok.test", "https://evil.test", "null", "http://ok.test:8080", "https://a.ok.test", "https://ok.test.evil", "HTTPS://OK.test")
-METHODS = ("GET", "GET", "GET", "GET", "POST", "POST", "OPTIONS", "HEAD", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND", "FOO", "M-SEARCH", "TRACE", "MKCOL")
+ORIGINS = (
+    "https://ok.test",
+    "https://evil.test",
+    "null",
+    "http://ok.test:8080",
+    "https://a.ok.test",
+    "https://ok.test.evil",
+    "HTTPS://OK.test",
+)
+METHODS = (
+    "GET",
+    "GET",
+    "GET",
+    "GET",
+    "POST",
+    "POST",
+    "OPTIONS",
+    "HEAD",
+    "HEAD",
+    "POST",
+    "PUT",
+    "DELETE",
+    "OPTIONS",
+    "PATCH",
+    "PROPFIND",
+    "FOO",
+    "M-SEARCH",
+    "TRACE",
+    "MKCOL",
+)
 HEADER_NAMES = ("X-A", "X-B", "X-C", "Cache-Control", "Vary", "Access-Control-Allow-Origin", "Set-Cookie", "X-Frame-Options", "x-a",
                 "Access-Control-Allow-Credentials", "Strict-Transport-Security", "X-Loc")  # fmt: skip
 ODD_HEADER_NAMES = ("ETag", "Last-Modified", "Link", "Content-Type", "Server", "Location", "Expires", "Connection", "Date", "WWW-Authenticate",
@@ -99,5 +127,59 @@ LATE = ("status", "sent_http_x_a", "sent_http_content_type", "sent_http_cache_co
         "document_root", "request_filename", "upstream_addr", "limit_req_status", "nginx_version")  # fmt: skip
 UNKNOWABLE = ("msec", "request_id", "connection", "time_iso8601", "request_time", "remote_port")
 CODES = (200, 204, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 410, 418, 429, 500, 502, 503)
-ODD_CODES = (201, 202, 205, 206, 208, 226, 300, 304, 305, 402, 406, 408, 412, 413, 416, 421, 444, 451, 494, 497, 499, 501, 504, 505, 507, 508, 599, 600, 999)
-UP_STATUSES = (200, 200, 201, 202, 204, 206, 301, 302, 304, 307, 400, 401, 403, 404, 405, 410, 418, 429, 500, 502, 503, 504, 599)
+ODD_CODES = (
+    201,
+    202,
+    205,
+    206,
+    208,
+    226,
+    300,
+    304,
+    305,
+    402,
+    406,
+    408,
+    412,
+    413,
+    416,
+    421,
+    444,
+    451,
+    494,
+    497,
+    499,
+    501,
+    504,
+    505,
+    507,
+    508,
+    599,
+    600,
+    999,
+)
+UP_STATUSES = (
+    200,
+    200,
+    201,
+    202,
+    204,
+    206,
+    301,
+    302,
+    304,
+    307,
+    400,
+    401,
+    403,
+    404,
+    405,
+    410,
+    418,
+    429,
+    500,
+    502,
+    503,
+    504,
+    599,
+)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
-from nginx_agreement import Tally, run, shrink
-from nginx_binary import nginx_binaries, nginx_version
-from nginx_cases import render
-from nginx_live import Sandbox
+from nginx_agreement import Disagreement, Tally, run, shrink  # noqa: E402 - after sys.path
+from nginx_binary import nginx_binaries, nginx_version  # noqa: E402 - after sys.path
+from nginx_cases import render  # noqa: E402 - after sys.path
+from nginx_live import Sandbox  # noqa: E402 - after sys.path
 
 
 def work(job: tuple[str, tuple[int, ...], int, int, int, int]) -> Tally:
@@ -20,6 +20,11 @@ def work(job: tuple[str, tuple[int, ...], int, int, int, int]) -> Tally:
     binary, version, first, last, requests, step = job
     with Sandbox(binary) as sandbox:
         return run(sandbox, range(first, last, step), version, requests)
+
+
+def say(text: str) -> None:
+    """Print."""
+    sys.stdout.write(text + "\n")
 
 
 def main() -> int:
@@ -48,17 +53,19 @@ def main() -> int:
     for result in results:
         tally.add(result)
     tally.seconds = max(result.seconds for result in results)
-    print(tally.table())
-    kinds: dict[str, list] = {}
+    say(tally.table())
+    kinds: dict[str, list[Disagreement]] = {}
     for found in tally.disagreements:
         kinds.setdefault(found.kind, []).append(found)
     with Sandbox(path) as sandbox:
         for kind, group in sorted(kinds.items(), key=lambda item: -len(item[1]))[: options.shrink]:
-            small = shrink(sandbox, min(group, key=lambda one: sum(1 for _ in one.http.walk())), ".".join(map(str, version)))
-            print(f"\n=== {len(group)} x {kind} (seed {small.seed})")
-            print(render(small.http.block or ()) + f"{small.request}")
-            print("\n".join(map(str, small.comparison.differences)))
-            print(small.observed)
+            small = shrink(
+                sandbox, min(group, key=lambda one: sum(1 for _ in one.http.walk())), ".".join(map(str, version))
+            )
+            say(f"\n=== {len(group)} x {kind} (seed {small.seed})")
+            say(render(small.http.block or ()) + f"{small.request}")
+            say("\n".join(map(str, small.comparison.differences)))
+            say(str(small.observed))
     return 1 if tally.disagreements else 0
 
 
