@@ -27,7 +27,10 @@ from auditor.browser import (
     event_source,
     explain,
     fetch,
+    fetch_at_least,
+    fetch_at_most,
     load_element,
+    may_read,
     may_stand_for,
     navigate,
     parse_url,
@@ -36,7 +39,7 @@ from auditor.browser import (
     submit_form,
     websocket,
 )
-from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Outcome, Request, Response, Unknown
+from auditor.exchange import UNKNOWN_VALUE, Action, Exchange, Field, Headers, Outcome, Request, Response, Unknown
 
 EVIL = Origin("https", "evil.example")
 APP = Origin("https", "app.example")
@@ -363,6 +366,37 @@ def test_header_injection_makes_headers() -> None:
     assert fetch(EVIL, FetchRequest(API), constant(injected)).readable
     folded = response((ORIGIN, "https://evil.example\r\n "))
     assert fetch(EVIL, FetchRequest(API), constant(folded)).readable
+
+
+def test_a_protection_counts_only_if_every_browser_gives_it() -> None:
+    """`*` for Authorization: the text refuses, Chromium allows, so it is an attack and not something to rely on."""
+    pairs = [(ORIGIN, "*"), ("Access-Control-Allow-Headers", "*")]
+    asked: list[Request] = []
+
+    def answer(request: Request) -> Response:
+        asked.append(request)
+        return response(*pairs)
+
+    request = FetchRequest(API, headers=(("Authorization", "Bearer t"),))
+    assert fetch_at_most(EVIL, request, answer).readable
+    assert [one.method for one in asked] == ["OPTIONS", "GET"]
+    assert fetch_at_least(EVIL, request, answer).reason is Reason.HEADER_NOT_ALLOWED
+
+
+def test_one_exchange_can_be_judged_by_itself() -> None:
+    """An exchange that took place is readable or not, undecided where its outcome is unknown."""
+    request = Request("GET", "/x", Headers.of([("Host", "api.example")]), "https")
+
+    def judged(answer: Response | None, *unknown: Unknown, page: Origin = EVIL) -> Reason | None:
+        outcome = Outcome("always", answer, Action("return"), unknown=unknown)
+        return may_read(page, Exchange("predicted", request, outcome), credentials=False)
+
+    assert judged(response((ORIGIN, "*"))) is None
+    assert judged(response()) is Reason.MISSING_ALLOW_ORIGIN
+    assert judged(response(), page=Origin("https", "api.example")) is None
+    assert judged(None) is Reason.NO_RESPONSE
+    assert judged(response(("X", "\0"))) is Reason.INVALID_RESPONSE
+    assert judged(response((ORIGIN, "*")), Unknown("Lua")) is Reason.UNDECIDED
 
 
 # -- the rest of the platform --------------------------------------------------------------------------------------------

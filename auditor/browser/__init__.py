@@ -9,6 +9,7 @@ from auditor.browser.fetching import fetch
 from auditor.browser.forms import navigate, send_beacon, submit_form
 from auditor.browser.http_cache import HttpCache, may_stand_for
 from auditor.browser.isolation import corp_check, cross_origin_isolated, embedder_policy, opener_policy, severs_opener
+from auditor.browser.judge import fetch_at_least, fetch_at_most, may_read
 from auditor.browser.page import Answer, FetchRequest, FetchResult, Page, SentRequest
 from auditor.browser.profile import CHROMIUM, DEVIATIONS, SPEC, Deviation, Profile
 from auditor.browser.reason import Reason
@@ -43,7 +44,10 @@ __all__ = [
     "event_source",
     "explain",
     "fetch",
+    "fetch_at_least",
+    "fetch_at_most",
     "load_element",
+    "may_read",
     "may_stand_for",
     "navigate",
     "nosniff",
