@@ -57,6 +57,7 @@ class Planner:
     matchers: tuple[Matcher, ...]
     hosts: tuple[str, ...] = ()
     _cache: dict[object, list[OriginCell]] = field(default_factory=dict, compare=False)
+    _known: dict[str, list[str]] = field(default_factory=dict, compare=False)
 
     def probes(self) -> Iterator[Probe]:
         """Yield every probe, routes in the policy's order, then those that no route is about."""
@@ -78,8 +79,11 @@ class Planner:
 
     def known_hosts(self) -> list[str]:
         """Return a host of every cell, and one that nobody has."""
-        known = [*self.hosts, *host_cells(self.matchers)]
-        return list(dict.fromkeys(known)) or ["localhost"]
+        key = "hosts"
+        if key not in self._known:
+            known = [*self.hosts, *host_cells(self.matchers)]
+            self._known[key] = list(dict.fromkeys(known)) or ["localhost"]
+        return self._known[key]
 
     def _hosts(self, route: Route) -> list[str]:
         named = [host for item in route.match for host in (item.hosts or ())]
@@ -184,9 +188,10 @@ class Planner:
             hosts: list[str] = []
         else:
             hosts = [*self.known_hosts(), NO_HOST]
+        paths = path_cells(self.matchers, PATH, ()) if hosts else []
         for entry in self.entries:
             for host in hosts:
-                for path in path_cells(self.matchers, PATH, ()):
+                for path in paths:
                     why = "no such host" if host == NO_HOST else ""
                     yield replace(_Place("", entry, host, path).probe("anywhere", "GET"), why=why)
         yield from self._denied()
@@ -194,10 +199,10 @@ class Planner:
     def _denied(self) -> Iterator[Probe]:
         exposure = self.policy.exposure
         for glob in exposure.denied_paths if exposure else ():
-            within = Language.glob_path(glob) & PATH
+            paths = path_cells(self.matchers, Language.glob_path(glob) & PATH, () if "*" in glob else (glob,))
             for entry in self.entries:
                 for host in self.known_hosts():
-                    for path in path_cells(self.matchers, within, () if "*" in glob else (glob,)):
+                    for path in paths:
                         yield replace(_Place("", entry, host, path).probe("denied", "GET"), why=glob)
 
 
