@@ -44,7 +44,7 @@ def load(
     """
     major = 2 if version.lstrip("v").startswith("2") else 3
     parts = Parts()
-    reader = Reader(parts, "v2" if major == 2 else "v3", major)
+    reader = Reader(parts, "v2" if major == 2 else "v3")
     documents: list[Document] = []
     root = EMPTY
     if static_file is not None:

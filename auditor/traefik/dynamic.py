@@ -29,7 +29,6 @@ class Reader:
 
     parts: Parts
     syntax: rules.Syntax = "v3"
-    version: int = 3
     problems: list[Problem] = field(default_factory=list)
     unknown: list[Unknown] = field(default_factory=list)
 
@@ -76,7 +75,7 @@ class Reader:
             return
         written, options = kinds[0]
         kind = KINDS.get(written.lower(), written)
-        refused = "more than one kind of middleware" if len(kinds) > 1 else refusal(kind, options, self.version)
+        refused = "more than one kind of middleware" if len(kinds) > 1 else refusal(kind, options)
         if kind not in KINDS.values():
             self._strange(f"{name.partition('@')[0]}.{written}", options.place)
         if refused:

@@ -64,7 +64,8 @@ def set_path(escaped: str) -> tuple[str, str] | None:
 class Flow:
     """One request inside Traefik: decoded `path`, `raw_path` as Go keeps it, `uri` as it is sent on.
 
-    Header names are canonical. `tls` tells a connection by TLS, `client` the peer's address.
+    Header names are canonical. `tls` tells a connection by TLS, `client` the peer's address. `preset` holds the
+    response headers that a middleware further out has put down before the rest answers.
     """
 
     method: str
@@ -80,6 +81,7 @@ class Flow:
     body_length: int = 0
     force_query: bool = False
     no_forwarded_for: bool = False
+    preset: tuple[Field, ...] = ()
 
     @property
     def escaped_path(self) -> str:
@@ -136,6 +138,7 @@ def answer(
     """Return the one outcome where Traefik itself answers with this body (not sent to HEAD)."""
     length = UNKNOWN_VALUE if UNKNOWN_VALUE in body else str(len(body.encode("latin-1")))
     head = flow is not None and flow.method == "HEAD"
+    headers = (*(flow.preset if flow is not None else ()), *headers)
     # Go's server writes no Content-Length for HEAD where the handler wrote nothing (net/http, response.finishRequest).
     counted = () if head and not body else (Field("Content-Length", length, None, LAYER),)
     lines = (*headers, *counted, Field("Date", UNKNOWN_VALUE, None, LAYER))
@@ -178,6 +181,13 @@ def doubted(outcomes: tuple[Outcome, ...], *unknown: Unknown) -> tuple[Outcome, 
     if not unknown:
         return outcomes
     return tuple(replace(outcome, unknown=(*outcome.unknown, *unknown)) for outcome in outcomes)
+
+
+def prefixed(outcomes: tuple[Outcome, ...], lines: tuple[Field, ...]) -> tuple[Outcome, ...]:
+    """Put header lines before those of every response."""
+    if not lines:
+        return outcomes
+    return edited(outcomes, lambda response: replace(response, headers=Headers((*lines, *response.headers))))
 
 
 def set_header(response: Response, name: str, value: str, place: Location | None) -> Response:

@@ -171,7 +171,8 @@ def upstream(flow: Flow, server: Server, service: Service) -> Request:
         prior = flow.headers.all("X-Forwarded-For")
         value = ", ".join((*prior, flow.client))
         headers = headers.without("X-Forwarded-For").plus(Field("X-Forwarded-For", value, service.location, LAYER))
-    host = flow.host if service.pass_host else server.authority
+    # net/http, cleanHost: what follows the first blank or slash is not sent.
+    host = re.split(r"[ /]", flow.host)[0] if service.pass_host else server.authority
     headers = Headers((Field("Host", host, service.location, LAYER), *headers.fields))
     sent = flow
     if server.preserve_path:

@@ -65,7 +65,7 @@ def _has_cors(options: Node) -> bool:
     return (
         flag_of(options.get("accessControlAllowCredentials"))
         or any(list_of(options.get(name)) for name in _CORS)
-        or number_of(options.get("accessControlMaxAge")) != 0
+        or options.get("accessControlMaxAge") is not None
         or flag_of(options.get("addVaryHeader"))
     )
 
@@ -90,10 +90,16 @@ def _preflight(options: Node, flow: Flow, step: Step) -> tuple[Outcome, ...]:
     allowed = allowed_origin(options, flow.header("Origin"))
     if allowed is not None:
         lines.append(Field("Access-Control-Allow-Origin", allowed[0], allowed[1], LAYER))
+    expose = options.get("accessControlExposeHeaders")
+    if expose is not None and list_of(expose):
+        lines.append(Field("Access-Control-Expose-Headers", _joined(expose), expose.place, LAYER))
     age = options.get("accessControlMaxAge")
-    lines.append(Field("Access-Control-Max-Age", str(number_of(age)), age.place if age else step.location, LAYER))
+    if age is not None:
+        lines.append(Field("Access-Control-Max-Age", str(number_of(age)), age.place, LAYER))
     note = replace(step, note=f"{step.note} answers the preflight")
-    return _doubt_regex(options, flow.header("Origin"), answer(200, "", tuple(lines), kind="return", steps=(note,)))
+    return _doubt_regex(
+        options, flow.header("Origin"), answer(200, "", tuple(lines), kind="return", flow=flow, steps=(note,))
+    )
 
 
 def allowed_origin(options: Node, origin: str) -> tuple[str, Location] | None:

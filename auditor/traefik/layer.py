@@ -313,8 +313,6 @@ class _Run:
     def _proxied(self, service: Service, server: Server, flow: Flow) -> tuple[Outcome, ...]:
         if not server.authority or UNTRUSTED in server.url:
             return undecided(f"the server {server.url!r} is not decided", server.location)
-        if service.pass_host and not forward.VALID_HOST.match(flow.host):
-            return text_error(400, STATUS_TEXT[400], flow)
         request = forward.upstream(flow, server, service)
         url = f"{server.scheme}://{server.address}{request.target}"
         step = Step("server", server.location, f"asks {server.scheme}://{server.address}", LAYER)
@@ -334,7 +332,8 @@ class _Run:
             for line in response.headers
             if line.name.lower() not in _NOT_PASSED
         )
-        passed = replace(response, headers=Headers(lines), absent=response.absent | _NOT_PASSED)
+        headers = Headers((*flow.preset, *lines))
+        passed = replace(response, headers=headers, absent=response.absent | _NOT_PASSED)
         action = outcome.action if outcome.action.upstream or self.ask is not None else Action("proxy", url)
         return replace(outcome, response=passed, action=action, upstream_request=sent)
 

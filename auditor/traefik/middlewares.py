@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from auditor.traefik.flow import (
     doubted,
     edited,
     noted,
+    prefixed,
     set_path,
     text_error,
     undecided,
@@ -143,7 +145,7 @@ def _strip_prefix(middleware: Middleware, flow: Flow, following: Next, _: Contex
         if flow.path.startswith(prefix):
             raw = stripped(flow.raw_path, prefix) if flow.raw_path else ""
             changed = flow.add("X-Forwarded-Prefix", prefix.strip(), place).with_path(stripped(flow.path, prefix), raw)
-            return noted(following(changed), _step(middleware, f"{prefix} is stripped"))
+            return _if_clean(changed, following, _step(middleware, f"{prefix} is stripped"))
     return following(flow)
 
 
@@ -158,8 +160,19 @@ def _strip_prefix_regex(middleware: Middleware, flow: Flow, following: Next, _: 
         raw = flow.raw_path[len(prefix) :] if flow.raw_path else ""
         slashed = [part if not part or part.startswith("/") else "/" + part for part in (rest, raw)]
         changed = flow.add("X-Forwarded-Prefix", prefix, place).with_path(*slashed)
-        return noted(following(changed), _step(middleware, f"{prefix} is stripped"))
+        return _if_clean(changed, following, _step(middleware, f"{prefix} is stripped"))
     return following(flow)
+
+
+def _if_clean(flow: Flow, following: Next, step: Step) -> tuple[Outcome, ...]:
+    """Refuse a rewritten path that still has empty or dot segments (measured on 3.7: 400)."""
+    path = flow.escaped_path
+    clean = posixpath.normpath(path) if path else path
+    if path.endswith("/") and not clean.endswith("/"):
+        clean += "/"
+    if clean != path:
+        return text_error(400, STATUS_TEXT[400], flow, (replace(step, note=f"{step.note}: the new path is not clean"),))
+    return noted(following(flow), step)
 
 
 def _add_prefix(middleware: Middleware, flow: Flow, following: Next, _: Context) -> tuple[Outcome, ...]:
@@ -198,9 +211,8 @@ def _replace_path_regex(middleware: Middleware, flow: Flow, following: Next, _: 
     path = unescape_path(new)
     if path is None:
         return text_error(500, bad_escape(new), flow, (_step(middleware),))
-    return noted(
-        following(flow.add("X-Replaced-Path", old, middleware.location).with_path(path, new)), _step(middleware)
-    )
+    changed = flow.add("X-Replaced-Path", old, middleware.location).with_path(path, new)
+    return _if_clean(changed, following, _step(middleware))
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
@@ -339,7 +351,7 @@ def _errors(middleware: Middleware, flow: Flow, following: Next, context: Contex
     ranges = status_ranges(middleware.options)
     step = _step(middleware)
     results: list[Outcome] = []
-    for outcome in following(flow):
+    for outcome in prefixed(following(replace(flow, preset=())), flow.preset):
         response = outcome.response
         status = response.status if response is not None else None
         if response is not None and status is None and ranges:
@@ -400,23 +412,23 @@ def _rewritten(options: Node, status: int) -> int:
 
 def _compress(middleware: Middleware, flow: Flow, following: Next, _: Context) -> tuple[Outcome, ...]:
     step = _step(middleware)
-    accepts = flow.header("Accept-Encoding")
-    if not accepts:
-        return noted(following(flow), step)
     place = middleware.location
+    tokens = (token.replace(" ", "").lower() for token in flow.header("Accept-Encoding").split(","))
+    if not any(re.fullmatch(r"(gzip|br|zstd|\*)(;q=(?!0(\.0*)?$)[0-9.]+)?", token) for token in tokens):
+        return noted(following(flow), step)
     doubts = (
         Unknown("whether the answer is long enough to be compressed is not decided", place, "header:content-encoding"),
         Unknown("compression may remove Content-Length", place, "header:content-length"),
-        Unknown("compression may add Vary: Accept-Encoding", place, "header:vary"),
     )
-    return noted(doubted(following(flow), *doubts), step)
+    vary = Field("Vary", "Accept-Encoding", place, LAYER)
+    return noted(doubted(following(replace(flow, preset=(vary, *flow.preset))), *doubts), step)
 
 
 def _buffering(middleware: Middleware, flow: Flow, following: Next, _: Context) -> tuple[Outcome, ...]:
     most = number_of(middleware.options.get("maxRequestBodyBytes"))
     if most and flow.body_length > most:
         return answer(413, STATUS_TEXT[413], kind="deny", flow=flow, steps=(_step(middleware, "the body is too long"),))
-    outcomes = following(flow)
+    outcomes = prefixed(following(replace(flow, preset=())), flow.preset)
     if number_of(middleware.options.get("maxResponseBodyBytes")):
         doubt = Unknown("an answer longer than maxResponseBodyBytes becomes a 500", middleware.location, "status")
         outcomes = doubted(outcomes, doubt)

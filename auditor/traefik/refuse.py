@@ -16,23 +16,25 @@ _HEADER_LISTS = ("accessControlAllowHeaders", "accessControlAllowMethods", "acce
                  "accessControlAllowOriginListRegex", "accessControlExposeHeaders", "allowedHosts",
                  "hostsProxyHeaders")  # fmt: skip
 _HEADER_FLAGS = ("accessControlAllowCredentials", "addVaryHeader", "stsIncludeSubdomains", "stsPreload",
-                 "forceSTSHeader", "frameDeny", "contentTypeNosniff", "browserXssFilter", "isDevelopment")  # fmt: skip
+                 "forceSTSHeader", "frameDeny", "contentTypeNosniff", "browserXssFilter", "isDevelopment",
+                 "sslRedirect", "sslTemporaryRedirect", "sslForceHost")  # fmt: skip
 _HEADER_TEXTS = ("customFrameOptionsValue", "customBrowserXSSValue", "contentSecurityPolicy",
-                 "contentSecurityPolicyReportOnly", "publicKey", "referrerPolicy", "permissionsPolicy")  # fmt: skip
+                 "contentSecurityPolicyReportOnly", "publicKey", "referrerPolicy", "permissionsPolicy",
+                 "sslHost", "featurePolicy")  # fmt: skip
 _HEADER_NUMBERS = ("accessControlMaxAge", "stsSeconds")
 _HEADER_MAPS = ("customRequestHeaders", "customResponseHeaders", "sslProxyHeaders")
 EMPTY_ALLOWED = frozenset(("compress", "contentType", "encodedCharacters", "plugin"))
 
 
-def refusal(kind: str, options: Node, version: int = 3) -> str:
+def refusal(kind: str, options: Node) -> str:
     """Return why Traefik would refuse to build a middleware, "" where it would build it.
 
     Source: the constructors in pkg/middlewares; measured on 3.7.
     """
     if kind == "headers":
-        return "" if _has_headers(options, version) else "its headers options set nothing"
-    needed = {"redirectScheme": "scheme", "addPrefix": "prefix", "replacePathRegex": "regex"}.get(kind)
-    if needed and not text_of(options.get(needed)) and kind != "replacePathRegex":
+        return "" if _has_headers(options) else "its headers options set nothing"
+    needed = {"redirectScheme": "scheme", "addPrefix": "prefix"}.get(kind)
+    if needed and not text_of(options.get(needed)):
         return f"it has no {needed}"
     if kind in ("ipAllowList", "ipWhiteList"):
         return _bad_networks(options)
@@ -41,8 +43,10 @@ def refusal(kind: str, options: Node, version: int = 3) -> str:
         return f"{bad[0]!r} is not a status or a range of them" if bad else ""
     if kind in ("basicAuth", "digestAuth"):
         return _bad_users(kind, options)
-    if kind == "inFlightReq" and number_of(options.get("amount")) <= 0:
-        return "its amount is not above zero"
+    if kind == "retry" and number_of(options.get("attempts")) <= 0:
+        return "its attempts are not above zero"
+    if kind == "rateLimit" and text_of(options.get("period")).startswith("-"):
+        return "its period is negative"
     return next(
         (f"{pattern!r} is not a regular expression" for pattern, _ in _patterns(kind, options) if _bad(pattern)), ""
     )
@@ -66,14 +70,12 @@ def _patterns(kind: str, options: Node) -> Iterator[tuple[str, Location]]:
         )
 
 
-def _has_headers(options: Node, version: int) -> bool:
-    texts = _HEADER_TEXTS if version >= 3 else (*_HEADER_TEXTS, "sslHost", "featurePolicy")
-    flags = _HEADER_FLAGS if version >= 3 else (*_HEADER_FLAGS, "sslRedirect", "sslTemporaryRedirect", "sslForceHost")
+def _has_headers(options: Node) -> bool:
     return (
         any(list_of(options.get(name)) for name in _HEADER_LISTS)
-        or any(flag_of(options.get(name)) for name in flags)
-        or any(text_of(options.get(name)) for name in texts)
-        or any(number_of(options.get(name)) != 0 for name in _HEADER_NUMBERS)
+        or any(flag_of(options.get(name)) for name in _HEADER_FLAGS)
+        or any(text_of(options.get(name)) for name in _HEADER_TEXTS)
+        or any(options.get(name) is not None for name in _HEADER_NUMBERS)
         or any((node := options.get(name)) is not None and node.entries for name in _HEADER_MAPS)
     )
 

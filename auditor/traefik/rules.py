@@ -96,9 +96,14 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
             last = kind
 
 
+def _bytes(text: str) -> str:
+    """Write text as its UTF-8 bytes, one character each, as requests are kept here."""
+    return text if text.isascii() else text.encode("utf-8").decode("latin-1")
+
+
 def _unquote(token: str) -> str:
     if token.startswith("`"):
-        return token[1:-1].replace("\r", "")
+        return _bytes(token[1:-1].replace("\r", ""))
 
     def escape(found: re.Match[str]) -> str:
         body = found[1]
@@ -110,7 +115,7 @@ def _unquote(token: str) -> str:
             raise RuleError(f"unknown escape \\{body} in {token}")
         return _GO_ESCAPES[body]
 
-    return re.sub(r"\\(x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[0-7]{3}|.)", escape, token[1:-1])
+    return _bytes(re.sub(r"\\(x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[0-7]{3}|.)", escape, token[1:-1]))
 
 
 class _Parser:

@@ -136,7 +136,7 @@ _REST = st.one_of(
         {"users": st.just(["u:$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/"])},
         optional={"realm": st.just("here"), "removeHeader": _flag})}),
     st.fixed_dictionaries({"errors": st.fixed_dictionaries(
-        {"status": st.sampled_from((["500-599"], ["404"], ["404,503"], ["301", "400-499"])), "service": st.sampled_from(("up", "none")),
+        {"status": st.sampled_from((["500-599"], ["404"], ["404"], ["503", "404"], ["404,503"], ["301", "400-499"])), "service": st.sampled_from(("up", "none")),
          "query": st.sampled_from(("/e/{status}", "", "e?u={url}&s={status}"))})}),
     st.just({"compress": {}}),
     st.just({"retry": {"attempts": 2}}),
