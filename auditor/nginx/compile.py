@@ -61,6 +61,8 @@ def compile_http(directives: Iterable[Directive], context: str) -> Http:
         _http(http, top)
     http.plain = plain_variables(top)
     for server in http.servers:
+        settle(server.below())
+    for server in http.servers:
         _listen(http, server)
     for listen in http.listens:
         listen.index()
@@ -133,7 +135,6 @@ def _fill(node: Node, directives: Iterable[Directive]) -> None:
             if name in GROUPS:
                 node.own.setdefault(GROUPS[name], []).append(directive)
     node.locations = locations
-    settle(node)
     node.tree = Tree(locations, only_regexes=node.regex is not None)
     server = node.server
     if server is not None:
@@ -142,10 +143,11 @@ def _fill(node: Node, directives: Iterable[Directive]) -> None:
                 server.named.setdefault(location.name, location)
 
 
-def settle(node: Node) -> None:
-    """Note whether connections stay open where this node applies (`keepalive_timeout`)."""
-    line = node.last("keepalive_timeout")
-    node.stays = line is None or not line.args or re.fullmatch(r"0+(ms|[smhdwMy])?", line.args[0]) is None
+def settle(nodes: Iterable[Node]) -> None:
+    """Note for each node whether connections stay open where it applies (`keepalive_timeout`)."""
+    for node in nodes:
+        line = node.last("keepalive_timeout")
+        node.stays = line is None or not line.args or re.fullmatch(r"0+(ms|[smhdwMy])?", line.args[0]) is None
 
 
 def _fill_if(node: Node, directives: Iterable[Directive]) -> None:
@@ -158,7 +160,6 @@ def _fill_if(node: Node, directives: Iterable[Directive]) -> None:
             node.own.setdefault(directive.name, []).append(directive)
             if directive.name in GROUPS:
                 node.own.setdefault(GROUPS[directive.name], []).append(directive)
-    settle(node)
 
 
 def _location(parent: Node, directive: Directive) -> Node:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from auditor.exchange import UNKNOWN_VALUE, Action, Field
 from auditor.nginx.model import Node
-from auditor.nginx.rewrite import file_kind, set_location
+from auditor.nginx.rewrite import FILE, FOLDER, is_there, set_location
 from auditor.nginx.state import LAYER, Run
 from auditor.nginx.template import Value
 from auditor.nginx.uri import escape
@@ -68,35 +68,34 @@ def try_files(engine: Engine, run: Run) -> Phase | int | None:
     root, level = root_directive(run.node)
     alias = root is not None and root.name == "alias"
     base = root_of(run)
+    cut = len(level.name) if alias and level.regex is None else 0
     for candidate in candidates:
         folder = candidate.endswith("/")
-        text = candidate[:-1] if folder else candidate
-        name = engine.value(text)(run)
-        if alias and level.regex is None and "$" in text and name.startswith(level.name):
-            path = base + name[len(level.name) :]
-        else:
-            path = base + name
-        kind = file_kind(run, path)
-        if kind == (2 if folder else 0):
-            run.note("try_files", directive.location, f"{path} is there")
-            run.uri = name if not alias or level.regex is not None else _alias_uri(level, name, text)
-            if alias and level.regex is not None:
+        name = _candidate(engine, run, candidate[:-1] if folder else candidate, cut)
+        if is_there(run, base + name, FOLDER if folder else FILE):
+            run.note("try_files", directive.location, f"{base + name} is there")
+            if not alias or cut:
+                run.uri = run.uri[:cut] + name
+            elif not folder:
+                run.uri = name
                 run.add_uri_to_alias = True
+            run.parsed = False
             return 0
     run.note("try_files", directive.location, f"nothing is there: goes on with {last}")
     if last.startswith("="):
         return int(last[1:]) if last[1:].isdigit() else 404
-    target = engine.value(last)(run)
+    target = _candidate(engine, run, last, cut)
     if target.startswith("@"):
         return engine.named(run, target)
     uri, _, args = target.partition("?")
     return engine.redirect(run, uri, args)
 
 
-def _alias_uri(level: Node, name: str, text: str) -> str:
-    if "$" in text and name.startswith(level.name):
-        return name
-    return level.name + name
+def _candidate(engine: Engine, run: Run, text: str, cut: int) -> str:
+    """Evaluate one argument of `try_files`; with an alias, what variables repeat of the location's name is cut off."""
+    value = engine.value(text)
+    name = value(run)
+    return name[cut:] if cut and value.const is None and name[:cut] == run.uri[:cut] else name
 
 
 def misplaced_alias(run: Run) -> bool:
@@ -129,12 +128,9 @@ def _directory(engine: Engine, run: Run) -> Phase | None:
                 return engine.redirect(run, text, "")
             if value.const is None and not text:
                 return engine.redirect(run, run.uri, run.args)
-            kind = file_kind(run, path + text)
-            if kind == 0:
+            if is_there(run, path + text, FILE):
                 run.note("index", lines[-1].location if lines else None, f"{path + text} is there")
                 return engine.redirect(run, run.uri + text, run.args)
-            if kind == 2:
-                continue
             folder = engine.folder(run, path, certain=run.uri == "/")
             if folder:
                 return engine.finish(run, (404, 500)[folder - 1])
@@ -158,14 +154,19 @@ def _file(engine: Engine, run: Run) -> Phase | None:
         return engine.finish(run, 500)
     path = path_of(run)
     run.action = Action("static", None, path if path.startswith("/") else None)
-    kind = file_kind(run, path)
-    if kind == 1:
+    if is_there(run, path, FILE):
+        return _send_file(engine, run, path)
+    if not is_there(run, path, FOLDER):
         return engine.finish(run, 404)
-    if kind == 2:
+    if run.uri:
         target = escape(run.uri) + "/" + (f"?{run.args}" if run.args else "")
         set_location(run, target, None)
         run.action = Action("redirect")
         return engine.finish(run, 301)
+    return engine.finish(run, 404)
+
+
+def _send_file(engine: Engine, run: Run, path: str) -> Phase | None:
     if run.method == "POST":
         return engine.finish(run, 405)
     run.status = 200

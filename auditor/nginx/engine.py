@@ -10,7 +10,7 @@ from auditor.nginx import access, content, errors, limits
 from auditor.nginx.headers import escaped_name, filter_headers, lines_of
 from auditor.nginx.input_headers import more_input
 from auditor.nginx.model import PASSES, Listen, Node
-from auditor.nginx.rewrite import SENT, STOP, run_program, set_location
+from auditor.nginx.rewrite import FILE, FOLDER, SENT, STOP, is_there, run_program, set_location
 from auditor.nginx.select import REDIRECT, find_location
 from auditor.nginx.settings import Settings, settings_of
 from auditor.nginx.state import LAYER, Run, Undecided
@@ -271,9 +271,9 @@ class Engine:
 
     def folder(self, run: Run, path: str, *, certain: bool) -> int:
         """Return what is at the path of a directory in this outcome: 0 a directory, 1 nothing, 2 a file."""
-        kind = run.choose(("folder", path), 2 if certain else 3)
-        run.when.append(("directory-found", "file-missing", "file-found")[kind])
-        return kind
+        if is_there(run, path, FOLDER):
+            return 0
+        return 2 if not certain and is_there(run, path, FILE) else 1
 
     # ------------------------------------------------------------------ subrequests
 
@@ -287,6 +287,7 @@ class Engine:
         sub.escaped, sub.internal, sub.faithful, sub.main = False, True, False, False
         sub.limit_req_done, sub.limit_conn_done = run.limit_req_done, run.limit_conn_done
         sub.facts, sub.path, sub.taken, sub.pending = run.facts, run.path, run.taken, run.pending
+        sub.files, sub.budget = run.files, run.budget
         sub.when, sub.limits, sub.unknown, sub.why = run.when, run.limits, run.unknown, run.why
         sub.authorising = True
         self.run(sub, self.server_rewrite)
@@ -338,7 +339,7 @@ class Engine:
         for inner in run.inner:
             limits_, why, unknown = limits_ + inner.limits, why + inner.why, unknown + inner.unknown
         return Outcome(
-            when="+".join(dict.fromkeys(run.when)) or "always",
+            when=run.cases(),
             response=response,
             action=run.action,
             layer=LAYER,

@@ -96,7 +96,7 @@ def _error_page(engine: Engine, run: Run, chosen: ErrorPage) -> Phase | None:
     if target.startswith(UNKNOWN_VALUE):
         raise Undecided(Unknown("where this error page leads is not decided", chosen.location))
     set_location(run, target, chosen.location)
-    if run.err_status not in REDIRECTS:
+    if chosen.overwrite not in REDIRECTS:
         run.err_status = 302
     run.note(chosen.text, chosen.location, f"redirects to {target} with {run.err_status}")
     run.action = Action("redirect")

@@ -57,11 +57,12 @@ class Configuration:
             return (Outcome("always", None, Action("close"), LAYER, why=(step,)),)
         pending: list[tuple[int, ...]] = [()]
         asked: dict[Request, tuple[Outcome, ...]] = {}
+        budget = [MOST_PATHS]
         outcomes: list[Outcome] = []
         while pending:
             path = pending.pop()
             try:
-                outcomes.append(self._once(request, listen, ask, path, pending, asked, explain=explain))
+                outcomes.append(self._once(request, listen, ask, path, pending, asked, budget, explain=explain))
             except TooManyPaths:
                 return (*outcomes, _too_many())
             except RecursionError:
@@ -76,13 +77,14 @@ class Configuration:
         path: tuple[int, ...],
         pending: list[tuple[int, ...]],
         asked: dict[Request, tuple[Outcome, ...]],
+        budget: list[int],
         *,
         explain: bool,
     ) -> Outcome:
         """Follow one way through the choices that the configuration leaves open."""
         engine = self.engine
         run = Run(request, listen, listen.default, listen.default)  # type: ignore[arg-type]
-        run.path, run.pending, run.asked, run.ask = path, pending, asked, ask
+        run.path, run.pending, run.asked, run.ask, run.budget = path, pending, asked, ask, budget
         if explain:
             run.why = []
         status = begin(engine, run)

@@ -74,7 +74,7 @@ class _Collector:
         self.http = configuration.engine.http
         self.assigned: dict[str, list[tuple[str, Location]]] = {}
         for server in self.http.servers:
-            for node in _nodes(server):
+            for node in server.below():
                 for line in _lines(node.script):
                     if line.name == "set" and len(line.args) > 1:
                         name = line.args[0].lstrip("$").lower()
@@ -92,7 +92,7 @@ class _Collector:
         for name, table in self.http.tables.items():
             yield from self._table(name, table)
         for server in self.http.servers:
-            for node in _nodes(server):
+            for node in server.below():
                 yield from self._node(node)
         if types:
             yield from self._types()
@@ -303,7 +303,7 @@ class _Collector:
     def _types(self) -> Iterator[Matcher]:
         engine = self.configuration.engine
         for server in self.http.servers:
-            for node in _nodes(server):
+            for node in server.below():
                 place = node.place or Location("nginx")
                 for extension in settings_of(node, engine.variables).types:
                     yield Matcher("path", "suffix", f".{extension}", True, place)
@@ -349,17 +349,6 @@ def _referer(word: str) -> str:
 
 def _quoted(text: str) -> str:
     return "".join(f"\\{char}" if char in r".^$*+?()[]{}|\\/" else char for char in text)
-
-
-def _nodes(server: Node) -> Iterator[Node]:
-    """Yield a server and every node below it."""
-    stack = [server]
-    while stack:
-        node = stack.pop()
-        yield node
-        stack.extend(node.children.values())
-        if node.tree is not None:
-            stack.extend(node.locations)
 
 
 def _lines(script: Iterable[Directive]) -> Iterator[Directive]:

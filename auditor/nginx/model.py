@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from auditor.errors import Location
@@ -61,6 +61,15 @@ class Node:
     def pattern(self) -> str:
         """A location's modifier and name as written."""
         return " ".join(self.directive.args) if self.directive else ""
+
+    def below(self) -> Iterator[Node]:
+        """Yield this node and every node inside it."""
+        stack = [self]
+        while stack:
+            node = stack.pop()
+            yield node
+            stack.extend(node.children.values())
+            stack.extend(node.locations)
 
     def find(self, name: str) -> list[Directive]:
         """Return the directives of this name that apply: those of the nearest level that has any."""

@@ -25,7 +25,9 @@ SENT = -2
 Step = Callable[[Run], int | None]
 Condition = Callable[[Run], bool]
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_TESTS = {"f": (0,), "d": (2,), "e": (0, 2), "x": (0, 2)}
+FILE, FOLDER, EITHER = frozenset({"file"}), frozenset({"folder"}), frozenset({"file", "folder"})
+ANY_KIND = frozenset({"file", "folder", "nothing"})
+_TESTS = {"f": FILE, "d": FOLDER, "e": EITHER, "x": EITHER}
 
 
 def text_of(directive: Directive) -> str:
@@ -343,12 +345,12 @@ def _differ(left: str, right: str) -> bool:
 
 def _file_test(operator: str, operand: str, variables: Variables, place: Location) -> Condition:
     negative = operator.startswith("!")
-    kinds = _TESTS.get(operator[-1], ())
+    kinds = _TESTS.get(operator[-1], EITHER)
     value = Value(operand, variables.get, script=True)
 
     def test(run: Run) -> bool:
         path = value(run)
-        found = file_kind(run, path) in kinds
+        found = is_there(run, path, kinds)
         if found and operator.endswith("x"):
             found = run.either(f"whether {path} is executable", place, ("executable", path))
         return found is not negative
@@ -356,16 +358,19 @@ def _file_test(operator: str, operand: str, variables: Variables, place: Locatio
     return test
 
 
-_KIND_WHEN = ("file-found", "file-missing", "directory-found")
-
-
-def file_kind(run: Run, path: str) -> int:
-    """Return what is at a path in this outcome: 0 a file, 1 nothing, 2 a directory."""
-    key = ("file", path.rstrip("/") or "/")
-    kind = run.choose(key, 3)
-    if _KIND_WHEN[kind] not in run.when:
-        run.when.append(_KIND_WHEN[kind])
-    return kind
+def is_there(run: Run, path: str, kinds: frozenset[str]) -> bool:
+    """Whether a path is one of these kinds ("file", "folder") in this outcome; each path is asked consistently."""
+    path = path.rstrip("/") or "/"
+    possible = run.files.get(path, ANY_KIND)
+    inside, outside = possible & kinds, possible - kinds
+    if not outside:
+        return True
+    if not inside:
+        return False
+    found = run.choose(("file", path, *sorted(inside)), 2) == 0
+    run.files[path] = inside if found else outside
+    run.when.append(("path", path))
+    return found
 
 
 _MAKERS: dict[str, Callable[[Directive, Node, "Variables"], Step]] = {

@@ -18,6 +18,10 @@ MOST_PATHS = 200
 """More outcomes than this for one request are not followed; the answer says so."""
 
 
+MOST_WORK = 20_000
+"""More tables than this are not read for one request."""
+
+
 class TooManyPaths(Exception):  # noqa: N818 - not an error of the user: the answer becomes unknown
     """The configuration allows more answers to one request than are worth listing."""
 
@@ -85,6 +89,8 @@ class Run:
     gzip_vary: bool = False
     length_listed: bool = False
     proxied: bool = False
+    depth: int = 100
+    work: int = 0
     parsed: bool = True
     breaks: bool = False
     status: int = 0
@@ -102,7 +108,9 @@ class Run:
     absent: frozenset[str] = frozenset()
     ranges: bool = False
     action: Action = field(default_factory=lambda: Action("unknown"))
-    when: list[str] = field(default_factory=list)
+    when: list[str | tuple[str, str]] = field(default_factory=list)
+    files: dict[str, frozenset[str]] = field(default_factory=dict)
+    budget: list[int] = field(default_factory=lambda: [MOST_PATHS])
     limits: list[Limit] = field(default_factory=list)
     why: list[Step] | None = None
     unknown: list[Unknown] = field(default_factory=list)
@@ -112,6 +120,23 @@ class Run:
     pending: list[tuple[int, ...]] = field(default_factory=list)
     evaluate: Callable[[str], Callable[[Run], str]] = lambda text: lambda _run: text
     asked: dict[Request, tuple[Outcome, ...]] = field(default_factory=dict)
+
+    def cases(self) -> str:
+        """Say in which case this outcome comes about."""
+        words: list[str] = []
+        for word in self.when:
+            if isinstance(word, str):
+                words.append(word)
+            else:
+                possible = self.files[word[1]]
+                words.append(
+                    "file-missing"
+                    if "nothing" in possible
+                    else "file-found"
+                    if "file" in possible
+                    else "directory-found"
+                )
+        return "+".join(dict.fromkeys(words)) or "always"
 
     def choose(self, key: tuple[str, ...], options: int) -> int:
         """Take one of several ways that the configuration leaves open; the same key is always answered alike."""
@@ -123,13 +148,21 @@ class Run:
             pick = self.path[made]
         else:
             pick = 0
-            if len(self.pending) + options > MOST_PATHS:
+            self.budget[0] -= options - 1
+            if self.budget[0] < 0:
                 raise TooManyPaths
             for other in range(options - 1, 0, -1):
                 self.pending.append((*self.taken, other))
         self.taken.append(pick)
         self.facts[key] = pick
         return pick
+
+    def descend(self, location: Location | None) -> None:
+        """Go one level deeper into variables that are made of variables (`ngx_http_variable_depth`)."""
+        self.depth -= 1
+        self.work += 1
+        if self.work > MOST_WORK:
+            raise Undecided(Unknown("variables refer to each other too often to be followed", location))
 
     def note(self, directive: str, location: Location | None, text: str) -> None:
         """Keep a step of the explanation, where one is wanted."""

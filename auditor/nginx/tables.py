@@ -131,36 +131,40 @@ def table(name: str, directive: Directive, variables: Variables) -> Getter:
     if directive.name == "split_clients":
         return _split_clients(name, directive, variables)
     mapping = read_map(directive, variables)
+    source = mapping.source.read
 
     def get(run: Run) -> str:
         if not mapping.volatile:
             known = run.vars.get(name)
             if known is not None:
                 return known
-        text = mapping.source(run)
-        if UNKNOWN_VALUE in text:
-            result = _undecided(mapping, run)
-        else:
-            entry = look_up(mapping, run, text)
-            if entry is mapping.default and mapping.unread is not None:
-                run.doubt("lines of this map are in a file that is not here", mapping.unread)
-                result = UNKNOWN_VALUE
-            else:
-                result = "" if entry is None else entry.value(run)
-            if run.why is not None:
-                line = f'the line "{entry.key}"' if entry is not None else "no line"
-                run.note(
-                    f"map {mapping.source.text} ${name}",
-                    entry.location if entry is not None else mapping.location,
-                    f'"{text}" selects {line}: ${name} is "{result}"',
-                )
+        if run.depth == 0:
+            return ""
+        run.descend(directive.location)
+        text = source(run)
+        result = _undecided(mapping) if UNKNOWN_VALUE in text else _value(mapping, run, name, text)
+        run.depth += 1
         run.vars[name] = result
         return result
 
     return get
 
 
-def _undecided(mapping: MapTable, run: Run) -> str:
+def _value(mapping: MapTable, run: Run, name: str, text: str) -> str:
+    """Return what a map makes of a text."""
+    entry = look_up(mapping, run, text)
+    if entry is mapping.default and mapping.unread is not None:
+        run.doubt("lines of this map are in a file that is not here", mapping.unread)
+        return UNKNOWN_VALUE
+    result = "" if entry is None else entry.value(run)
+    if run.why is not None:
+        line = f'the line "{entry.key}"' if entry is not None else "no line"
+        place = entry.location if entry is not None else mapping.location
+        run.note(f"map {mapping.source.text} ${name}", place, f'"{text}" selects {line}: ${name} is "{result}"')
+    return result
+
+
+def _undecided(mapping: MapTable) -> str:
     """Return the value of a map whose source is not known: known only where every line gives the same."""
     entries = [*mapping.exact.values(), *mapping.tails.values(), *(entry for _, entry in mapping.regexes)]
     entries += [entry for entry, _ in mapping.heads.values()]
@@ -168,7 +172,6 @@ def _undecided(mapping: MapTable, run: Run) -> str:
     values.add(mapping.default.value.const if mapping.default is not None else "")
     if len(values) == 1 and mapping.unread is None:
         return values.pop() or ""
-    del run
     return UNKNOWN_VALUE
 
 
@@ -308,7 +311,11 @@ def _split_clients(name: str, directive: Directive, variables: Variables) -> Get
         known = run.vars.get(name)
         if known is not None:
             return known
+        if run.depth == 0:
+            return ""
+        run.descend(directive.location)
         text = source(run)
+        run.depth += 1
         result = ""
         if UNKNOWN_VALUE in text:
             result = UNKNOWN_VALUE

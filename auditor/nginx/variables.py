@@ -91,6 +91,8 @@ def _cached(name: str, make: Getter) -> Getter:
     def get(run: Run) -> str:
         value = run.vars.get(name)
         if value is None:
+            if run.depth == 0:
+                return ""
             value = run.vars[name] = make(run)
         return value
 
