@@ -16,7 +16,7 @@ from auditor.plan.probes import Planner
 from auditor.policy.load import LoadedPolicy, Rule, load_policy, load_profiles, rules, target_rules
 from auditor.policy.model import HttpTarget
 from auditor.targets import Assembler, Assembly
-from auditor.verdicts import compare, consolidate, unevaluated, waive
+from auditor.verdicts import consolidate, differences, unevaluated, waive, wire_key
 
 
 def check(options: Options) -> Run:
@@ -106,8 +106,6 @@ def _on_stack(options: Options, live_options: LiveOptions, *, both: bool) -> Run
     assembly.targets.append(TargetInfo(targets[0].id, "http", entrypoints=tuple(targets[0].entrypoints.items())))
     witnesses = [predicted, observed.facts] if both else [observed.facts]
     findings = judge(loaded, witnesses)
-    if both:
-        findings = compare(findings, predicted, observed.facts)
     return finish(
         loaded,
         options,
@@ -130,7 +128,14 @@ def judge(loaded: LoadedPolicy, witnesses: Sequence[Facts]) -> tuple[Finding, ..
                 if rule.kind in item.KINDS and enabled(loaded, item):
                     raw += run_check(item, rule, facts)
     raw += unevaluated(every, raw, CHECKS)
-    return consolidate(raw)
+    predicted = next((facts for facts in witnesses if facts.kind == "predicted"), None)
+    observed = next((facts for facts in witnesses if facts.kind == "observed"), None)
+    if predicted is not None and observed is not None:
+        raw += differences(predicted, observed)
+    replays = {
+        wire_key(c.probe.request): c.exchange for cases in (observed.cases if observed else {}).values() for c in cases
+    }
+    return consolidate(raw, replays)
 
 
 def enabled(loaded: LoadedPolicy, item: Check) -> bool:

@@ -2,69 +2,134 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
 from auditor.checks import Check
-from auditor.exchange import UNKNOWN_VALUE, Request
-from auditor.finding import Evidence, Finding, Note, Severity, Verdict, Witness
+from auditor.exchange import UNKNOWN_VALUE, Exchange, Request
+from auditor.finding import Finding, Note, Severity, Verdict, Witness
 from auditor.plan.facts import Case, Facts
 from auditor.policy.load import LoadedPolicy, Rule
 
-Key = tuple[str, str, str]
 
-
-def consolidate(raw: Iterable[Finding]) -> tuple[Finding, ...]:
+def consolidate(raw: Sequence[Finding], replays: Mapping[object, Exchange]) -> tuple[Finding, ...]:
     """Merge verdicts that say the same: one finding per check, rule and subject, with its smallest witness.
 
-    A predicted finding whose witness was also observed to fail is `both`; observed findings that no prediction
-    names stand for themselves.
+    A predicted violation is `both` where the running stack shows it too: the same check fails on the same request
+    (or names the same subject), or, for checks that only predictions can decide and that a replay can confirm, the
+    witness was answered exactly as predicted. It is `contradicted` where the check passed the very same request.
+    `replays` maps a request on the wire to its observed exchange. What only was observed stands for itself.
     """
     groups: dict[tuple[str, str, str, str], list[Finding]] = {}
     for finding in raw:
         groups.setdefault((finding.check, finding.rule, finding.verdict.value, finding.subject), []).append(finding)
-    observed_by_request: dict[tuple[str, str, object], Finding] = {}
-    for items in groups.values():
-        for item in items:
-            if item.evidence == "observed" and item.verdict is Verdict.FAIL:
-                observed_by_request.setdefault((item.check, item.rule, _request_key(item)), item)
+    seen = _Observations(raw, replays)
     merged: list[Finding] = []
-    confirmed: set[int] = set()
     for items in groups.values():
-        predicted = [item for item in items if item.evidence != "observed"]
-        if not predicted:
-            continue
-        best = min(predicted, key=_size)
-        evidence: Evidence = "predicted"
-        for item in sorted(predicted, key=_size):
-            twin = observed_by_request.get((item.check, item.rule, _request_key(item)))
-            if twin is not None and item.witness is not None:
-                confirmed.add(id(twin))
-                if evidence != "both":
-                    best, evidence = replace(item, exchanges=(*item.exchanges, *twin.exchanges)), "both"
-        merged.append(replace(best, evidence=evidence))
-    merged += _only_observed(
-        groups.values(), confirmed, {(f.check, f.rule) for f in merged if f.verdict is Verdict.FAIL}
-    )
+        predicted = sorted((item for item in items if item.evidence != "observed"), key=_size)
+        if predicted and predicted[0].verdict is Verdict.FAIL:
+            merged.append(seen.confirm(predicted))
+        elif predicted:
+            merged.append(predicted[0])
+    merged += seen.unpredicted({(f.check, f.rule) for f in merged if f.verdict is Verdict.FAIL})
     return tuple(sorted(_without_shadowed_passes(merged), key=_order))
 
 
-def _only_observed(
-    groups: Iterable[Sequence[Finding]], confirmed: set[int], predicted: set[tuple[str, str]]
-) -> list[Finding]:
-    result: list[Finding] = []
-    for items in groups:
-        observed = [item for item in items if item.evidence == "observed" and id(item) not in confirmed]
-        if not observed:
+class _Observations:
+    """What the running stack showed: violations by request and by subject, and which were named by a prediction."""
+
+    def __init__(self, raw: Sequence[Finding], replays: Mapping[object, Exchange]) -> None:
+        self.replays = replays
+        self.observed = [f for f in raw if f.evidence == "observed"]
+        self.decided = {(f.check, f.rule) for f in self.observed if f.verdict in {Verdict.FAIL, Verdict.PASS}}
+        self.by_request: dict[object, Finding] = {}
+        self.by_subject: dict[object, Finding] = {}
+        for finding in self.observed:
+            if finding.verdict is Verdict.FAIL:
+                self.by_subject.setdefault((finding.check, finding.rule, finding.subject), finding)
+                if finding.witness is not None:
+                    self.by_request.setdefault(
+                        (finding.check, finding.rule, wire_key(finding.witness.request)), finding
+                    )
+        self.used: set[int] = set()
+
+    def confirm(self, predicted: Sequence[Finding]) -> Finding:
+        """Return the best of these predictions, with what the running stack says of it."""
+        first = predicted[0]
+        for item in predicted:
+            twin = self._twin(item)
+            if twin is not None:
+                self.used.add(id(twin))
+                first = replace(item, exchanges=(*item.exchanges, *twin.exchanges), evidence="both")
+                break
+        for item in predicted:
+            twin = self._twin(item)
+            if twin is not None:
+                self.used.add(id(twin))
+        if first.evidence == "both" or first.witness is None:
+            return first
+        for item in predicted:
+            if self._replayed(item):
+                answer = self.replays[_request_key(item)]
+                return replace(item, exchanges=(*item.exchanges, answer), evidence="both")
+        answer_of_first = self.replays.get(_request_key(first))
+        if (first.check, first.rule) in self.decided and answer_of_first is not None and _repeatable(first):
+            return replace(first, exchanges=(*first.exchanges, answer_of_first), evidence="contradicted")
+        return first
+
+    def _twin(self, item: Finding) -> Finding | None:
+        if item.witness is None:
+            return self.by_subject.get((item.check, item.rule, item.subject))
+        return self.by_request.get((item.check, item.rule, _request_key(item)))
+
+    def _replayed(self, item: Finding) -> bool:
+        answer = self.replays.get(_request_key(item))
+        if item.check not in REPLAYED or answer is None or not item.exchanges:
+            return False
+        return _same_answer(item.exchanges[0], answer)
+
+    def unpredicted(self, predicted: set[tuple[str, str]]) -> list[Finding]:
+        """Return what only the running stack showed, one finding per subject, and its passes."""
+        groups: dict[tuple[str, str, str, str], Finding] = {}
+        for finding in sorted(self.observed, key=_size):
+            if id(finding) in self.used:
+                continue
+            if (
+                finding.verdict is Verdict.FAIL
+                and finding.witness is not None
+                and (finding.check, finding.rule) in predicted
+            ):
+                continue
+            key = (finding.check, finding.rule, finding.verdict.value, finding.subject)
+            groups.setdefault(key, finding)
+        return list(groups.values())
+
+
+REPLAYED = frozenset(
+    {"backend-route-bypasses-proxy", "header-lost-by-inheritance", "rate-limit-missing", "rate-limit-never-applies"}
+    | {"route-shadowed", "route-unserved", "route-wrong-upstream"}
+)
+"""Checks of who answers, which a response alone does not tell: an answer exactly as predicted confirms them."""
+
+
+def _repeatable(finding: Finding) -> bool:
+    return bool(finding.exchanges) and finding.exchanges[0].outcome.when in REPRODUCIBLE
+
+
+def _same_answer(predicted: Exchange, observed: Exchange) -> bool:
+    """Whether the observed answer is the predicted one: status, and every decided header that names its maker."""
+    said, got = predicted.response, observed.response
+    if said is None or got is None or said.status != got.status:
+        return said is None and got is None
+    names = {line.name.lower() for line in said.headers if line.made_by is not None} | {"server", "content-type"}
+    for name in names - {"date"}:
+        lines = said.headers.all(name)
+        if any(UNKNOWN_VALUE in value for value in lines) or said.may_have_more(name):
             continue
-        best = min(observed, key=_size)
-        if best.verdict is Verdict.FAIL and any(id(item) in confirmed for item in items):
-            continue
-        if best.verdict is Verdict.FAIL and (best.check, best.rule) in predicted and best.witness is not None:
-            continue
-        result.append(best)
-    return result
+        if lines and sorted(lines) != sorted(got.headers.all(name)):
+            return False
+    return True
 
 
 def _without_shadowed_passes(findings: Sequence[Finding]) -> list[Finding]:
@@ -85,7 +150,7 @@ def _without_shadowed_passes(findings: Sequence[Finding]) -> list[Finding]:
 def _request_key(finding: Finding) -> object:
     if finding.witness is None:
         return None
-    return _wire_key(finding.witness.request)
+    return wire_key(finding.witness.request)
 
 
 def _size(finding: Finding) -> tuple[int, int, str]:
@@ -101,31 +166,17 @@ def _order(finding: Finding) -> tuple[object, ...]:
     return (rank, -finding.severity, finding.check, finding.rule, place, finding.subject, finding.message)
 
 
-def compare(findings: Sequence[Finding], predicted: Facts, observed: Facts) -> tuple[Finding, ...]:
-    """Hold predictions against observations of the same request, and add what disagrees as findings.
-
-    A predicted finding whose witness was sent and answered without the violation is `contradicted`; a request that
-    got a status that no outcome allows is a finding of its own, with both answers side by side.
-    """
-    answers = {_case_key(case): case for cases in observed.cases.values() for case in cases}
-    result = []
-    for finding in findings:
-        sent = finding.witness is not None and _wire_key(finding.witness.request) in answers
-        lone = finding.evidence == "predicted" and finding.verdict is Verdict.FAIL and finding.exchanges
-        if sent and lone and finding.exchanges[0].outcome.when in REPRODUCIBLE:
-            result.append(replace(finding, evidence="contradicted"))
-        else:
-            result.append(finding)
+def differences(predicted: Facts, observed: Facts) -> Iterator[Finding]:
+    """Yield a finding for every request whose answer no outcome of the configuration allows, both side by side."""
+    answers = {wire_key(case.probe.request): case for cases in observed.cases.values() for case in cases}
     allowed: dict[object, list[Case]] = {}
     for cases in predicted.cases.values():
         for case in cases:
-            allowed.setdefault(_case_key(case), []).append(case)
-    found: dict[str, Finding] = {}
+            allowed.setdefault(wire_key(case.probe.request), []).append(case)
     for key, case in answers.items():
         difference = _difference(allowed.get(key, []), case)
         if difference is not None:
-            found.setdefault(difference.subject, difference)
-    return tuple(sorted([*result, *found.values()], key=_order))
+            yield difference
 
 
 REPRODUCIBLE = frozenset({"always", "upstream-success", "application-success"})
@@ -154,7 +205,7 @@ def _difference(expected: Sequence[Case], observed: Case) -> Finding | None:
         observed=f"status {response.status}",
         witness=Witness(observed.probe.request),
         exchanges=(first.exchange, observed.exchange),
-        evidence="contradicted",
+        evidence="observed",
     )
 
 
@@ -174,11 +225,8 @@ def _fits(case: Case, observed: Case) -> bool:
     return any(UNKNOWN_VALUE in value for value in said) or sorted(said) == sorted(response.headers.all(name))
 
 
-def _case_key(case: Case) -> object:
-    return _wire_key(case.probe.request)
-
-
-def _wire_key(request: Request) -> object:
+def wire_key(request: Request) -> object:
+    """Identify a request as it goes over the wire."""
     return (request.method, request.scheme, request.target, request.headers.pairs())
 
 

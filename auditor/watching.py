@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from auditor.exchange import Exchange, Request
@@ -60,20 +60,48 @@ def observe(
 def select(
     target: HttpTarget, client: Client, predicted: Facts, suspects: Sequence[Finding], *, budget: int
 ) -> list[Probe]:
-    """Choose the probes to send within the budget: witnesses first, then one per cell, concrete paths before others."""
-    wanted = {_key(f.witness.request) for f in suspects if f.witness is not None}
-    by_key: dict[object, Probe] = {}
-    ranked: list[tuple[int, int, int, object]] = []
+    """Choose the probes to send within the budget.
+
+    First one witness of every predicted violation (violations share witnesses), then for every route, at its concrete
+    paths and its first entry over HTTPS: a plain request, an allowed, a foreign and a `null` origin, a preflight.
+    """
+    sendable: dict[object, Probe] = {}
     for (_, purpose), cases in predicted.cases.items():
-        if purpose not in ORDER:
-            continue
-        for case in cases:
+        for case in cases if purpose in ORDER else ():
             key = _key(case.probe.request)
-            if key in by_key or not _sendable(case.probe, target, client):
-                continue
-            by_key[key] = case.probe
-            ranked.append((key not in wanted, ORDER.index(purpose), len(ranked), key))
-    return [by_key[key] for _, _, _, key in sorted(ranked, key=lambda item: item[:3])[: max(budget, 0)]]
+            if key not in sendable and _sendable(case.probe, target, client):
+                sendable[key] = case.probe
+    chosen: dict[object, Probe] = {}
+    for finding in suspects:
+        key = _key(finding.witness.request) if finding.witness is not None else None
+        if key in sendable:
+            chosen.setdefault(key, sendable[key])
+    for probe in _coverage(sendable.values(), predicted):
+        chosen.setdefault(_key(probe.request), probe)
+    return list(chosen.values())[: max(budget, 0)]
+
+
+def _coverage(sendable: Iterable[Probe], predicted: Facts) -> Iterator[Probe]:
+    """Yield the fewest probes that look at every route, and every kind of question about it, once."""
+    concrete = {r.id: {p.path.partition("?")[0] for p in r.probes} for r in predicted.policy.policy.routes}
+    seen: set[object] = set()
+    for probe in sorted(sendable, key=lambda probe: probe.entry.scheme != "https"):
+        paths = concrete.get(probe.route)
+        if paths and probe.path not in paths:
+            continue
+        origin = probe.origin.kind if probe.origin.allowed or probe.origin.value is None else "refused"
+        path = probe.path if paths else ""
+        mark = (
+            probe.route,
+            probe.purpose,
+            path,
+            origin,
+            probe.method if probe.purpose == "plain" else "",
+            probe.granted,
+        )
+        if mark not in seen:
+            seen.add(mark)
+            yield probe
 
 
 def _sendable(probe: Probe, target: HttpTarget, client: Client) -> bool:

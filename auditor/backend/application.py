@@ -107,13 +107,15 @@ class Application:
         Handlers are not run: a declared route succeeds, fails with an error of its own, or crashes; `when` tells
         them apart ("upstream-success", "upstream-error"), as for any backend.
         """
+        if _is_handshake(request):
+            return (*self._handshake(unquote(request.path, "latin-1")), _down())
         following: Next = self._endpoint
         for index in range(len(self.middlewares) - 1, -1, -1):
             following = self._wrap(index, following)
         outcomes = (*following(request), *self._crash(request))
         if self.unknown:
             outcomes = tuple(replace(outcome, unknown=(*outcome.unknown, *self.unknown)) for outcome in outcomes)
-        return (*outcomes, Outcome("upstream-down", None, Action("close"), layer=LAYER))
+        return (*outcomes, _down())
 
     def route(self, request: Request) -> Route | None:
         """Return the declared route that takes a request, None where none does."""
@@ -141,8 +143,6 @@ class Application:
 
     def _endpoint(self, request: Request) -> tuple[Outcome, ...]:
         path = unquote(request.path, "latin-1")
-        if _is_handshake(request):
-            return self._handshake(path)
         taking = [(route, routes.matches(route, path)) for route in self.routes if route.kind != "websocket"]
         full = next((route for route, taken in taking if taken and routes.allows(route, request.method)), None)
         if full is not None:
@@ -159,7 +159,10 @@ class Application:
         return self._missing(request, path)
 
     def _handshake(self, path: str) -> tuple[Outcome, ...]:
-        """A WebSocket route accepts (101); a path without one is refused with 403 (uvicorn, before `accept`)."""
+        """A WebSocket route accepts (101); a path without one is refused with 403 (uvicorn, before `accept`).
+
+        CORSMiddleware and its like see HTTP requests only (Starlette: `scope["type"] != "http"`).
+        """
         route = next((r for r in self.routes if r.kind == "websocket" and routes.matches(r, path)), None)
         if route is None:
             return (Outcome("always", Response(403), Action("application"), layer=LAYER),)
@@ -228,6 +231,10 @@ class Application:
         )
         response = Response(500, Headers(lines), body)
         return (Outcome("upstream-error", response, Action("application"), layer=LAYER, why=(step,)),)
+
+
+def _down() -> Outcome:
+    return Outcome("upstream-down", None, Action("close"), layer=LAYER)
 
 
 def _is_handshake(request: Request) -> bool:
