@@ -223,7 +223,7 @@ def test_a_circle_is_refused_with_its_chain(write: Write) -> None:
         ("[3]", "3 is no policy"),
         ("builtin:api", "write [builtin:api]"),
         ("[.]", "is not a file"),
-        ("[old.yaml]", "version 2 is not 1"),
+        ("[old.yaml]", "the version is not 1"),
         ("[none.yaml]", "the policy has no 'version'"),
     ],
 )
@@ -584,3 +584,31 @@ def test_two_hundred_routes_load_quickly(write: Write) -> None:
     started = time.perf_counter()
     load(path)
     assert time.perf_counter() - started < 2
+
+
+def test_an_environment_names_targets_that_are_there(write: Write) -> None:
+    """By id, with the nearest one; also in an environment that was not chosen and lacks a variable."""
+    text = (
+        ROUTE
+        + "    served_by: '${up}'\ntargets: [{id: nginx, type: nginx, files: [a]}]\nenvironments: {dev: {targets: [ngnix]}}\n"
+    )
+    path = write(text)
+    found = ["7:32 environments.dev.targets[0]: no target 'ngnix' (did you mean 'nginx'?)"]
+    assert said(path, variables={"up": "a:1"}) == found
+    assert said(path)[1:] == found
+
+
+def test_every_form_that_the_models_ask_for_is_said_in_words(write: Write) -> None:
+    """A regular expression explains nothing to the person who wrote the policy."""
+    text = (
+        "version: 1\ntargets: [{id: n, type: nginx, files: [a], version: x}]\nroutes:\n  - id: a b\n    match: [{}]\n    probes: [{path: x}]\n"
+        "    rate_limit: {rate: 1/s, key: ip}\nwaivers: [{id: W, checks: [c], reason: r, owner: o, expires: 2027-01-01, fingerprints: [xyz]}]\n"
+    )
+    messages = [problem.message for problem in problems(write(text))]
+    assert messages == [
+        "'x' is not a version",
+        "'a b' is no id",
+        "'x' is not a path",
+        "'ip' is no key of a limit",
+        "'xyz' is not a fingerprint",
+    ]

@@ -8,17 +8,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from auditor.errors import PolicyError
-from auditor.policy.load import load_policy
+from auditor.errors import AuditorError, PolicyError
+from auditor.policy.load import load_policy, rules
+from auditor.policy.problems import _FORMS
 from auditor.policy.schema import SCHEMA_FILE, json_schema, schema_text
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +29,7 @@ POLICIES = [*sorted((ROOT / "policies").glob("*.yaml")), FULL]
 VALIDATOR = Draft202012Validator(json_schema())
 
 
+@cache
 def read(path: Path) -> Any:
     """Return a policy as another YAML 1.2 reader sees it."""
     return json.loads(json.dumps(YAML(typ="safe", pure=True).load(path), default=str))
@@ -140,6 +143,41 @@ def test_what_the_schema_refuses_the_loader_refuses(tmp_path: Path, path: tuple[
         load_policy(file, now=date(2026, 11, 24), environment="dev" if path[:2] == ("environments", "dev") else None)
 
 
+def everything(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every value."""
+    if path:
+        yield path
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from everything(item, (*path, key))
+
+
+ODD = [None, {"x": 1}, ["x"], [{"x": {"y": [1]}}], "", 7, True, "${nope}", [None], {"id": {"a": 1}}, [[["a"]]]]
+
+
+@given(st.sampled_from(list(everything(read(FULL)))), st.sampled_from(ODD), st.sampled_from([None, "dev", "prod"]))
+@example(("layers", 0), {"x": 1}, None)
+@example(("targets", 3, "id"), {"x": 1}, None)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_value_in_the_wrong_place_does_harm(
+    tmp_path: Path, path: tuple[Any, ...], value: Any, environment: str | None
+) -> None:
+    """Whatever stands where, it is a policy or a refusal in words."""
+    document = copy.deepcopy(read(FULL))
+    place = document
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    file = tmp_path / "p.yaml"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    try:
+        loaded = load_policy(file, now=date(2026, 11, 24), environment=environment)
+    except AuditorError as error:
+        said = [problem.message for problem in error.problems]
+    else:
+        said = [rule.id for rule in rules(loaded)]
+    assert all(said)
+
+
 @pytest.mark.parametrize("path", SCALARS, ids=str)
 def test_a_variable_may_stand_for_any_scalar(path: tuple[Any, ...]) -> None:
     """Editors see the file before it is expanded."""
@@ -149,3 +187,26 @@ def test_a_variable_may_stand_for_any_scalar(path: tuple[Any, ...]) -> None:
         place = place[step]
     place[path[-1]] = "${host}"
     assert [error.message for error in VALIDATOR.iter_errors(document)] == []
+
+
+def test_every_pattern_of_the_schema_has_words_for_it() -> None:
+    """Ours are said in words; the few that only the schema needs are checked by functions of their own."""
+    found = set()
+
+    def collect(value: Any) -> None:
+        if isinstance(value, dict):
+            found.update([value["pattern"]] if isinstance(value.get("pattern"), str) else [])
+            for item in value.values():
+                collect(item)
+        elif isinstance(value, list):
+            for item in value:
+                collect(item)
+
+    collect(json_schema())
+    by_function = {
+        r"\$\{",
+        r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+$",
+        r"^[0-9]+(\.[0-9]+)?r?/[smhd]$",
+        "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+    }
+    assert found - by_function <= set(_FORMS)

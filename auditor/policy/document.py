@@ -52,6 +52,11 @@ class Node:
         """The items of a sequence; none of anything else."""
         return self.value if isinstance(self.value, tuple) else ()
 
+    @property
+    def word(self) -> str:
+        """The text of a string; "" of anything else."""
+        return self.value if isinstance(self.value, str) else ""
+
     def get(self, name: str) -> Node | None:
         """Return the entry of a mapping, or None."""
         return self.entries.get(name)

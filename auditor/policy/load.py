@@ -166,13 +166,13 @@ def _build(base: Node, chosen: Node | None, environments: Mapping[str, Node], co
             elsewhere[variable] = (*elsewhere.get(variable, ()), name)
     variables = Variables(defined(policy.get("variables"), context.variables), elsewhere)
     filled = variables.expand(policy)
-    problems = list(variables.problems)
+    problems = [*variables.problems, *variables.undefined]
     warnings = [null_problem(path, node, list_item=False) for path, node in dangling(filled) if "[" not in path]
     if policy.get("extends") is None and chosen is None:
         problems, warnings = [*problems, *warnings], []
     expanded = with_defaults(without_nulls(filled, lists=False))
     problems += [null_problem(path, node, list_item=True) for path, node in dangling(expanded)]
-    unexpanded = {problem.location for problem in variables.problems}
+    unexpanded = {problem.location for problem in (*variables.problems, *variables.undefined)}
     tree = without_nulls(expanded)
     shape: list[Problem] = []
     model: Policy | None = None
@@ -200,8 +200,8 @@ def _environment_keys(environments: Mapping[str, Node]) -> Iterator[Problem]:
 
 
 def _other(built: _Built) -> tuple[Problem, ...]:
-    """Return what is wrong in an environment that was not chosen; one whose variables come with --var is let be."""
-    return () if built.variables.undefined else built.problems
+    """Return what is wrong in an environment that was not chosen; its variables may come with --var when it is."""
+    return tuple(problem for problem in built.problems if problem not in built.variables.undefined)
 
 
 def _unknown_variables(

@@ -87,19 +87,23 @@ def in_environment(policy: Node, environment: Node) -> Node:
     Layers that the environment leaves out of its targets are left out of `layers` too.
     """
     declared = policy.get("targets")
-    known = {item.entries["id"].value: item for item in (declared.items if declared else ()) if item.get("id")}
+    known = {_id(item): item for item in (declared.items if declared else ())}
     chosen = environment.get("targets")
     result = overlay(policy, environment)
     if chosen is None or not isinstance(chosen.value, tuple):
         return result
-    targets = tuple(known.get(item.value, item) if isinstance(item.value, str) else item for item in chosen.items)
+    targets = tuple(known.get(item.word, item) if item.word else item for item in chosen.items)
     entries = {**result.entries, "targets": Node(targets, chosen.place, chosen.key)}
-    ids = {item.entries["id"].value for item in targets if item.get("id")}
+    left_out = known.keys() - {_id(item) for item in targets}
     layers = result.get("layers")
     if layers is not None and environment.get("layers") is None and isinstance(layers.value, tuple):
-        kept = tuple(item for item in layers.items if item.value in ids or item.value not in known)
-        entries["layers"] = replace(layers, value=kept)
+        entries["layers"] = replace(layers, value=tuple(item for item in layers.items if item.word not in left_out))
     return Node(entries, result.place, result.key)
+
+
+def _id(item: Node) -> str:
+    node = item.get("id")
+    return node.word if node is not None else ""
 
 
 def with_defaults(policy: Node) -> Node:

@@ -146,7 +146,9 @@ def anyone_below(name: str) -> bool:
             shown = name.encode("ascii").decode("idna")
         except UnicodeError:
             return False
-    if f"\n{shown}\n" in text or re.search(rf"\n(?!//)\S*\.{re.escape(shown)}\n", text):
+    if f"\n{shown}\n" in text:
+        return True
+    if f".{shown}\n" in text and re.search(rf"^(?!//)\S*\.{re.escape(shown)}$", text, re.MULTILINE):
         return True
     return f"\n*.{shown.partition('.')[2]}\n" in text and f"\n!{shown}\n" not in text
 

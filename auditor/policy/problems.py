@@ -14,6 +14,13 @@ from auditor.errors import Problem
 from auditor.policy.document import Node, join
 from auditor.policy.model import TARGET_MODELS
 
+_FORMS = {
+    "^[A-Za-z0-9][A-Za-z0-9_.-]*$": ("is no id", "letters, digits, dots, hyphens and underscores, such as W-14"),
+    "^/[!-~]*$": ("is not a path", "it starts with a slash and has no spaces, such as /api/health"),
+    r"^[0-9]+\.[0-9]+(\.[0-9]+)?$": ("is not a version", "such as 1.28 or 1.28.0"),
+    "^(client_ip|header:[A-Za-z0-9-]+)$": ("is no key of a limit", "client_ip, or header:NAME"),
+    "^[0-9a-f]{8,64}$": ("is not a fingerprint", "copy it from the report of the finding"),
+}
 _WANTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -47,8 +54,11 @@ def explain(error: ValidationError, root: Node, model: type[BaseModel]) -> tuple
 
 
 def _only_follows(detail: ErrorDetails, root: Node) -> bool:
-    """Whether a list is called too short only because its items are wrong."""
-    return detail["type"] == "too_short" and bool(_walk(root, detail["loc"])[0].value)
+    """Whether a list is called too short only because its items are wrong, or a target only goes by its id."""
+    node = _walk(root, detail["loc"])[0]
+    if detail["type"] == "too_short":
+        return bool(node.value)
+    return detail["loc"][0] == "targets" and len(detail["loc"]) == 2 and isinstance(node.value, str)
 
 
 def _walk(root: Node, loc: Sequence[str | int]) -> tuple[Node, str, list[str | int], bool]:
@@ -105,7 +115,8 @@ def _say(kind: str, node: Node, context: dict[str, Any], message: str) -> tuple[
     if kind in _WANTED:
         return f"{value} is not {_WANTED[kind]}", _type_hint(kind, node)
     if kind == "string_pattern_mismatch":
-        return f"{value} is not of the form {context['pattern']}", ""
+        form, hint = _FORMS[str(context["pattern"])]
+        return f"{value} {form}", hint
     if kind in {"string_too_short", "too_short"}:
         return "empty", "give at least one item" if kind == "too_short" else "write some text, or delete the key"
     return f"{value}: {message[:1].lower()}{message[1:]}", ""

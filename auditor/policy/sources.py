@@ -98,9 +98,7 @@ class Sources:
         if version is None:
             self.problems.append(Problem("the policy has no 'version'", root.place, "add version: 1"))
         elif version.value != 1:
-            self.problems.append(
-                Problem(f"version {version.value!r} is not 1", version.place, "write version: 1", "version")
-            )
+            self.problems.append(Problem("the version is not 1", version.place, "write version: 1", "version"))
 
     def _references(self, root: Node) -> list[tuple[Node, str]]:
         node = root.get("extends")

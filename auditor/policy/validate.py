@@ -25,6 +25,7 @@ def problems(
     for name in ("routes", "targets", "waivers"):
         yield from _unique(root, name)
     yield from _layers(root)
+    yield from _named_targets(root, declared)
     targets = [*ids(root, "targets"), *(ids(declared, "targets") if declared is not None else ())]
     yield from _waivers(root, now, checks, targets)
     if checks is not None:
@@ -72,6 +73,14 @@ def _known(
         place = (node.key or node.place) if key else node.place
         listed = f"known: {', '.join(sorted(known))}" if known and len(known) <= 12 else f"no {what} has this id"
         yield Problem(f"no {what} {word!r}", place, did_you_mean(word, known) or listed, path)
+
+
+def _named_targets(root: Node, declared: Node | None) -> Iterator[Problem]:
+    """Yield the targets that an environment names and the policy does not have."""
+    known = ids(declared if declared is not None else root, "targets")
+    for index, node in enumerate(_items(root, "targets")):
+        if isinstance(node.value, str):
+            yield from _known(node.value, known, "target", node, f"targets[{index}]", key=False)
 
 
 def _layers(root: Node) -> Iterator[Problem]:
@@ -182,9 +191,9 @@ def _exposure(root: Node) -> Iterator[Problem]:
     ports = exposure.get("published_ports") if exposure is not None else None
     if ports is None:
         return
-    allowed = {node.value for node in _items(ports, "allow")}
+    allowed = {node.word for node in _items(ports, "allow")}
     for index, node in enumerate(_items(ports, "loopback_only")):
-        if node.value in allowed:
+        if node.word in allowed and node.word:
             path = f"exposure.published_ports.loopback_only[{index}]"
             yield Problem(f"{node.value!r} is also allowed on every address", node.place, "keep one of them", path)
 

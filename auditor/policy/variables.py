@@ -24,7 +24,7 @@ class Variables:
     elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
-    undefined: set[str] = field(default_factory=set)
+    undefined: list[Problem] = field(default_factory=list)
     resolved: dict[str, tuple[Scalar, str]] = field(default_factory=dict)
 
     def expand(self, node: Node, path: str = "") -> Node:
@@ -90,8 +90,7 @@ class Variables:
         if name in self.resolved:
             return self.resolved[name]
         if name not in self.values:
-            self.undefined.add(name)
-            self._problem(f"undefined variable {name!r}", place, path, self._undefined(name))
+            self.undefined.append(Problem(f"undefined variable {name!r}", place, self._undefined(name), path))
             return reference, reference
         value, text, where = self.values[name]
         if "${" in text:
