@@ -30,6 +30,14 @@ from auditor.language.syntax import (
 
 _PREFIX_STATES = 400
 _NODES = 60_000
+_BACKREFERENCE = "a backreference"
+_RECURSION = "recursion"
+_NEVER_ANCHOR = "an anchor in a group repeated {0}"
+_POSSESSIVE_OPTION = "a possessive ?+ or {m,n}+"
+_MISSES = frozenset((_BACKREFERENCE, _RECURSION, _NEVER_ANCHOR, _POSSESSIVE_OPTION))
+r"""Where PCRE2 10.47 misses matches elsewhere in the pattern, found by comparing with it: it overestimates the least
+length of `/(.((?:[^a]{1,2}\1*?\n)e){1,2})`, takes `(a|^b){0}/` for anchored, and does not find `a+(?:b)?+a` in "aa".
+Such a pattern has no lower bound."""
 
 
 class _Resolver:
@@ -86,7 +94,7 @@ class _Resolver:
 
     def call(self, node: Call, *, upper: bool) -> Node:
         if node.group in self.calls or node.group == 0 or len(self.calls) > 20:
-            return self.bounded(ANYTHING, "recursion", upper=upper)
+            return self.bounded(ANYTHING, _RECURSION, upper=upper)
         self.calls.append(node.group)
         bodies = self.pattern.groups[node.group]
         result = self.resolve(bodies[0], upper=upper)
@@ -95,10 +103,17 @@ class _Resolver:
 
     def back_reference(self, node: BackReference, *, upper: bool) -> Node:
         most = alt([_reduced(body, caseless=node.caseless) for body in self.pattern.groups[node.group]])
-        return self.bounded(most, "a backreference", upper=upper)
+        return self.bounded(most, _BACKREFERENCE, upper=upper)
 
     def repeat(self, node: Repeat, *, upper: bool) -> Node:
+        if node.high == 0 and not isinstance(node.item, Chars):
+            known = len(self.reasons)
+            self.resolve(node.item, upper=upper)  # what PCRE2 refuses it refuses here too
+            self.reasons[known:] = [_NEVER_ANCHOR] if _anchors(node.item) else []
+            return EMPTY
         if node.mode == "possessive":
+            if node.high is not None and node.high != node.low:
+                self.reasons.append(_POSSESSIVE_OPTION)
             return self.atomic(Repeat(node.item, node.low, node.high), upper=upper)
         return Repeat(self.resolve(node.item, upper=upper), node.low, node.high, node.mode)
 
@@ -111,6 +126,15 @@ class _Resolver:
         if result is None or (self.behind and _looks(result)):
             return self.bounded(body, "an atomic group or possessive quantifier", upper=upper)
         return result
+
+
+def _anchors(node: Node) -> bool:
+    """Whether a start anchor occurs in a tree."""
+    if isinstance(node, Concat | Alt):
+        return any(_anchors(item) for item in node.items)
+    if isinstance(node, Repeat | Look | Atomic):
+        return _anchors(node.item)
+    return isinstance(node, Guard) and node.kind in ("start", "line-start")
 
 
 def _looks(node: Node) -> bool:
@@ -265,4 +289,6 @@ def resolved(pattern: Pattern) -> tuple[Node, Node, tuple[str, ...]]:
         return upper, NOTHING, (*reasons, "a lookahead at the start (PCRE2 before 10.43 misses matches)")
     if not reasons:
         return upper, upper, ()
+    if _MISSES.intersection(reasons):
+        return upper, NOTHING, reasons
     return upper, _Resolver(pattern).resolve(pattern.tree, upper=False), reasons
