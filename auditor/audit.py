@@ -155,7 +155,8 @@ def run_check(item: Check, rule: Rule, facts: Facts) -> Iterator[Finding]:
             looked_at += 1
             if finding is not None:
                 good = False
-                yield finding if severity is None else replace(finding, severity=severity)
+                kind = finding.exchanges[0].kind if finding.exchanges else facts.kind
+                yield replace(finding, evidence=kind, severity=finding.severity if severity is None else severity)
     except Exception as error:  # noqa: BLE001 - a bug in one check must not hide what the others found
         yield _verdict(item, rule, facts, Verdict.ERROR, f"the check raised {type(error).__name__}: {error}")
         return

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 
 from auditor.checks import Check
-from auditor.exchange import UNKNOWN_VALUE, Exchange, Request
+from auditor.exchange import UNKNOWN_VALUE, Exchange, Request, Response
 from auditor.finding import Finding, Note, Severity, Verdict, Witness
 from auditor.plan.facts import Case, Facts
 from auditor.policy.load import LoadedPolicy, Rule
@@ -122,14 +122,21 @@ def _same_answer(predicted: Exchange, observed: Exchange) -> bool:
     said, got = predicted.response, observed.response
     if said is None or got is None or said.status != got.status:
         return said is None and got is None
-    names = {line.name.lower() for line in said.headers if line.made_by is not None} | {"server", "content-type"}
-    for name in names - {"date"}:
+    if _product(said) != _product(got):
+        return False
+    names = {line.name.lower() for line in said.headers if line.made_by is not None} | {"content-type"}
+    for name in names - {"date", "server"}:
         lines = said.headers.all(name)
         if any(UNKNOWN_VALUE in value for value in lines) or said.may_have_more(name):
             continue
         if lines and sorted(lines) != sorted(got.headers.all(name)):
             return False
     return True
+
+
+def _product(response: Response) -> str:
+    """Return the Server header's product without its version (a policy may name a version by its first two numbers)."""
+    return (response.headers.get("Server") or "").partition("/")[0]
 
 
 def _without_shadowed_passes(findings: Sequence[Finding]) -> list[Finding]:
