@@ -277,3 +277,24 @@ def regex_complaints(index: int, pattern: str, *, caseless: bool = False) -> Ite
     """Complain about a pattern that PCRE2 does not compile."""
     if reason := regex(pattern, caseless=caseless)[0]:
         yield index, f'"{pattern}" is not a regular expression: {reason}', "correct the pattern (PCRE2 syntax)"
+
+
+def parameter(args: Sequence[str], index: int, known: str) -> Complaint:
+    """Return the complaint that a directive has no such parameter."""
+    return index, f'"{args[index]}" is not one of its parameters', f"it takes {known}"
+
+
+def all_values(args: Sequence[str], _: str) -> Iterator[Complaint]:
+    """Complain about variables in all arguments."""
+    for index in range(len(args)):
+        yield from variable_complaints(args, index)
+
+
+def last_value(args: Sequence[str], _: str) -> Iterator[Complaint]:
+    """Complain about variables in the last argument."""
+    yield from variable_complaints(args, len(args) - 1)
+
+
+def words(text: str) -> frozenset[str]:
+    """Return the words of a text."""
+    return frozenset(text.split())

@@ -10,7 +10,7 @@ Part = tuple[str, int, str, str]
 _OPERATORS = {"=": "value", "!=": "value", "~": "regex", "!~": "regex", "~*": "caseless", "!~*": "caseless"}
 
 
-def read(args: Sequence[str]) -> Iterator[Part]:
+def read(args: Sequence[str]) -> Iterator[Part]:  # noqa: C901 - nginx decides in this order
     """Yield the parts of a condition: its variable, its value or its regular expression, or what is wrong with it."""
     words = list(args)
     hint = 'write for example: if ($variable = "value")'

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from auditor.nginx.refusals import is_network
-from auditor.nginx.tokens import Directive
 from auditor.nginx.arguments import regex_complaints, variable_complaints
+from auditor.nginx.tokens import Directive
+from auditor.nginx.upstream_refusals import is_network
 
 Entry = tuple[Directive, int, str, str]
 """A complaint: the entry, the index of its argument (-1: its key), message, hint."""
@@ -51,7 +51,7 @@ def wildcard_keys(name: str) -> set[str]:
     return {name}
 
 
-def _map(block: Directive) -> Iterator[Entry]:
+def _map(block: Directive) -> Iterator[Entry]:  # noqa: C901 - nginx decides in this order
     yield from _simple(block)
     yield from _variable(block)
     seen: set[str] = set()
@@ -90,7 +90,7 @@ def _map(block: Directive) -> Iterator[Entry]:
             seen |= keys
 
 
-def _geo(block: Directive) -> Iterator[Entry]:
+def _geo(block: Directive) -> Iterator[Entry]:  # noqa: C901 - nginx decides in this order
     yield from _simple(block)
     yield from _variable(block)
     ranges = False

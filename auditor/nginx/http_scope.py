@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from auditor.nginx import arguments, conditions, entries, listening
+from auditor.nginx import arguments, buffers, conditions, entries, listening
 from auditor.nginx.known_variables import FIXED, defined_by_nginx
 from auditor.nginx.tokens import Directive
 
@@ -21,12 +21,12 @@ _ALL = (0, None)
 _VALUE = (1, None)
 _FIRST = (0, 1)
 _CACHING = ("proxy", "fastcgi", "uwsgi", "scgi")
-_EVALUATED_WHOLLY = """index try_files access_log proxy_cookie_flags hash auth_basic_user_file
+_EVALUATED_WHOLLY = arguments.words("""index try_files access_log proxy_cookie_flags hash auth_basic_user_file
     root alias proxy_pass grpc_pass fastcgi_pass uwsgi_pass scgi_pass memcached_pass tunnel_pass expires
     proxy_cookie_domain proxy_cookie_path proxy_redirect return auth_basic limit_rate limit_rate_after proxy_method
     proxy_set_body secure_link secure_link_md5 proxy_ssl_name grpc_ssl_name uwsgi_ssl_name early_hints proxy_ssl_certificate
     proxy_ssl_certificate_key grpc_ssl_certificate grpc_ssl_certificate_key uwsgi_ssl_certificate uwsgi_ssl_certificate_key
-    proxy_bind fastcgi_bind uwsgi_bind scgi_bind grpc_bind memcached_bind tunnel_bind""".split()
+    proxy_bind fastcgi_bind uwsgi_bind scgi_bind grpc_bind memcached_bind tunnel_bind disable_symlinks""")
 EVALUATED: dict[str, tuple[int, int | None]] = {
     **dict.fromkeys(_EVALUATED_WHOLLY, _ALL),
     **{f"{p}_{name}": _ALL for p in _CACHING for name in ("cache", "cache_key", "cache_bypass", "no_cache", "store", "limit_rate")},
@@ -81,7 +81,7 @@ class _Frame:
 
 _KEPT = frozenset(
     {"root", "alias", "ssl", "ssl_certificate", "ssl_certificate_key", "ssl_reject_handshake", "proxy_pass",
-     *(f"{p}_{d}" for p in _BUFFERED for d in ("buffer_size", "buffers", "busy_buffers_size", "temp_file_write_size", "max_temp_file_size"))}
+     *(f"{p}_{d}" for p in _BUFFERED for d in buffers.SIZES)}
 )  # fmt: skip
 
 
@@ -89,8 +89,22 @@ class HttpScope:
     """What one http block (or a fragment of one) has declared and used."""
 
     __slots__ = (
-        "_caches", "_mapped", "_defined", "_formats", "_frames", "_problem", "_upstream_uses", "_upstreams", "_used", "_zone_uses",
-        "_zones", "foreign_blocks", "open", "servers", "version", "settings",
+        "_caches",
+        "_defined",
+        "_formats",
+        "_frames",
+        "_mapped",
+        "_problem",
+        "_upstream_uses",
+        "_upstreams",
+        "_used",
+        "_zone_uses",
+        "_zones",
+        "foreign_blocks",
+        "open",
+        "servers",
+        "settings",
+        "version",
     )  # fmt: skip
 
     def __init__(self, problem: Report, version: str, open_: bool) -> None:
@@ -112,7 +126,7 @@ class HttpScope:
         self.foreign_blocks = False
         self._mapped = False
 
-    def enter(self, directive: Directive, context: str) -> None:
+    def enter(self, directive: Directive, context: str) -> None:  # noqa: C901 - every directive passes here: no calls for nothing
         """Take note of a directive; its block, where it has one, comes next."""
         name = directive.name
         handler = _HANDLERS.get(name)
@@ -404,7 +418,7 @@ class HttpScope:
         if name in self._upstreams:
             self._problem(directive, 0, f'there is another upstream "{directive.args[0]}"', "rename one of them")
         self._upstreams[name] = directive
-        if no_server(directive):
+        if listening.no_server(directive):
             self._problem(
                 directive, -1, f'the upstream "{directive.args[0]}" has no server', "add a server that is not a backup"
             )
@@ -470,14 +484,11 @@ class HttpScope:
     def _buffers(self, frame: _Frame) -> None:
         """Compare the sizes of buffers with each other, those of outer blocks included (ngx_http_proxy_merge_loc_conf)."""
         for prefix in _BUFFERED:
-            found = {
-                d: self._inherited(frame, f"{prefix}_{d}")
-                for d in ("buffer_size", "buffers", "busy_buffers_size", "temp_file_write_size", "max_temp_file_size")
-            }
+            found = {d: self._inherited(frame, f"{prefix}_{d}") for d in buffers.SIZES}
             here = next((frame.settings[f"{prefix}_{d}"] for d in found if f"{prefix}_{d}" in frame.settings), None)
             if here is None:
                 continue
-            if problem := _buffer_problem(*(found[d].args if found[d] else () for d in found)):  # type: ignore[union-attr]
+            if problem := buffers.misfit(*(found[d].args if found[d] else () for d in found)):  # type: ignore[union-attr]
                 self._problem(here, -1, problem.replace("*", prefix), "make the sizes fit each other")
 
     def referers(self, directive: Directive, _: str) -> None:
@@ -571,44 +582,6 @@ class HttpScope:
                 f'nothing defines the variable "${name}"',
                 "define it with set or map, or correct the name",
             )
-
-
-def _buffer_problem(
-    one: Sequence[str], many: Sequence[str], busy: Sequence[str], written: Sequence[str], most: Sequence[str]
-) -> str:
-    """Return what is wrong with the sizes of buffers together, "*" for the prefix of their names, or ""."""
-    single = values_size(one, 4096)
-    count = (arguments.number(many[0]) if many else 8) or 0
-    each = values_size(many[1:], 4096)
-    if not single or not count or not each:
-        return ""
-    largest = max(single, each)
-    in_use = values_size(busy, 2 * largest)
-    at_once = values_size(written, 2 * largest)
-    in_file = values_size(most, largest, "kKmMgG")
-    if count < 2:
-        return '"*_buffers" has fewer than two buffers'
-    if in_use < largest:
-        return '"*_busy_buffers_size" is smaller than a buffer'
-    if in_use > (count - 1) * each:
-        return '"*_busy_buffers_size" is larger than all "*_buffers" but one'
-    if at_once < largest:
-        return '"*_temp_file_write_size" is smaller than a buffer'
-    if in_file and in_file < largest:
-        return '"*_max_temp_file_size" is neither 0 nor as large as a buffer'
-    return ""
-
-
-def values_size(args: Sequence[str], default: int, units: str = "kKmM") -> int:
-    """Return the size that the first argument states, or a default."""
-    value = arguments.size(args[0], units) if args else default
-    return default if value is None else value
-
-
-def no_server(upstream: Directive) -> bool:
-    """Whether an upstream has no server that is not a backup."""
-    inside = upstream.block or ()
-    return not any(d.name == "include" or (d.name == "server" and "backup" not in d.args[1:]) for d in inside)
 
 
 def split_location(args: Sequence[str]) -> tuple[str, str]:

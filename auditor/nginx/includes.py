@@ -14,10 +14,11 @@ from pathlib import Path
 
 from auditor.errors import Location, Problem
 from auditor.exchange import Unknown
+from auditor.nginx.arguments import words
 from auditor.nginx.tokens import Directive, Source, argument_location, read
 
-SHIPPED = frozenset(
-    """mime.types fastcgi_params fastcgi.conf proxy_params uwsgi_params scgi_params koi-utf koi-win win-utf""".split()
+SHIPPED = words(
+    """mime.types fastcgi_params fastcgi.conf proxy_params uwsgi_params scgi_params koi-utf koi-win win-utf"""
 )
 """Files that come with nginx or its Debian package, which a configuration may include without having them here."""
 
@@ -163,15 +164,17 @@ class Loader:
         try:
             local = self._local(os.fsdecode(pattern.encode("latin-1")))
             if local is not None and many:
-                matches = sorted(glob.glob(local.replace("[^", "[!")), key=os.fsencode)
-                if matches or Path(local).parent.is_dir() or not self.extra:
+                matches = sorted(glob.glob(local.replace("[^", "[!")), key=os.fsencode)  # noqa: PTH207 - absolute patterns
+                if matches or not self.extra:
                     return [Path(p) for p in matches]
-            if local is not None and Path(local).exists():
+            elif local is not None and Path(local).exists():
                 return [Path(local)]
         except (ValueError, OSError):
             local = pattern
-        if given := self._given(pattern):
+        if given := self._given(pattern, many=many):
             return given
+        if local is not None and many:
+            return []
         if posixpath.basename(pattern) in SHIPPED:
             return None
         if local is None:
@@ -181,12 +184,15 @@ class Loader:
             self.absent.append((directive, local))
         return None
 
-    def _given(self, pattern: str) -> list[Path]:
-        """Return the further files given that an include may mean: of that name, in a folder of that name if any is."""
+    def _given(self, pattern: str, *, many: bool) -> list[Path]:
+        """Return the further files given that an include may mean: of that name, in a folder of that name if any is.
+
+        A pattern means files only in a folder of that name: "*.conf" says nothing about a file.
+        """
         name, folder = posixpath.basename(pattern), posixpath.basename(posixpath.dirname(pattern))
         named = [path for path in self.extra if fnmatch.fnmatchcase(path.name, name)]
         housed = [path for path in named if path.resolve().parent.name == folder]
-        return sorted(housed or named, key=os.fsencode)
+        return sorted(housed if many else housed or named, key=os.fsencode)
 
     def _local(self, pattern: str) -> str | None:
         """Return the local path that a path of the configuration names; None where it is only where nginx runs.
@@ -211,7 +217,7 @@ class Loader:
         top = "/" + here.lstrip("/").split("/", 1)[0] + "/"
         if here.startswith(_SYSTEM) or absolute.startswith(here + "/"):
             return absolute
-        return absolute if absolute.startswith(top) and (Path(absolute).exists() or glob.glob(absolute)) else None
+        return absolute if absolute.startswith(top) and _there(absolute) else None
 
     def _in_dump(self, directive: Directive, many: bool, parent: str) -> Sequence[Source] | None:
         """Return the parts of a dump that an include names; nginx has written down all that it found."""
@@ -227,6 +233,11 @@ class Loader:
             unknown = Unknown(f"{pattern} is not in the dump", directive.location)
             self.missing[directive.location] = (unknown, parent)
         return None
+
+
+def _there(path: str) -> bool:
+    """Whether a file, or one that a pattern means, exists on this machine."""
+    return Path(path).exists() or bool(glob.glob(path))  # noqa: PTH207 - absolute patterns
 
 
 def _key(source: Source) -> str:

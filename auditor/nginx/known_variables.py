@@ -6,8 +6,9 @@ the rest, of modules that neither has, are those of nginx.org's index of variabl
 
 from __future__ import annotations
 
-FIXED = frozenset(
-    """
+from auditor.nginx.arguments import words
+
+FIXED = words("""
     binary_remote_addr body_bytes_sent bytes_sent connection connection_requests connection_time content_length
     content_type date_gmt date_local document_root document_uri fastcgi_path_info fastcgi_script_name
     grpc_internal_trailers gzip_ratio host hostname http2 http3 http_cookie http_host http_referer http_user_agent
@@ -23,12 +24,10 @@ FIXED = frozenset(
     upstream_bytes_sent upstream_cache_etag upstream_cache_last_modified upstream_cache_status upstream_connect_time
     upstream_header_time upstream_response_length upstream_response_time upstream_status uri connections_active
     connections_reading connections_waiting connections_writing slice_range jwt_claims jwt_nowtime quic
-    """.split()
-)
+    """)
 """Variables that no directive may define again."""
 
-CHANGEABLE = frozenset(
-    """
+CHANGEABLE = words("""
     ancient_browser args invalid_referer limit_rate modern_browser msie proxy_host proxy_internal_host proxy_port
     ssl_alpn_protocol ssl_cipher ssl_ciphers ssl_client_cert ssl_client_escaped_cert ssl_client_fingerprint
     ssl_client_i_dn ssl_client_i_dn_legacy ssl_client_raw_cert ssl_client_s_dn ssl_client_s_dn_legacy ssl_client_serial
@@ -41,8 +40,7 @@ CHANGEABLE = frozenset(
     geoip_region_name geoip_city geoip_latitude geoip_longitude geoip_dma_code geoip_area_code geoip_postal_code
     geoip_org upstream_queue_time upstream_last_server_name session_log_id session_log_binary_id brotli_ratio
     modsecurity_transaction_id spdy otel_trace_id otel_span_id otel_parent_id otel_parent_sampled upstream_response_sent
-    """.split()
-)
+    """)
 """Variables that a directive may define again, and those of modules outside nginx's own source."""
 
 PREFIXES = (

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.nginx import entries
-from auditor.nginx.tokens import Directive
 from auditor.nginx.arguments import number, size
+from auditor.nginx.tokens import Directive
 
 Report = Callable[[Directive, int, str, str], None]
 
@@ -123,7 +123,7 @@ def _spread(address: str) -> Iterator[str]:
             yield f"{host}:{one}"
 
 
-def compare(servers: Sequence[Server], http: Mapping[str, Directive], report: Report, *, complete: bool) -> None:
+def compare(servers: Sequence[Server], http: Mapping[str, Directive], report: Report, *, complete: bool) -> None:  # noqa: C901 - one pass over all listens
     """Report what is wrong with the listens of all servers, in the order in which nginx finds it.
 
     `complete`: nothing is in files that are not here, so that what is not there is missing.
@@ -241,3 +241,9 @@ def _names(socket: _Socket, http: Mapping[str, Directive], report: Report) -> No
                     f'"{name}" is too long for the table of server names',
                     "set server_names_hash_bucket_size 128 in http",
                 )
+
+
+def no_server(upstream: Directive) -> bool:
+    """Whether an upstream has no server that is not a backup."""
+    inside = upstream.block or ()
+    return not any(d.name == "include" or (d.name == "server" and "backup" not in d.args[1:]) for d in inside)

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from auditor.nginx import arguments, listening
-from auditor.nginx.http_scope import no_server
+from auditor.nginx.arguments import words
 from auditor.nginx.tokens import Directive
 
 Report = Callable[[Directive, int, str, str], None]
 
-_KNOWN = frozenset(
-    """
+_KNOWN = words("""
     binary_remote_addr bytes_received bytes_sent connection hostname msec nginx_version pid protocol proxy_protocol_addr
     proxy_protocol_port proxy_protocol_server_addr proxy_protocol_server_port realip_remote_addr realip_remote_port
     remote_addr remote_port server_addr server_name server_port session_time ssl_alpn_protocol ssl_cipher ssl_ciphers
@@ -26,17 +25,14 @@ _KNOWN = frozenset(
     ssl_preread_alpn_protocols ssl_preread_protocol ssl_preread_server_name ssl_protocol ssl_server_name ssl_session_id
     ssl_session_reused status time_iso8601 time_local limit_conn_status upstream_addr upstream_bytes_received
     upstream_bytes_sent upstream_connect_time upstream_first_byte_time upstream_session_time
-    """.split()
-)
+    """)
 _PREFIXES = ("proxy_protocol_tlv_", "geoip", "js_")
 _LISTEN = re.compile(
     r"ssl|udp|proxy_protocol|bind|deferred|reuseport|multipath|default_server|setfib=\d+|fastopen=\d+|backlog=\d+|"
     r"rcvbuf=\d+[kKmM]?|sndbuf=\d+[kKmM]?|ipv6only=(?:on|off)|so_keepalive=\S+|accept_filter=\S+"
 )
-_EVALUATED = frozenset(
-    """map geo split_clients hash proxy_pass return log_format limit_conn_zone access_log proxy_ssl_name proxy_ssl_alpn pass
-    proxy_ssl_certificate proxy_ssl_certificate_key proxy_bind proxy_upload_rate proxy_download_rate set""".split()
-)
+_EVALUATED = words("""map geo split_clients hash proxy_pass return log_format limit_conn_zone access_log proxy_ssl_name proxy_ssl_alpn pass
+    proxy_ssl_certificate proxy_ssl_certificate_key proxy_bind proxy_upload_rate proxy_download_rate set""")
 _DEFINING = frozenset({"map", "geo", "split_clients"})
 
 
@@ -72,7 +68,7 @@ class StreamScope:
         if "listen" not in names:
             self.problem(server, -1, "the server of stream listens nowhere", "add listen")
 
-    def _take(self, directive: Directive) -> None:
+    def _take(self, directive: Directive) -> None:  # noqa: C901 - one branch for each kind of directive
         name = directive.name
         if name in _EVALUATED:
             for index, arg in enumerate(directive.args):
@@ -142,7 +138,7 @@ class StreamScope:
         if name in self.upstreams:
             self.problem(directive, 0, f'there is another upstream "{name}"', "rename one of them")
         self.upstreams.add(name)
-        if no_server(directive):
+        if listening.no_server(directive):
             self.problem(directive, -1, f'the upstream "{name}" has no server', "add a server that is not a backup")
         for inner in directive.block or ():
             if inner.name == "hash":

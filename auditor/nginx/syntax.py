@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +54,19 @@ def load_tree(
     `variables` are substituted for `${NAME}` and `$NAME` before reading, as envsubst does.
     `version` is nginx's, for directives that came or went; `context` is found out from the file unless given.
     """
-    main = Path(files[0])
-    further = tuple(Path(file) for file in files[1:])
-    loader = Loader(prefix or main.parent, dict(mounts or {}), dict(variables or {}), further)
+    collecting = gc.isenabled()
+    gc.disable()  # a tree is tuples and strings: the collector would only walk them again and again
+    try:
+        further = tuple(Path(file) for file in files[1:])
+        loader = Loader(prefix or Path(files[0]).parent, dict(mounts or {}), dict(variables or {}), further)
+        return _load(Path(files[0]), loader, version, context)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _load(main: Path, loader: Loader, version: str, context: str | None) -> Tree:
+    """Read and check; see `load_tree`."""
     directives = loader.main(main)
     if directives is None:
         return Tree((), tuple(loader.problems), (), tuple(loader.files.items()), context or "main")

@@ -74,7 +74,7 @@ class Source:
             start, end = self._original(start), self._original(end)
         line = bisect_right(self.line_ends, start - 1) if start else 0
         column = start - (self.line_ends[line - 1] if line else -1)
-        return Location(self.file, line + self.first_line, column, column + max(end - start, 1))
+        return Location(self.file, line + self.first_line, column, column + (end - start or 1))
 
     def _original(self, offset: int) -> int:
         """Return where a byte of the text is in the file, before variables were substituted."""
@@ -114,7 +114,8 @@ _TOKEN = re.compile(
 )
 _ESCAPE = re.compile(r"\\([\"'\\trn])")
 _ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
-_AFTER_QUOTE = frozenset(" \t\r\n;{)")
+_AFTER_QUOTE = frozenset({" ", "\t", "\r", "\n", ";", "{", ")", ""})
+_QUOTE_WHOLE = "separate the words with a space, or quote the whole word"
 
 
 def unescape(word: str) -> str:
@@ -151,94 +152,74 @@ class _Reader:
         while position is not None:
             position = self._read_from(position)
 
-    def _read_from(self, position: int) -> int | None:
+    def _read_from(self, position: int) -> int | None:  # noqa: C901, PLR0915 - one loop over all tokens is fast
         """Read until the end (None), or until a place from which reading must start anew (its offset)."""
         text = self.source.text
-        size = len(text)
         locate = self.source.location
         current = self.open[-1].inside if self.open else self.top
         words: list[str] = []
         first = (0, 0)
         for match in _TOKEN.finditer(text, position):
             kind = match.lastindex
-            if kind is None:
-                break
-            start, end = match.span(kind)
-            if start - match.start() > LONGEST_TOKEN:
-                self._comments(match.start(), start)
-            if kind == 2:
-                if match[2] == ";":
+            if match.end() - match.start() >= LONGEST_TOKEN:
+                self._oversize(match)
+            if kind == 1:
+                word = match[1]
+                if not words:
+                    first = match.span(1)
+                words.append(unescape(word) if "\\" in word else word)
+            elif kind == 2:
+                end = match[2]
+                if end == ";":
                     if words:
                         current.append(Directive(words[0], tuple(words[1:]), locate(*first)))
                         words = []
                     else:
-                        self.problem('unexpected ";"', start, end, "remove it")
-                    continue
-                if match[2] == "{":
+                        self.problem('unexpected ";"', *match.span(2), "remove it")
+                elif end == "{":
                     if words and words[0].endswith("_by_lua_block"):
-                        return self._lua(words, first, end)
-                    if not self._block(words, first, start):
+                        return self._lua(words, first, match.end())
+                    if not self._block(words, first, match.start(2)):
                         return None
                     current = self.open[-1].inside
                     words = []
-                    continue
-                if words:
-                    self._unterminated(words, first)
-                    current.append(Directive(words[0], tuple(words[1:]), locate(*first)))
-                    words = []
-                current = self._close(current, start)
-                continue
-            word = match[kind]
-            if kind == 1:
-                if end == size:
-                    self.problem(
-                        "the file ends in the middle of a directive",
-                        *(first if words else (start, end)),
-                        'end it with ";"',
-                    )
-                    return self._end(None)
+                else:
+                    if words:
+                        self.problem(f'"{words[0]}" is not ended before "}}"', *first, 'end it with ";"')
+                        current.append(Directive(words[0], tuple(words[1:]), locate(*first)))
+                        words = []
+                    current = self._close(current, match.start(2))
+            elif kind is None:
+                break
             elif kind == 5:
-                self.problem(f"the quote {word[0]} is never closed", start, start + 1, f"close it with {word[0]}")
-                return self._end(None)
+                start = match.start(5)
+                hint = f"close it with {text[start]}"
+                self.problem(f"the quote {text[start]} is never closed", start, start + 1, hint)
+                words = []
+                break
             else:
-                start, end = start - 1, end + 1
-                if end == size:
-                    self.problem(
-                        "the file ends in the middle of a directive",
-                        *(first if words else (start, end)),
-                        'end it with ";"',
-                    )
-                    return self._end(None)
-                if text[end] not in _AFTER_QUOTE:
-                    self.problem(
-                        f'unexpected "{text[end]}" after a closing quote',
-                        end,
-                        end + 1,
-                        "separate the words with a space, or quote the whole word",
-                    )
-            if end - start - (kind > 2) >= LONGEST_TOKEN:
-                self.problem(
-                    "too long a word: nginx reads at most 4095 bytes",
-                    start,
-                    start + 10,
-                    "split it, or close a quote that is still open",
-                )
-            if not words:
-                first = (start, end)
-            words.append(unescape(word) if "\\" in word else word)
+                word = match[kind]
+                start, end_ = match.start(kind) - 1, match.end()
+                if not words:
+                    first = (start, end_)
+                words.append(unescape(word) if "\\" in word else word)
+                if text[end_ : end_ + 1] not in _AFTER_QUOTE:
+                    self.problem(f'unexpected "{text[end_]}" after a closing quote', end_, end_ + 1, _QUOTE_WHOLE)
         if words:
             self.problem("the file ends in the middle of a directive", *first, 'end it with ";"')
-        return self._end(None)
+        self._end()
+        return None
 
-    def _comments(self, start: int, end: int) -> None:
-        """Complain about comments that do not fit nginx's buffer either."""
-        for match in re.finditer(r"#[^\n]{%d,}" % (LONGEST_TOKEN - 1), self.source.text[start:end]):
-            self.problem(
-                "too long a comment: nginx reads at most 4095 bytes",
-                start + match.start(),
-                start + match.start() + 1,
-                "split it",
-            )
+    def _oversize(self, match: re.Match[str]) -> None:
+        """Complain about a word or a comment that does not fit nginx's buffer."""
+        kind = match.lastindex
+        start = match.start(kind) if kind else match.end()
+        if kind and match.end(kind) - start + (kind in {3, 4}) >= LONGEST_TOKEN:
+            hint = "split it, or close a quote that is still open"
+            self.problem("too long a word: nginx reads at most 4095 bytes", start, start + 10, hint)
+        for comment in re.finditer(rf"#[^\n]{{{LONGEST_TOKEN - 1},}}", self.source.text[match.start() : start]):
+            at = match.start() + comment.start()
+            self.problem("too long a comment: nginx reads at most 4095 bytes", at, at + 1, "split it")
 
     def _block(self, words: list[str], first: tuple[int, int], start: int) -> bool:
         """Open a block; False where it is nested too deep to be read."""
@@ -268,23 +249,20 @@ class _Reader:
         end = lua_block_end(self.source.text, start)
         if end is None:
             self.problem(f'the block of "{words[0]}" is never closed', *first, 'close it with "}"')
-            return self._end(None)
+            self._end()
+            return None
         current = self.open[-1].inside if self.open else self.top
         body = self.source.text[start:end]
         current.append(Directive(words[0], tuple(words[1:]), self.source.location(*first), (), body))
         return end + 1
 
-    def _unterminated(self, words: list[str], first: tuple[int, int]) -> None:
-        self.problem(f'"{words[0]}" is not ended before "}}"', *first, 'end it with ";"')
-
-    def _end(self, result: None) -> None:
+    def _end(self) -> None:
         """Close what is still open at the end of the file."""
         while self.open:
             opened = self.open[-1]
             name = f'the block of "{opened.name}"' if opened.name else "a block"
             self.problems.append(Problem(f"{name} is never closed", opened.location, 'close it with "}"'))
             self._close([], 0)
-        return result
 
 
 _LUA = re.compile(r"--\[(=*)\[|--[^\n]*|\[(=*)\[|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|[{}]", re.DOTALL)

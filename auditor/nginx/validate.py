@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from auditor.errors import Location, Problem
 from auditor.nginx import arguments, entries, refusals
+from auditor.nginx.arguments import words
 from auditor.nginx.directives import SINCE, Rule, foreign, known, rules
 from auditor.nginx.http_scope import HttpScope
 from auditor.nginx.stream_scope import StreamScope
@@ -33,11 +34,9 @@ CHILDREN = {
 """The context inside a block, by the context and the name of the block."""
 
 _HTTP = frozenset({"http", "server", "location", "if-server", "if-location", "limit_except", "upstream"})
-_STREAM_TOO = frozenset(
-    """error_log access_log log_format resolver allow deny limit_conn_zone limit_conn open_log_file_cache
+_STREAM_TOO = words("""error_log access_log log_format resolver allow deny limit_conn_zone limit_conn open_log_file_cache
     ssl_session_cache server hash least_time random zone proxy_bind ssl_certificate_cache
-    proxy_ssl_certificate_cache ssl_ocsp_cache""".split()
-)
+    proxy_ssl_certificate_cache ssl_ocsp_cache""")
 _ENVIRONMENT_NAME = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 
 Locate = Callable[[Directive, int], Location]

@@ -52,7 +52,9 @@ def mutants(text: str, random_: random.Random) -> Iterator[str]:
         elif kind == 5:
             piece = new[at]
             where = random_.randrange(len(piece) + 1)
-            new[at] = piece[:where] + random_.choice("\"'{};\\$#()~*:/ \n\r\té\x00a9") + piece[where + random_.randrange(2) :]
+            new[at] = (
+                piece[:where] + random_.choice("\"'{};\\$#()~*:/ \n\r\té\x00a9") + piece[where + random_.randrange(2) :]
+            )
         elif kind == 6:
             copy = list(lines)
             line = copy.pop(random_.randrange(len(copy)))
@@ -78,8 +80,10 @@ class Verdict:
     @property
     def comparable(self) -> bool:
         """Whether the two answers are about the same question."""
-        return not self.nginx.environment and not self.nginx.message.startswith("unknown directive") or (
-            self.nginx.message.startswith("unknown directive") and bool(self.tree.problems)
+        return (
+            not self.nginx.environment
+            and not self.nginx.message.startswith("unknown directive")
+            or (self.nginx.message.startswith("unknown directive") and bool(self.tree.problems))
         )
 
     @property
