@@ -171,20 +171,23 @@ def upstream(flow: Flow, server: Server, service: Service) -> Request:
         prior = flow.headers.all("X-Forwarded-For")
         value = ", ".join((*prior, flow.client))
         headers = headers.without("X-Forwarded-For").plus(Field("X-Forwarded-For", value, service.location, LAYER))
-    # net/http, cleanHost: what follows the first blank or slash is not sent.
-    host = re.split(r"[ /]", flow.host)[0] if service.pass_host else server.authority
+    host = flow.host if service.pass_host else server.authority
+    if not re.fullmatch(r"[A-Za-z0-9._\-:\[\]]*", host):
+        host = UNKNOWN_VALUE  # net/http cleans what it takes for malformed
     headers = Headers((Field("Host", host, service.location, LAYER), *headers.fields))
     sent = flow
     if server.preserve_path:
         base = "/" + server.url.partition("://")[2].partition("/")[2].partition("?")[0]
-        joined = base.rstrip("/") + flow.escaped_path if base != "/" else flow.escaped_path
+        tail = flow.uri.partition("?")[0]
+        joined = base + tail[1:] if base.endswith("/") and tail.startswith("/") else base + tail
+        joined = f"{base}/{tail}" if not base.endswith("/") and not tail.startswith("/") else joined
         split = set_path(joined)
         sent = flow.with_path(*split) if split else flow
     path, mark, query = sent.uri.partition("?")
     if not path.startswith("/"):
         # The URI does not parse, so the query is the cleaned one of the URL (net/http/httputil, cleanQueryParams).
         query = cleaned(sent.query)
-        mark = "?" if query else ""
+        mark = "?" if query or sent.force_query else ""
     target = path + (mark + query.replace(";", "&") if query or mark else "")
     return to_request(replace(sent, uri=target), server.address, server.scheme, headers)
 

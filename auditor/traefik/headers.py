@@ -42,7 +42,7 @@ def apply(middleware: Middleware, flow: Flow, following: Next, *, version: int) 
     options = middleware.options
     step = Step("headers", middleware.location, f"middleware {middleware.name}", LAYER)
     if _has_cors(options) and _is_preflight(flow):
-        return _preflight(options, flow, step)
+        return _preflight(options, flow, step, version)
     inner = _custom_request(options, flow)
     bad = _bad_host(options, inner, step, version)
     if bad is not None:
@@ -51,7 +51,7 @@ def apply(middleware: Middleware, flow: Flow, following: Next, *, version: int) 
         secure = tuple(_secure(options, inner, version))
         outcomes = edited(following(inner), lambda response: _set_all(response, secure))
     origin = inner.header("Origin")
-    outcomes = edited(outcomes, lambda response: _after(options, response, origin))
+    outcomes = edited(outcomes, lambda response: _after(options, response, origin, version))
     return noted(_doubt_regex(options, origin, outcomes), step)
 
 
@@ -78,37 +78,51 @@ def _joined(node: Node | None) -> str:
     return ",".join(text for text, _ in list_of(node))
 
 
-def _preflight(options: Node, flow: Flow, step: Step) -> tuple[Outcome, ...]:
+def _echoes(options: Node, name: str, version: int) -> bool:
+    """Whether a "*" stands for what the request asks: with credentials it would not be a wildcard to a browser."""
+    credentials = flag_of(options.get("accessControlAllowCredentials"))
+    return version >= 3 and credentials and any(text == "*" for text, _ in list_of(options.get(name)))
+
+
+def _preflight(options: Node, flow: Flow, step: Step, version: int) -> tuple[Outcome, ...]:
     lines: list[Field] = []
     credentials = options.get("accessControlAllowCredentials")
     if credentials is not None and flag_of(credentials):
         lines.append(Field("Access-Control-Allow-Credentials", "true", credentials.place, LAYER))
-    for name, header in (("Headers", "Access-Control-Allow-Headers"), ("Methods", "Access-Control-Allow-Methods")):
+    for name, asked in (("Headers", "Access-Control-Request-Headers"), ("Methods", "Access-Control-Request-Method")):
         node = options.get(f"accessControlAllow{name}")
-        if node is not None and _joined(node):
-            lines.append(Field(header, _joined(node), node.place, LAYER))
-    allowed = allowed_origin(options, flow.header("Origin"))
+        echoed = _echoes(options, f"accessControlAllow{name}", version)
+        value = flow.header(asked) if echoed else _joined(node)
+        if node is not None and value:
+            lines.append(Field(f"Access-Control-Allow-{name}", value, node.place, LAYER))
+    allowed = allowed_origin(options, flow.header("Origin"), version)
     if allowed is not None:
         lines.append(Field("Access-Control-Allow-Origin", allowed[0], allowed[1], LAYER))
     expose = options.get("accessControlExposeHeaders")
-    if expose is not None and list_of(expose):
+    if (
+        version >= 3
+        and expose is not None
+        and _joined(expose)
+        and not _echoes(options, "accessControlExposeHeaders", 3)
+    ):
         lines.append(Field("Access-Control-Expose-Headers", _joined(expose), expose.place, LAYER))
     age = options.get("accessControlMaxAge")
-    if age is not None:
-        lines.append(Field("Access-Control-Max-Age", str(number_of(age)), age.place, LAYER))
+    if age is not None or version < 3:
+        lines.append(Field("Access-Control-Max-Age", str(number_of(age)), age.place if age else step.location, LAYER))
     note = replace(step, note=f"{step.note} answers the preflight")
     return _doubt_regex(
         options, flow.header("Origin"), answer(200, "", tuple(lines), kind="return", flow=flow, steps=(note,))
     )
 
 
-def allowed_origin(options: Node, origin: str) -> tuple[str, Location] | None:
+def allowed_origin(options: Node, origin: str, version: int = 3) -> tuple[str, Location] | None:
     """Return the Access-Control-Allow-Origin for an origin and the item that allows it, or None.
 
-    An exact list comes before expressions; expressions match anywhere unless anchored.
+    An exact list comes before expressions; expressions match anywhere unless anchored. With credentials, 3.7 echoes
+    the origin where the list has "*": any page may then read what a cookie opens.
     """
     for item, place in list_of(options.get("accessControlAllowOriginList")):
-        if item == "*" and flag_of(options.get("accessControlAllowCredentials")):
+        if item == "*" and _echoes(options, "accessControlAllowOriginList", version):
             return origin, place
         if item in ("*", origin):
             return item, place
@@ -203,20 +217,20 @@ def _either(options: Node, header: str, custom: str, flag: str, value: str) -> I
         yield Field(header, value, node.place, LAYER)
 
 
-def _after(options: Node, response: Response, origin: str) -> Response:
+def _after(options: Node, response: Response, origin: str, version: int) -> Response:
     for name, node in option(options, "customResponseHeaders").children():
         if node.text == "":
             response = drop_header(response, name)
         else:
             response = set_header(response, name, UNKNOWN_VALUE if "{{" in node.text else node.text, node.place)
-    allowed = allowed_origin(options, origin)
+    allowed = allowed_origin(options, origin, version)
     if allowed is not None:
         response = set_header(response, "Access-Control-Allow-Origin", *allowed)
     credentials = options.get("accessControlAllowCredentials")
     if credentials is not None and flag_of(credentials):
         response = set_header(response, "Access-Control-Allow-Credentials", "true", credentials.place)
     expose = options.get("accessControlExposeHeaders")
-    if expose is not None and list_of(expose):
+    if expose is not None and _joined(expose) and not _echoes(options, "accessControlExposeHeaders", version):
         response = set_header(response, "Access-Control-Expose-Headers", _joined(expose), expose.place)
     vary = options.get("addVaryHeader")
     return _vary(response, vary.place) if vary is not None and flag_of(vary) else response

@@ -69,8 +69,10 @@ def _raw_url(flow: Flow) -> str:
     found = _URL.match(flow.uri)
     if found:
         scheme, host, port, uri = found[1], found[2] or host, found[3] or port, found[4]
-    if flow.tls:
-        scheme = "https"
+    # A trusted client's X-Forwarded-Proto stands for the connection, ws and wss for http and https.
+    scheme = {"": scheme, "ws": "http", "wss": "https"}.get(
+        flow.header("X-Forwarded-Proto").lower(), flow.header("X-Forwarded-Proto")
+    )
     if (scheme, port) in (("http", ":80"), ("https", ":443")):
         port = ""
     return f"{scheme}://{host}{port}{uri}"
@@ -200,7 +202,7 @@ def _replace_path_regex(middleware: Middleware, flow: Flow, following: Next, _: 
     pattern = text_of(middleware.options.get("regex")).strip()
     replacement = text_of(middleware.options.get("replacement")).strip()
     old = flow.raw_path or flow.escaped_path
-    matched = regex.search(pattern, old) if replacement else False
+    matched = regex.search(pattern, old)
     new = regex.replace_all(pattern, old, replacement) if matched else None
     if matched is None or (matched and new is None):
         return undecided(
@@ -373,7 +375,8 @@ def _error_page(
     rewritten = _rewritten(middleware.options, status)
     target = ""
     if query:
-        url = quote_plus(flow.request_uri, safe="-_.~")
+        base = f"{'https' if flow.tls else 'http'}://{flow.host}" if context.version >= 3 else ""
+        url = quote_plus(base + flow.request_uri, safe="-_.~")
         target = "/" + query.removeprefix("/").replace("{status}", str(rewritten))
         target = target.replace("{url}", url).replace("{originalStatus}", str(status))
     path, mark, rest = target.partition("?")
@@ -429,10 +432,37 @@ def _buffering(middleware: Middleware, flow: Flow, following: Next, _: Context) 
     if most and flow.body_length > most:
         return answer(413, STATUS_TEXT[413], kind="deny", flow=flow, steps=(_step(middleware, "the body is too long"),))
     outcomes = prefixed(following(replace(flow, preset=())), flow.preset)
+    if flow.method == "HEAD":
+        outcomes = tuple(_uncounted(outcome) for outcome in outcomes)
     if number_of(middleware.options.get("maxResponseBodyBytes")):
         doubt = Unknown("an answer longer than maxResponseBodyBytes becomes a 500", middleware.location, "status")
         outcomes = doubted(outcomes, doubt)
     return noted(outcomes, _step(middleware))
+
+
+def _uncounted(outcome: Outcome) -> Outcome:
+    """Drop the length of an answer to HEAD that Traefik makes itself: the buffer passes no body on to be counted."""
+    if outcome.response is None or (outcome.upstream_request is not None and outcome.when != "upstream-down"):
+        return outcome
+    return replace(
+        outcome, response=replace(outcome.response, headers=outcome.response.headers.without("Content-Length"))
+    )
+
+
+def _content_type(middleware: Middleware, flow: Flow, following: Next, _: Context) -> tuple[Outcome, ...]:
+    def sniffed(outcome: Outcome) -> Outcome:
+        response = outcome.response
+        if response is None or "Content-Type" in response.headers or response.status in (None, 204, 304):
+            return outcome
+        if outcome.upstream_request is None or outcome.when == "upstream-down":
+            if not response.headers.get("Content-Length") or response.headers.get("Content-Length") == "0":
+                return outcome
+            line = Field("Content-Type", "text/plain; charset=utf-8", middleware.location, LAYER)
+            return replace(outcome, response=replace(response, headers=response.headers.plus(line)))
+        doubt = Unknown("Content-Type is guessed from the body", middleware.location, "header:content-type")
+        return replace(outcome, unknown=(*outcome.unknown, doubt))
+
+    return noted(tuple(map(sniffed, following(flow))), _step(middleware))
 
 
 def _circuit_breaker(middleware: Middleware, flow: Flow, following: Next, _: Context) -> tuple[Outcome, ...]:
@@ -452,7 +482,7 @@ _KINDS: Mapping[str, Apply] = MappingProxyType({
     "buffering": _buffering,
     "circuitBreaker": _circuit_breaker,
     "compress": _compress,
-    "contentType": _pass,
+    "contentType": _content_type,
     "digestAuth": _basic_auth,
     "errors": _errors,
     "forwardAuth": _forward_auth,

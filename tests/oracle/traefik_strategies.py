@@ -81,7 +81,7 @@ _HEADERS = st.fixed_dictionaries({}, optional={
     "accessControlAllowOriginList": st.lists(st.sampled_from((*ORIGINS[:4], "*")), max_size=2),
     "accessControlAllowOriginListRegex": st.lists(
         st.sampled_from((r"^https://.*\.app\.test$", "app.test", r"^https?://app\.test", ".*", r"^https://app\.test(:\d+)?$", "^$")), max_size=2),
-    "accessControlExposeHeaders": st.lists(st.sampled_from(("X-A", "X-B")), max_size=2),
+    "accessControlExposeHeaders": st.lists(st.sampled_from(("X-A", "X-B", "*")), max_size=2),
     "accessControlMaxAge": st.sampled_from((0, 1, 600, -1)),
     "addVaryHeader": _flag,
     "allowedHosts": st.lists(st.sampled_from(("gN.test", "GN.TEST", "www.gN.test")), min_size=1, max_size=1),
@@ -174,7 +174,7 @@ _headers = st.lists(
         st.sampled_from(ORIGINS).map(lambda value: ("Origin", value)),
         st.sampled_from(("GET", "PUT", "")).map(lambda value: ("Access-Control-Request-Method", value)),
         st.sampled_from((
-            ("X-Api-Key", "k1"), ("X-API-KEY", "k2"), ("Cookie", "a=1"), ("Accept-Encoding", "gzip"), ("Authorization", "Basic eDp5"),
+            ("Access-Control-Request-Headers", "x-a,content-type"), ("X-Api-Key", "k1"), ("X-API-KEY", "k2"), ("Cookie", "a=1"), ("Accept-Encoding", "gzip"), ("Authorization", "Basic eDp5"),
             ("X-Forwarded-For", "10.1.2.3"), ("X-Forwarded-For", "9.9.9.9, 10.0.0.1"), ("X-Forwarded-Proto", "https"),
             ("X-Forwarded-Host", "gN.test"), ("X-Real-Ip", "8.8.8.8"), ("Connection", "close"), ("Connection", "X-Api-Key"),
             ("Te", "trailers"), ("X-Forwarded-Prefix", "/q"), ("X_Forwarded_Proto", "https"), ("User-Agent", "t"), ("Forwarded", "for=1.1.1.1"),
