@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from auditor.errors import AuditorError, PolicyError
+from auditor.policy.help import KEYS
 from auditor.policy.load import load_policy, rules
 from auditor.policy.problems import _FORMS
 from auditor.policy.schema import SCHEMA_FILE, json_schema, schema_text
@@ -210,3 +211,17 @@ def test_every_pattern_of_the_schema_has_words_for_it() -> None:
         "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
     }
     assert found - by_function <= set(_FORMS)
+
+
+def test_every_key_has_a_sentence_for_editors() -> None:
+    """And no sentence is about a key that is gone."""
+    schema = json_schema()
+    told = {"Policy": schema, **schema["$defs"]}
+    keys = {}
+    for name, definition in told.items():
+        properties = definition.get("properties") or definition["anyOf"][1]["properties"]
+        assert [key for key, value in properties.items() if not value["description"].endswith(".")] == [], name
+        keys[name] = set(properties)
+    keys["Promises"] = keys["Route"] & keys["Policy"]
+    keys["ValueRule"] = keys["HeaderRule"]
+    assert [(name, key) for name, sentences in KEYS.items() for key in sentences if key not in keys[name]] == []

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from auditor.finding import Severity
+from auditor.policy.help import help_for
 from auditor.policy.model import Policy
 
 SCHEMA_FILE = "policy.schema.json"
@@ -25,7 +26,7 @@ def json_schema() -> Schema:
     definitions = {name: _definition(name, schema) for name, schema in made.pop("$defs").items()}
     root = _definition("Policy", made)
     root["required"] = ["version"]
-    root["properties"]["version"] = {"const": 1, "description": "The version of this format."}
+    root["properties"]["version"] = {"description": help_for("Policy", "version"), "const": 1}
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "auditor policy, version 1"}
     return {**head, **{key: value for key, value in root.items() if key != "title"}, "$defs": definitions}
 
@@ -40,7 +41,8 @@ def _definition(name: str, schema: Schema) -> Schema:
     properties = {}
     for key, value in schema["properties"].items():
         tag = key == "type" and "const" in value
-        properties[key] = value if tag else _property(value, nullable=key not in required)
+        made = value if tag else _property(value, nullable=key not in required)
+        properties[key] = {"description": help_for(name, key), **{k: v for k, v in made.items() if k != "title"}}
     result = {key: value for key, value in schema.items() if key not in {"properties", "title"}}
     result["properties"] = properties
     if name in _COMPLETED_BY_EXTENDS:
