@@ -3,230 +3,232 @@
 from __future__ import annotations
 
 import asyncio
+import email.utils
+import os
 import ssl
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import httpx
-
-from auditor import __version__
 from auditor.errors import TargetError
-from auditor.exchange import Action, Exchange, Field, Headers, Outcome, Request, Response
+from auditor.exchange import Exchange, Request, Response
+from auditor.live.credentials import Credentials
+from auditor.live.pace import Pace
+from auditor.live.scope import SAFE_METHODS, Address, Resolver, Scope, bare_host
+from auditor.live.wire import NO_CONNECTION, REFUSED, Marks, Wire, failed
 from auditor.policy.model import HttpTarget
 
-USER_AGENT = f"edge-auditor/{__version__}"
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""RFC 9110 §9.2.1, without TRACE: sent always; others only where the policy allows it."""
-
-MAX_BODY = 65536
-"""Bytes of a body that are read; the rest is left unread and the connection closed."""
-
-MAX_HEADERS = 200
-"""Header lines of a response that are kept."""
+__all__ = ["SAFE_METHODS", "Address", "Client", "Scope"]
 
 RETRIES = 3
-"""How often a request that the target's own limits refused is asked again."""
+"""How often a request that the target's own limits refused is asked, all in all."""
+
+PATIENCE = 60.0
+"""Seconds that one client waits for a target that says 429 or 503, all in all."""
+
+DEAD = 4
+"""Connections in a row that an address may not accept before it is asked no more."""
+
+THROTTLED = frozenset({429, 503})
+
+Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a connection goes: scheme, the host named in the request, and the address dialled."""
-
-    scheme: str
-    host: str
-    dial_host: str
-    dial_port: int
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The addresses of a target: its entrypoints, as `resolve` redirects them. Nothing else is ever dialled."""
-
-    target: HttpTarget
-
-    def entrypoint(self, name: str, scheme: str) -> str | None:
-        """Return the URL of the entrypoint with this name, or the only one of this scheme."""
-        if name in self.target.entrypoints and urlsplit(self.target.entrypoints[name]).scheme == scheme:
-            return self.target.entrypoints[name]
-        return next((url for url in self.target.entrypoints.values() if urlsplit(url).scheme == scheme), None)
-
-    def address(self, name: str, scheme: str, host: str) -> Address | None:
-        """Return where a request for a host at an entrypoint goes; None where no entrypoint of the target fits."""
-        base = self.entrypoint(name, scheme)
-        if base is None:
-            return None
-        parts = urlsplit(base)
-        port = parts.port or (443 if scheme == "https" else 80)
-        for key in (f"{host}:{port}", f"{parts.hostname}:{port}"):
-            if key in self.target.resolve:
-                dial, _, dial_port = self.target.resolve[key].rpartition(":")
-                return Address(scheme, host, dial.strip("[]"), int(dial_port))
-        return Address(scheme, host, parts.hostname or "", port)
-
-    def dial(self, address: str) -> tuple[str, int]:
-        """Return the host and port that `resolve` gives for an address such as "shop.example:8000"."""
-        host, _, port = self.target.resolve.get(address, address).rpartition(":")
-        return host.strip("[]"), int(port)
-
-
-@dataclass(slots=True)
-class Pace:
-    """Spaces requests out: at most `rate` a second, counted over all connections."""
-
-    rate: float
-    next_at: float = 0.0
-
-    async def wait(self) -> None:
-        """Sleep until the next request may go."""
-        now = time.monotonic()
-        at = max(now, self.next_at)
-        self.next_at = at + 1 / self.rate
-        if at > now:
-            await asyncio.sleep(at - now)
+def _silent(_done: int, _total: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(slots=True)
 class Client:
-    """Sends requests to one target and returns exchanges; a request that fails is an exchange with an error."""
+    """Sends requests to one target and returns exchanges; a request that fails is an exchange with an error.
+
+    `sent` counts requests on the wire, `throttled` the answers 429 and 503 that made it wait; `interrupted` is set
+    where Ctrl-C ended a `send`. `credentials` default to those of the environment.
+    """
 
     target: HttpTarget
     ca_file: Path | None = None
     insecure: bool = False
+    credentials: Credentials = field(default_factory=lambda: Credentials.of(os.environ))
     sent: int = 0
+    throttled: int = 0
+    interrupted: bool = False
     scope: Scope = field(init=False)
     _pace: Pace = field(init=False)
+    _resolver: Resolver = field(default_factory=Resolver)
+    _contexts: dict[tuple[bool, bool], ssl.SSLContext] = field(default_factory=dict)
+    _refused: dict[tuple[str, int], int] = field(default_factory=dict)
+    _kept: int = 0
 
     def __post_init__(self) -> None:
         """Bind the scope and the pace of the target."""
         self.scope = Scope(self.target)
         self._pace = Pace(self.target.limits.requests_per_second)
 
-    def context(self) -> ssl.SSLContext:
-        """Return the TLS settings of this client."""
+    def context(self, own: bool = True, http2: bool = False) -> ssl.SSLContext:
+        """Return the TLS settings of a connection; `own`: the certificate has to name the host.
+
+        Raises TargetError where the certificate authorities or the client certificate cannot be read.
+        """
+        key = (own, http2)
+        if key in self._contexts:
+            return self._contexts[key]
         try:
             context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
         except (OSError, ssl.SSLError) as error:
             raise TargetError(f"cannot read the certificates in {self.ca_file}: {error}") from None
-        if self.insecure:
+        certificate = self.credentials.certificate
+        if certificate is not None and own:
+            try:
+                context.load_cert_chain(certificate, self.credentials.key)
+            except (OSError, ssl.SSLError) as error:
+                raise TargetError(f"cannot read the client certificate {certificate}: {error}") from None
+        if self.insecure or not own:
             context.check_hostname = False
+        if self.insecure:
             context.verify_mode = ssl.CERT_NONE
+        self._contexts[key] = context
         return context
 
-    def send(
-        self,
-        requests: Sequence[tuple[str, Request]],
-        *,
-        progress: Callable[[int, int], None] = lambda _done, _total: None,
-    ) -> list[Exchange | None]:
-        """Send (entrypoint, request) pairs; None for those that were not sent (off target, over the budget, interrupted)."""
+    def send(self, requests: Sequence[tuple[str, Request]], *, progress: Progress = _silent) -> list[Exchange | None]:
+        """Send (entrypoint, request) pairs; None for those that were not sent (off target, over the budget, interrupted).
+
+        Raises TargetError where the TLS settings cannot be made; nothing else.
+        """
         results: list[Exchange | None] = [None] * len(requests)
-        asyncio.run(self._send_all(requests, results, progress))
+        self.run(lambda wire: self._all(wire, requests, results, progress))
         return results
 
-    async def _send_all(
-        self,
-        requests: Sequence[tuple[str, Request]],
-        results: list[Exchange | None],
-        progress: Callable[[int, int], None],
+    def run(self, job: Callable[[Wire], Awaitable[None]]) -> None:
+        """Run a job on the connections of this client; Ctrl-C ends it, and `interrupted` says so."""
+        if any(url.startswith("https:") for url in self.target.entrypoints.values()):
+            self.context()
+
+        async def work() -> None:
+            async with Wire(self.context, self._resolver, self.target.limits.concurrency, self._kept) as wire:
+                try:
+                    await job(wire)
+                finally:
+                    self._kept = wire.kept
+
+        try:
+            asyncio.run(work())
+        except KeyboardInterrupt:
+            self.interrupted = True
+
+    def dry_run(self, requests: Sequence[tuple[str, Request]]) -> Iterator[str]:
+        """Yield one line per request: where it would go and what it would say, or why it is not sent."""
+        budget = self.target.limits.max_requests - self.sent
+        for entrypoint, request in requests:
+            host = bare_host(request.host)
+            refusal = self.scope.refusal(entrypoint, request.scheme, host, request.method)
+            address = self.scope.address(entrypoint, request.scheme, host)
+            if not refusal and budget <= 0:
+                refusal = "the budget of limits.max_requests is used up"
+            said = " ".join(f"{f.name}={f.value}" for f in request.headers if f.name.lower() != "host")
+            line = f"{request.method} {request.url}" + (f" {said}" if said else "")
+            if refusal or address is None:
+                yield f"not sent: {line}: {refusal}"
+            else:
+                budget -= 1
+                yield f"{line} -> {address.dial_host}:{address.dial_port}"
+
+    async def _all(
+        self, wire: Wire, requests: Sequence[tuple[str, Request]], results: list[Exchange | None], progress: Progress
     ) -> None:
-        limits = self.target.limits
-        pool = httpx.Limits(max_connections=limits.concurrency, max_keepalive_connections=limits.concurrency)
+        order = iter(range(len(requests)))
         done = 0
-        async with httpx.AsyncClient(verify=self.context(), limits=pool, trust_env=False) as client:
-            gate = asyncio.Semaphore(limits.concurrency)
 
-            async def one(index: int) -> None:
-                nonlocal done
-                async with gate:
-                    results[index] = await self._patiently(client, *requests[index])
-                    done += 1
-                    progress(done, len(requests))
+        async def worker() -> None:
+            nonlocal done
+            for index in order:
+                results[index] = await self.ask(wire, *requests[index])
+                done += 1
+                progress(done, len(requests))
 
-            tasks = [asyncio.create_task(one(index)) for index in range(len(requests))]
-            try:
-                await asyncio.gather(*tasks)
-            finally:
-                for task in tasks:
-                    task.cancel()
+        workers = min(self.target.limits.concurrency, len(requests))
+        tasks = [asyncio.create_task(worker()) for _ in range(workers)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
 
-    async def _patiently(self, client: httpx.AsyncClient, entrypoint: str, request: Request) -> Exchange | None:
+    async def ask(self, wire: Wire, entrypoint: str, request: Request) -> Exchange | None:
+        """Send one request, again where the target's limits refused it; None where it may not be sent."""
         exchange: Exchange | None = None
         for attempt in range(RETRIES):
             if self.sent >= self.target.limits.max_requests:
                 return exchange
-            exchange = await self._once(client, entrypoint, request)
+            exchange = await self.once(wire, entrypoint, request)
             response = exchange.response if exchange else None
-            if response is None or response.status not in {429, 503} or response.status is None:
+            if response is None or response.status not in THROTTLED:
+                if attempt and response is not None:
+                    self._pace.helped()
                 return exchange
-            await asyncio.sleep(_retry_after(response, attempt))
+            self.throttled += 1
+            wait = _retry_after(response, attempt)
+            if self._pace.hopeless or self._pace.waited + wait > PATIENCE:
+                break
+            self._pace.back_off(wait)
+        self._pace.in_vain()
+        if exchange is not None and exchange.response is not None and exchange.response.status == 429:
+            return replace(exchange, outcome=replace(exchange.outcome, when="limited"))
         return exchange
 
-    async def _once(self, client: httpx.AsyncClient, entrypoint: str, request: Request) -> Exchange | None:
-        address = self.scope.address(entrypoint, request.scheme, request.host.rsplit(":", 1)[0])
-        allowed = request.method in SAFE_METHODS or self.target.allow_unsafe_methods
-        if address is None or not allowed:
+    async def once(
+        self, wire: Wire, entrypoint: str, request: Request, *, paced: bool = True, marks: Marks | None = None
+    ) -> Exchange | None:
+        """Send one request once (again on a fresh connection where a reused one broke); None where it may not be sent."""
+        host = bare_host(request.host)
+        address = self.scope.address(entrypoint, request.scheme, host)
+        if address is None or self.scope.refusal(entrypoint, request.scheme, host, request.method):
             return None
-        await self._pace.wait()
+        if self.sent >= self.target.limits.max_requests:
+            return None
+        place = (address.dial_host, address.dial_port)
         self.sent += 1
-        return await exchange_once(client, address, request, self.target.limits.timeout)
+        try:
+            if paced:
+                await self._pace.wait()
+        except asyncio.CancelledError:
+            self.sent -= 1
+            raise
+        if self._refused.get(place, 0) >= DEAD:
+            self.sent -= 1
+            return failed(request, OSError(f"not asked: {place[0]}:{place[1]} accepts no connections"))
+        lines = self.credentials.apply(request) if address.own else None
+        seconds = self.target.limits.timeout
+        exchange = await wire.ask(address, request, seconds, lines, marks)
+        if _dropped(exchange) and request.method in SAFE_METHODS and self.sent < self.target.limits.max_requests:
+            self.sent += 1
+            exchange = await wire.ask(address, request, seconds, lines, marks)
+        connected = exchange.error not in {REFUSED, NO_CONNECTION}
+        self._refused[place] = 0 if connected else self._refused.get(place, 0) + 1
+        if exchange.response is None:
+            return replace(exchange, error=self.credentials.redacted(exchange.error))
+        response = self.credentials.redact(exchange.response)
+        return replace(exchange, outcome=replace(exchange.outcome, response=response))
 
 
-async def exchange_once(client: httpx.AsyncClient, address: Address, request: Request, seconds: float) -> Exchange:
-    """Send one request to an address within a time limit (seconds, for the whole exchange)."""
-    try:
-        response = await asyncio.wait_for(_stream(client, address, request, seconds), seconds)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ssl.SSLError, TimeoutError, ValueError) as error:
-        return failed(request, error)
-    return Exchange("observed", request, Outcome("observed", response, Action("observed")))
-
-
-def failed(request: Request, error: BaseException) -> Exchange:
-    """Return the exchange of a request that got no response, with the reason in words."""
-    text = (
-        "timed out" if isinstance(error, TimeoutError | httpx.TimeoutException) else str(error) or type(error).__name__
+def _dropped(exchange: Exchange) -> bool:
+    """Whether the connection ended before there was an answer: a reused one may have been closed meanwhile."""
+    return any(
+        sign in exchange.error for sign in ("disconnected without", "connection failed", "was reset", "Terminated")
     )
-    return Exchange("observed", request, Outcome("observed", None, Action("observed")), error=text)
-
-
-async def _stream(client: httpx.AsyncClient, address: Address, request: Request, seconds: float) -> Response:
-    host = f"[{address.dial_host}]" if ":" in address.dial_host else address.dial_host
-    headers = [(f.name.encode("latin-1"), f.value.encode("latin-1")) for f in request.headers]
-    names = {f.name.lower() for f in request.headers}
-    if "user-agent" not in names:
-        headers.append((b"User-Agent", USER_AGENT.encode()))
-    if "accept" not in names:
-        headers.append((b"Accept", b"*/*"))
-    outgoing = httpx.Request(
-        request.method,
-        f"{address.scheme}://{host}:{address.dial_port}/",
-        headers=headers,
-        extensions={
-            "target": request.target.encode("latin-1"),
-            "sni_hostname": address.host,
-            "timeout": httpx.Timeout(seconds).as_dict(),
-        },
-    )
-    answer = await client.send(outgoing, stream=True)
-    try:
-        body = b"" if answer.status_code == 101 else await _body(answer)
-    finally:
-        await answer.aclose()
-    fields = tuple(Field(n.decode("latin-1"), v.decode("latin-1")) for n, v in answer.headers.raw[:MAX_HEADERS])
-    return Response(answer.status_code, Headers(fields), body.decode("latin-1"))
-
-
-async def _body(answer: httpx.Response) -> bytes:
-    body = b""
-    async for chunk in answer.aiter_raw(8192):
-        body += chunk
-        if len(body) >= MAX_BODY:
-            break
-    return body[:MAX_BODY]
 
 
 def _retry_after(response: Response, attempt: int) -> float:
-    text = response.headers.get("Retry-After") or ""
-    return min(float(text), 5.0) if text.isascii() and text.isdigit() else 0.5 * 2**attempt
+    """Return the seconds to wait: what Retry-After says (RFC 9110 §10.2.3), at most 5, or twice as long each time."""
+    text = (response.headers.get("Retry-After") or "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), 5.0)
+    try:
+        date = email.utils.parsedate_to_datetime(text) if text else None
+    except (ValueError, TypeError, IndexError, OverflowError):
+        date = None
+    if date is not None:
+        date = date if date.tzinfo else date.replace(tzinfo=UTC)
+        return min(max((date - datetime.now(UTC)).total_seconds(), 0.0), 5.0)
+    return 0.5 * 2.0**attempt

@@ -11,58 +11,102 @@ import asyncio
 import math
 import time
 
-import httpx
-
-from auditor.exchange import Exchange, Request
-from auditor.live.client import Client, exchange_once
+from auditor.exchange import Request
+from auditor.live.client import Client
+from auditor.live.volley import REFUSALS, Gun, Shot
+from auditor.live.wire import Wire
 from auditor.plan.facts import Measured
 
-BATCH = 8
-"""Requests under way at once."""
+BATCH = 16
+"""Requests fired together."""
 
 MOST = 400
 """Requests that one question may cost; a limit that needs more is not tried."""
 
-REFUSED = frozenset({429, 503})
+CONNECTIONS = 128
+"""Connections open at once: a limiter that delays holds every request that it lets through."""
 
 
 def measure(
-    client: Client, entrypoint: str, request: Request, *, route: str, rate: float, burst: int
+    client: Client,
+    entrypoint: str,
+    request: Request,
+    *,
+    route: str,
+    rate: float,
+    burst: int,
+    refusals: frozenset[int] = REFUSALS,
 ) -> Measured | None:
     """Send requests until one is refused, or until so many passed that no such limit is in force.
 
-    Returns None where the question would cost more than `MOST` requests or what is left of the budget.
+    Costs at most burst + 2 + ceil(rate * duration) requests, the duration being that of the answers; a batch may
+    overshoot. Returns None where the question would cost more than `MOST` requests or what is left of the budget,
+    and where the target's answers do not decide it.
     """
     left = client.target.limits.max_requests - client.sent
     if burst + 2 + math.ceil(rate) > min(MOST, left):
         return None
-    return asyncio.run(_measure(client, entrypoint, request, route=route, rate=rate, burst=burst))
+    found: list[Measured | None] = [None]
+
+    async def job(wire: Wire) -> None:
+        wire.concurrency = CONNECTIONS
+        gun = Gun(client, wire, entrypoint, request)
+        try:
+            found[0] = await _measure(gun, route=route, rate=rate, burst=burst, refusals=refusals)
+        finally:
+            await gun.rest()
+
+    client.run(job)
+    return found[0]
 
 
-async def _measure(
-    client: Client, entrypoint: str, request: Request, *, route: str, rate: float, burst: int
-) -> Measured | None:
-    address = client.scope.address(entrypoint, request.scheme, request.host.rsplit(":", 1)[0])
-    if address is None:
+async def _measure(gun: Gun, *, route: str, rate: float, burst: int, refusals: frozenset[int]) -> Measured | None:
+    timeout = gun.client.target.limits.timeout
+    first = await _first(gun, rate, burst, refusals)
+    if first is None:
         return None
-    timeout = client.target.limits.timeout
-    async with httpx.AsyncClient(verify=client.context(), trust_env=False) as connections:
-        first: list[Exchange] = []
-        sent = 0
-        started = time.monotonic()
-        while sent < min(MOST, burst + 2 + math.ceil(rate * (time.monotonic() - started))):
-            wanted = min(BATCH, MOST - sent)
-            jobs = (exchange_once(connections, address, request, timeout) for _ in range(wanted))
-            answers = await asyncio.gather(*jobs)
-            sent += wanted
-            client.sent += wanted
-            first = [e for e in answers if e.response is not None and e.response.status in REFUSED]
-            if first or any(e.response is None for e in answers):
+    started = first.sent
+    patience = max(0.02, 3 * ((first.done or started) - first.sent))
+    while not any(shot.refused(refusals) for shot in gun.shots):
+        needed = burst + 2 + math.ceil(rate * (time.monotonic() - started)) - len(gun.shots)
+        if needed <= 0:
+            await gun.settle(gun.shots, timeout)
+            if any(shot.refused(refusals) for shot in gun.shots):
                 break
-        elapsed = time.monotonic() - started
-    if first:
-        status = first[0].response.status if first[0].response else None
-        return Measured(route, sent, sent, status, f"a request among the first {sent} was answered {status}")
-    if sent < burst + 2 + rate * elapsed:
+            return _unlimited(gun, route=route, rate=rate, burst=burst, started=started)
+        if len(gun.shots) + needed > MOST or gun.left <= 0:
+            return None
+        await gun.settle(gun.fire(min(BATCH, needed)), patience)
+        if any(shot.error for shot in gun.shots):
+            return None
+    refused = [shot for shot in gun.shots if shot.refused(refusals)]
+    passed = sum(1 for shot in gun.shots if not shot.refused(refusals))
+    status = refused[0].status
+    sent = len(gun.shots)
+    return Measured(route, sent, passed + 1, status, f"{passed} of {sent} requests at once passed, then {status}")
+
+
+def _unlimited(gun: Gun, *, route: str, rate: float, burst: int, started: float) -> Measured | None:
+    """Conclude that no limit is in force, where every request was answered fast enough to exclude it."""
+    sent = len(gun.shots)
+    if any(not shot.passed() for shot in gun.shots):
+        return None
+    elapsed = max(shot.done or started for shot in gun.shots) - started
+    if sent < burst + 2 + math.floor(rate * elapsed):
         return None
     return Measured(route, sent, None, None, f"{sent} requests in {elapsed:.2f} s, none refused")
+
+
+async def _first(gun: Gun, rate: float, burst: int, refusals: frozenset[int]) -> Shot | None:
+    """Send the first request; where our own earlier ones filled the bucket, wait until it is empty and ask again."""
+    timeout = gun.client.target.limits.timeout
+    for attempt in range(2):
+        (shot, *_) = gun.fire(1) or [Shot(0.0)]
+        await gun.settle([shot], timeout)
+        if shot.passed(refusals):
+            return shot
+        gun.shots.clear()
+        if not shot.refused(refusals) or attempt:
+            return None
+        await asyncio.sleep(min((burst + 1) / rate, 10.0))
+    return None

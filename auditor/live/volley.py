@@ -1,0 +1,84 @@
+"""Requests sent at chosen moments without waiting for one another, and when each was answered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from auditor.exchange import Request
+from auditor.live.client import Client
+from auditor.live.wire import Marks, Wire
+
+REFUSALS = frozenset({429, 503})
+"""Statuses that a limiter answers with, where nothing else is declared."""
+
+
+@dataclass(slots=True)
+class Shot:
+    """One request of a volley: when it left, when its answer's headers were there (monotonic seconds), its status.
+
+    `sent` is written when its first byte goes out, after connecting; `done` None: no answer yet, or none at all.
+    """
+
+    sent: float
+    done: float | None = None
+    status: int | None = None
+    error: str = ""
+
+    def refused(self, by: frozenset[int] = REFUSALS) -> bool:
+        """Whether a limiter refused it."""
+        return self.status in by
+
+    def passed(self, by: frozenset[int] = REFUSALS) -> bool:
+        """Whether it was answered, and by no limiter."""
+        return self.status is not None and self.status not in by
+
+
+@dataclass(slots=True)
+class Gun:
+    """Fires one request at one entrypoint, past the client's pace but within its budget and scope."""
+
+    client: Client
+    wire: Wire
+    entrypoint: str
+    request: Request
+    shots: list[Shot] = field(default_factory=list)
+    _tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+
+    @property
+    def left(self) -> int:
+        """Requests that the budget still allows."""
+        return self.client.target.limits.max_requests - self.client.sent
+
+    def fire(self, count: int = 1, request: Request | None = None) -> list[Shot]:
+        """Send some requests now; answers arrive in the shots."""
+        fired = [Shot(time.monotonic()) for _ in range(min(count, self.left))]
+        for shot in fired:
+            if request is None:
+                self.shots.append(shot)
+            self._tasks[id(shot)] = asyncio.create_task(self._one(shot, request or self.request))
+        return fired
+
+    async def _one(self, shot: Shot, request: Request) -> None:
+        marks = Marks()
+        exchange = await self.client.once(self.wire, self.entrypoint, request, paced=False, marks=marks)
+        shot.sent = marks.sent or shot.sent
+        if exchange is None or exchange.response is None:
+            shot.error = exchange.error if exchange else "not sent"
+            return
+        shot.done = marks.answered or time.monotonic()
+        shot.status = exchange.response.status
+
+    async def settle(self, shots: Sequence[Shot], seconds: float) -> None:
+        """Wait until these shots are answered, at most so long."""
+        tasks = [self._tasks[id(shot)] for shot in shots if id(shot) in self._tasks]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+
+    async def rest(self) -> None:
+        """Stop waiting for what is still under way."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
