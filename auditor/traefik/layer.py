@@ -248,6 +248,7 @@ class _Run:
 
     traefik: Traefik
     ask: Ask | None
+    latest: list[Flow] = field(default_factory=list)
 
     def serve(self, router: Router, flow: Flow, point: Entrypoint) -> tuple[Outcome, ...]:
         if router.name.endswith("@internal") and point.redirection is not None:
@@ -262,15 +263,25 @@ class _Run:
             return undecided(
                 f"the middleware {foreign[0]} comes from a provider that is not among the files", foreign[1]
             )
-        following: Next = lambda inner: self.service(router.service, inner)  # noqa: E731
+
+        def following(inner: Flow) -> tuple[Outcome, ...]:
+            self.latest.append(inner)
+            return self.service(router.service, inner)
+
+        composed: Next = following
         for item in reversed(chain):
             if isinstance(item, Middleware):
-                following = self._wrapped(item, following)
-        return following(flow)
+                composed = self._wrapped(item, composed)
+        return composed(flow)
 
     def _wrapped(self, middleware: Middleware, following: Next) -> Next:
-        context = middlewares.Context(self.traefik.version, self.service)
-        return lambda flow: middlewares.apply(middleware, flow, following, context)
+        context = middlewares.Context(self.traefik.version, self.service, lambda: self.latest[-1])
+
+        def stage(flow: Flow) -> tuple[Outcome, ...]:
+            self.latest.append(flow)
+            return middlewares.apply(middleware, flow, following, context)
+
+        return stage
 
     def _nothing(self, flow: Flow) -> tuple[Outcome, ...]:
         return answer(418, "", flow=flow)

@@ -38,10 +38,14 @@ _URL = re.compile(r"^(https?)://(\[[\w:.]+\]|[\w._-]+)?(:\d+)?(.*)$", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a middleware may need of the rest: the version, and how to ask a named service."""
+    """What a middleware may need of the rest: the version, how to ask a named service, and the request as it became.
+
+    `latest` is the request as the innermost stage so far saw it: Traefik's stages edit one request in place.
+    """
 
     version: int
     service: Callable[[str, Flow], tuple[Outcome, ...]]
+    latest: Callable[[], Flow]
 
 
 Apply = Callable[[Middleware, Flow, Next, Context], tuple[Outcome, ...]]
@@ -106,6 +110,9 @@ def redirect_scheme(
         return undecided("the URL is not one that the redirection's expression decides", step.location, (step,))
     shown = f":{port}" if port and (scheme, port) not in (("http", "80"), ("https", "443")) else ""
     new = f"{scheme}://{found[2] or ''}{shown}{found[4] or ''}"
+    if re.match(r"^[a-z]+://[^/?#]*:[^/?#:]*[^0-9/?#:]", new):
+        # Go's url.Parse: "invalid port"; the redirection answers with its error handler.
+        return answer(502, STATUS_TEXT[502], kind="error", flow=flow, steps=(step,))
     return following(flow) if new == old else redirect(flow, new, step, permanent=permanent)
 
 
@@ -169,7 +176,7 @@ def _strip_prefix_regex(middleware: Middleware, flow: Flow, following: Next, _: 
 def _if_clean(flow: Flow, following: Next, step: Step) -> tuple[Outcome, ...]:
     """Refuse a rewritten path that still has empty or dot segments (measured on 3.7: 400)."""
     path = flow.escaped_path
-    clean = posixpath.normpath(path) if path else path
+    clean = posixpath.normpath(re.sub("^//+", "/", path)) if path else path
     if path.endswith("/") and not clean.endswith("/"):
         clean += "/"
     if clean != path:
@@ -369,27 +376,27 @@ def _errors(middleware: Middleware, flow: Flow, following: Next, context: Contex
 def _error_page(
     middleware: Middleware, flow: Flow, outcome: Outcome, status: int, context: Context
 ) -> tuple[Outcome, ...]:
+    inner = context.latest()
     service = text_of(middleware.options.get("service"))
     service = service if "@" in service else f"{service}@{middleware.name.rpartition('@')[2]}"
     query = text_of(middleware.options.get("query"))
     rewritten = _rewritten(middleware.options, status)
     target = ""
     if query:
-        base = f"{'https' if flow.tls else 'http'}://{flow.host}" if context.version >= 3 else ""
-        url = quote_plus(base + flow.request_uri, safe="-_.~")
+        base = f"{'https' if flow.tls else 'http'}://{inner.host}" if context.version >= 3 else ""
+        shown = inner.escaped_path + (f"?{inner.query}" if inner.query else "")
+        url = quote_plus(base + shown, safe="-_.~")
         target = "/" + query.removeprefix("/").replace("{status}", str(rewritten))
         target = target.replace("{url}", url).replace("{originalStatus}", str(status))
     path, mark, rest = target.partition("?")
     split = set_path(path)
     if split is None:
         return undecided("the address of the error page is malformed", middleware.location)
-    page = replace(flow, method="GET", query=rest, force_query=bool(mark) and not rest, body_length=0, client="")
-    page = page.with_path(*split)
-    head = flow.method == "HEAD"
-    asked = edited(
-        context.service(service, page),
-        lambda response: replace(response, status=rewritten, body="" if head else response.body),
-    )
+    page = replace(
+        flow, method="GET", host=inner.host, headers=inner.headers, query=rest, force_query=bool(mark) and not rest,
+        body_length=0, client="",
+    ).with_path(*split)  # fmt: skip
+    asked = edited(context.service(service, page), lambda response: _as_page(response, rewritten, flow))
     limits, steps, doubts = outcome.limits, outcome.why, outcome.unknown
     when = outcome.when
     return tuple(
@@ -403,6 +410,15 @@ def _error_page(
         )
         for found in asked
     )
+
+
+def _as_page(response: Response, status: int, flow: Flow) -> Response:
+    """Give a page the status of the error it stands for."""
+    head = flow.method == "HEAD"
+    counted = response.status not in (204, 304) or "Content-Length" in response.headers
+    if not counted and not head and status not in (204, 304):
+        response = replace(response, headers=response.headers.plus(Field("Content-Length", "0", None, LAYER)))
+    return replace(response, status=status, body="" if head else response.body)
 
 
 def _rewritten(options: Node, status: int) -> int:
