@@ -359,10 +359,11 @@ class HttpScope:
     def zone(self, directive: Directive, _: str) -> None:
         """Keep the shared memory zone that a directive declares."""
         parameter = {"limit_req_zone": "zone=", "limit_conn_zone": "zone="}.get(directive.name, "keys_zone=")
-        for index, arg in enumerate(directive.args):
+        for index, arg in reversed(list(enumerate(directive.args))):
             if arg.startswith(parameter):
                 name, _colon, amount = arg[len(parameter) :].rpartition(":")
                 self._declare(directive, index, name, directive.name, amount, once=True)
+                break
 
     def upstream_zone(self, directive: Directive, _: str) -> None:
         """Keep the shared memory zone of an upstream."""

@@ -140,7 +140,7 @@ def _open_log_file_cache(args: Sequence[str], _: str) -> Iterator[Complaint]:
 
 def _resolver(args: Sequence[str], _: str) -> Iterator[Complaint]:
     for index, arg in enumerate(args):
-        if "=" not in arg and "/" in arg:
+        if "=" not in arg and ("/" in arg or not arg):
             yield index, f'"{arg}" is not the address of a name server', "write ADDRESS or ADDRESS:PORT"
         if arg.startswith("valid=") and seconds(arg[6:], whole=True) is None:
             yield index, f'"{arg}" is not a time', "write valid=30s"
@@ -207,7 +207,7 @@ def _expires(args: Sequence[str], _: str) -> Iterator[Complaint]:
     if len(args) == 2 and args[0] != "modified":
         yield 0, f'"{args[0]}" is not "modified"', "write expires TIME, or expires modified TIME"
         return
-    if value.startswith("$"):
+    if "$" in value:
         yield from variable_complaints(args, len(args) - 1)
         return
     if len(args) == 1 and value in {"epoch", "max", "off"}:

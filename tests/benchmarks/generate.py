@@ -89,7 +89,7 @@ _LOCATIONS = (
 
 
 def big_configuration(servers: int = 100, locations: int = 20) -> str:
-    """Return a configuration of `servers` × `locations` locations, of four kinds in turn."""
+    """Return a configuration of `servers` servers with `locations` locations each, of four kinds in turn."""
     parts = [_HEAD]
     parts += [f'        "~^https://app{n}\\.example\\.(?:com|org)$" $http_origin;\n' for n in range(servers)]
     parts.append("    }\n")

@@ -73,7 +73,7 @@ def ask(binary: Path, folder: Path, main: str = "nginx.conf") -> Answer:
     if user:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, 65534, 65534)
-    done = subprocess.run(command, capture_output=True, timeout=30, cwd=folder, **user)
+    done = subprocess.run(command, check=False, capture_output=True, timeout=30, cwd=folder, **user)
     text = done.stderr.decode("latin-1")
     complaint = re.search(r"\[(?:emerg|crit|alert)\] (?:\d+#\d+: )?(.*)", text)
     message = complaint[1] if complaint else ""

@@ -12,21 +12,124 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from auditor.nginx.syntax import Tree, load_tree
 
 sys.path.insert(0, str(Path(__file__).parent))
-from nginx_binary import Answer, ask, need_nginx, nginx_binaries, nginx_version
+from nginx_binary import Answer, ask, need_nginx, nginx_version
 
 HERE = Path(__file__).parent
 CASES = HERE.parents[2] / "shared" / "cases" / "nginx"
 BASES = HERE / "nginx_bases"
 
 TOKEN = re.compile(r"\s+|#[^\n]*|[;{}]|\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s;{}]+")
-POOL = """on off 0 1 7 8k 16m 5s 10ms 1h all any $uri $host $nothing ${uri} ${broken $ "" '' ~ ~* = != ^~ @name / /x /api/ *.a.b a..b
-    default include return set if location server http events upstream map 200 404 999 1000 http://127.0.0.1 https://$host/ off; on;
-    always last break permanent zone=api zone=none burst=5 127.0.0.1 127.0.0.1:80 [::1]:81 unix:/s 10.0.0.0/33 -1 1.5 ( ) [ (a ^/( \\ " '
-    \\; #x { } ; ;; $1 $remote_addr "a b" 'x;y' a{2} 99999999999999999999 max=10 volatile hostnames 50% 0% ssl default_server
-    ~^(?<n>a)$ ~( proxy_pass add_header deny limit_req_zone error_page try_files internal ip_hash backup weight=0 levels=9""".split()
+POOL = [
+    "on",
+    "off",
+    "0",
+    "1",
+    "7",
+    "8k",
+    "16m",
+    "5s",
+    "10ms",
+    "1h",
+    "all",
+    "any",
+    "$uri",
+    "$host",
+    "$nothing",
+    "${uri}",
+    "${broken",
+    "$",
+    '""',
+    "''",
+    "~",
+    "~*",
+    "=",
+    "!=",
+    "^~",
+    "@name",
+    "/",
+    "/x",
+    "/api/",
+    "*.a.b",
+    "a..b",
+    "default",
+    "include",
+    "return",
+    "set",
+    "if",
+    "location",
+    "server",
+    "http",
+    "events",
+    "upstream",
+    "map",
+    "200",
+    "404",
+    "999",
+    "1000",
+    "http://127.0.0.1",
+    "https://$host/",
+    "off;",
+    "on;",
+    "always",
+    "last",
+    "break",
+    "permanent",
+    "zone=api",
+    "zone=none",
+    "burst=5",
+    "127.0.0.1",
+    "127.0.0.1:80",
+    "[::1]:81",
+    "unix:/s",
+    "10.0.0.0/33",
+    "-1",
+    "1.5",
+    "(",
+    ")",
+    "[",
+    "(a",
+    "^/(",
+    "\\",
+    '"',
+    "'",
+    "\\;",
+    "#x",
+    "{",
+    "}",
+    ";",
+    ";;",
+    "$1",
+    "$remote_addr",
+    '"a',
+    'b"',
+    "'x;y'",
+    "a{2}",
+    "99999999999999999999",
+    "max=10",
+    "volatile",
+    "hostnames",
+    "50%",
+    "0%",
+    "ssl",
+    "default_server",
+    "~^(?<n>a)$",
+    "~(",
+    "proxy_pass",
+    "add_header",
+    "deny",
+    "limit_req_zone",
+    "error_page",
+    "try_files",
+    "internal",
+    "ip_hash",
+    "backup",
+    "weight=0",
+    "levels=9",
+]
 
 
 def mutants(text: str, random_: random.Random) -> Iterator[str]:
@@ -36,7 +139,7 @@ def mutants(text: str, random_: random.Random) -> Iterator[str]:
     lines = text.splitlines(keepends=True)
     while True:
         new = list(pieces)
-        kind = random_.randrange(8)
+        kind = random_.randrange(12)
         at = random_.choice(solid)
         if kind == 0:
             new[at] = ""
@@ -61,11 +164,19 @@ def mutants(text: str, random_: random.Random) -> Iterator[str]:
             copy.insert(random_.randrange(len(copy) + 1), line)
             yield "".join(copy)
             continue
-        else:
+        elif kind == 7:
             copy = list(lines)
             copy.insert(random_.randrange(len(copy) + 1), random_.choice(lines))
             yield "".join(copy)
             continue
+        elif kind == 8:
+            new[at] = " # comment\n " + new[at] + random_.choice("\n\t\r ")
+        elif kind == 9 and new[at][0] not in "{};\"'" and "\\" not in new[at]:
+            new[at] = random_.choice("\"'").join(("", new[at], "")) if random_.randrange(2) else f'"{new[at]}"'
+        else:
+            new[at] = re.sub(r"\d+", lambda m: str(random_.choice((0, 1, int(m[0]) + 1, int(m[0]) * 10))), new[at])
+            if kind == 11:
+                new[at] = new[at].swapcase()
         yield "".join(new)
 
 
@@ -80,10 +191,8 @@ class Verdict:
     @property
     def comparable(self) -> bool:
         """Whether the two answers are about the same question."""
-        return (
-            not self.nginx.environment
-            and not self.nginx.message.startswith("unknown directive")
-            or (self.nginx.message.startswith("unknown directive") and bool(self.tree.problems))
+        return (not self.nginx.environment and not self.nginx.message.startswith("unknown directive")) or (
+            self.nginx.message.startswith("unknown directive") and bool(self.tree.problems)
         )
 
     @property
@@ -158,3 +267,27 @@ def test_mutants(seed: int) -> None:
     compared, wrong = disagreements(1000, 100 + seed, need_nginx())
     assert compared > 700
     assert not wrong, describe(wrong)
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the recorded cases are not here")
+@pytest.mark.parametrize("recorded", ["1.31.3", "1.22.1"])
+def test_recorded_cases(tmp_path: Path, recorded: str) -> None:
+    """The recorded configurations are accepted and refused as the recorded nginx did, but for names it did not resolve."""
+    wrong = []
+    seen = 0
+    for path in sorted(CASES.glob("*.json")):
+        case = json.loads(path.read_text()).get(f"nginx-{recorded}")
+        if case is None or "nginx_conf" not in case:
+            continue
+        for name, text in case.get("files", {}).items():
+            file = tmp_path / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        (tmp_path / "nginx.conf").write_text(case["nginx_conf"])
+        tree = load_tree([tmp_path / "nginx.conf"], version=recorded)
+        seen += 1
+        unresolved = any("host not found" in message for message in case.get("config_messages", ()))
+        if not unresolved and bool(tree.problems) != case.get("config_refused", False):
+            wrong.append((path.stem, case.get("config_messages", ()), [problem.message for problem in tree.problems]))
+    assert seen > 50
+    assert not wrong
