@@ -69,7 +69,7 @@ def predict(loaded: LoadedPolicy, options: Options) -> tuple[Facts, Assembly]:
         loaded,
         cases_by_route(answered),
         backends=tuple(exposure.backends) if exposure else (),
-        layers=tuple(name for name, _ in assembly.stack.layers),
+        layers=tuple(name for name, layer in assembly.stack.layers if layer.name != "backend"),
         doors=assembly.doors,
         networks=assembly.networks,
         client_variables=assembly.client_variables,

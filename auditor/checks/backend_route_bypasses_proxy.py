@@ -11,7 +11,7 @@ Origins, limits and headers are the proxy's work: a router that leads straight t
 ## Fails
 
 ```yaml
-policy: {layers: [edge, nginx, backend], exposure: {backends: ["app:8000"], direct_routes: forbid}}
+policy: {layers: [edge, nginx], exposure: {backends: ["app:8000"], direct_routes: forbid}}
 ```
 ```nginx
 server {
@@ -32,7 +32,7 @@ http:
 ## Passes
 
 ```yaml
-policy: {layers: [edge, nginx, backend], exposure: {backends: ["app:8000"], direct_routes: forbid}}
+policy: {layers: [edge, nginx], exposure: {backends: ["app:8000"], direct_routes: forbid}}
 ```
 ```nginx
 server {
@@ -73,7 +73,7 @@ KINDS = {"exposure.direct_routes": ()}
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every way to a backend that avoids a layer."""
-    if facts.kind == "observed" or len(facts.layers) < 2:
+    if facts.kind == "observed":
         return
     for case in facts.of(None, "anywhere"):
         visited = [entry.partition("@") for entry in case.exchange.asked]
@@ -82,7 +82,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
             yield None
             continue
         passed = {layer for layer, _, _ in visited}
-        avoided = [layer for layer in facts.layers[:-1] if layer not in passed]
+        avoided = [layer for layer in facts.layers if layer not in passed]
         if not avoided:
             yield None
             continue
@@ -95,7 +95,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
             case=case,
             at=case.place or (router.location if router else None),
             note="leads straight to the backend",
-            expected=f"every request to {reached} passes {', '.join(facts.layers[:-1])}",
+            expected=f"every request to {reached} passes {', '.join(facts.layers)}",
             observed=way,
             subject=f"{case.exchange.outcome.location or case.exchange.outcome.server or case.probe.host}|{reached}",
         )

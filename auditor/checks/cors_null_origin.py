@@ -24,6 +24,14 @@ http {
         default "";
         "https://app.example" true;
     }
+    map $cors $methods {
+        default GET;
+        "" "";
+    }
+    map $cors $max_age {
+        default 600;
+        "" "";
+    }
     server {
         listen 80;
         location / {
@@ -33,8 +41,8 @@ http {
             if ($request_method = OPTIONS) {
                 add_header Access-Control-Allow-Origin $cors always;
                 add_header Access-Control-Allow-Credentials $credentials always;
-                add_header Access-Control-Allow-Methods GET always;
-                add_header Access-Control-Max-Age 600 always;
+                add_header Access-Control-Allow-Methods $methods always;
+                add_header Access-Control-Max-Age $max_age always;
                 add_header Vary Origin always;
                 return 204;
             }
@@ -59,6 +67,14 @@ http {
         default "";
         "https://app.example" true;
     }
+    map $cors $methods {
+        default GET;
+        "" "";
+    }
+    map $cors $max_age {
+        default 600;
+        "" "";
+    }
     server {
         listen 80;
         location / {
@@ -68,8 +84,8 @@ http {
             if ($request_method = OPTIONS) {
                 add_header Access-Control-Allow-Origin $cors always;
                 add_header Access-Control-Allow-Credentials $credentials always;
-                add_header Access-Control-Allow-Methods GET always;
-                add_header Access-Control-Max-Age 600 always;
+                add_header Access-Control-Allow-Methods $methods always;
+                add_header Access-Control-Max-Age $max_age always;
                 add_header Vary Origin always;
                 return 204;
             }
@@ -93,44 +109,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.browser import cors_check
-from auditor.checks.judging import fail, made_at, open_backend, promised_redirect, shown, undecided, unknown
+from auditor.checks.reading import readers
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
 
 CHECK = CheckInfo("cors-null-origin", "The opaque origin `null` may read", Severity.HIGH, "0.1.0")
 KINDS = {"cors": ("null_origin", "enabled")}
+NOTE = "accepts the opaque origin"
 
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
-    """Yield a finding for every refused opaque origin that a browser would let read the answer."""
-    for case in facts.of(rule.route, "cors"):
-        origin, response = case.probe.origin, case.response
-        if origin.value is None or origin.allowed or origin.value != "null":
-            continue
-        if response is None or promised_redirect(facts, case):
-            yield None
-            continue
-        reason = undecided(case, "Access-Control-Allow-Origin") or (
-            open_backend(case, "Access-Control-Allow-Origin")
-            if "Access-Control-Allow-Origin" not in response.headers
-            else ""
-        )
-        if reason:
-            yield unknown(CHECK, rule, reason, case=case)
-        elif cors_check(origin.value, credentials=False, response=response) is not None:
-            yield None
-        else:
-            secretly = cors_check(origin.value, credentials=True, response=response) is None
-            yield fail(
-                CHECK,
-                rule,
-                f"a page at {origin.value} can read {case.probe.method} {case.probe.path}"
-                + (" with the user's cookies" if secretly else ""),
-                case=case,
-                at=made_at(next(iter(response.headers.lines("Access-Control-Allow-Origin")), None)),
-                note="accepts the opaque origin",
-                expected="no Access-Control-Allow-Origin for an origin outside the policy",
-                observed=shown(response, "Access-Control-Allow-Origin"),
-            )
+    """Yield a finding for every place that a browser would let the opaque origin read."""
+    yield from readers(CHECK, rule, facts, NOTE, lambda case: case.probe.origin.value == "null")

@@ -23,6 +23,14 @@ http {
         default "";
         "https://app.example" true;
     }
+    map $cors $methods {
+        default GET;
+        "" "";
+    }
+    map $cors $max_age {
+        default 600;
+        "" "";
+    }
     server {
         listen 80;
         location / {
@@ -32,8 +40,8 @@ http {
             if ($request_method = OPTIONS) {
                 add_header Access-Control-Allow-Origin $cors always;
                 add_header Access-Control-Allow-Credentials $credentials always;
-                add_header Access-Control-Allow-Methods GET always;
-                add_header Access-Control-Max-Age 600 always;
+                add_header Access-Control-Allow-Methods $methods always;
+                add_header Access-Control-Max-Age $max_age always;
                 add_header Vary Origin always;
                 return 204;
             }
@@ -58,6 +66,14 @@ http {
         default "";
         "https://app.example" true;
     }
+    map $cors $methods {
+        default GET;
+        "" "";
+    }
+    map $cors $max_age {
+        default 600;
+        "" "";
+    }
     server {
         listen 80;
         location / {
@@ -67,8 +83,8 @@ http {
             if ($request_method = OPTIONS) {
                 add_header Access-Control-Allow-Origin $cors always;
                 add_header Access-Control-Allow-Credentials $credentials always;
-                add_header Access-Control-Allow-Methods GET always;
-                add_header Access-Control-Max-Age 600 always;
+                add_header Access-Control-Allow-Methods $methods always;
+                add_header Access-Control-Max-Age $max_age always;
                 add_header Vary Origin always;
                 return 204;
             }
@@ -92,52 +108,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.browser import cors_check
-from auditor.checks.judging import fail, has_https, made_at, open_backend, promised_redirect, shown, undecided, unknown
+from auditor.checks.judging import has_https
+from auditor.checks.reading import readers
 from auditor.finding import CheckInfo, Finding, Severity
-from auditor.plan.facts import Facts
+from auditor.plan.facts import Case, Facts
 from auditor.policy.loaded import Rule
 
 CHECK = CheckInfo("cors-origin-not-allowed", "An origin outside the policy may read", Severity.HIGH, "0.1.0")
 KINDS = {"cors": ("allow_origins",)}
+NOTE = "accepts an origin that the policy does not name"
 
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
-    """Yield a finding for every refused origin that a browser would let read the answer."""
-    for case in facts.of(rule.route, "cors"):
-        origin, response = case.probe.origin, case.response
-        if (
-            origin.value is None
-            or origin.allowed
-            or not (
-                origin.value != "null"
-                and not origin.residual
-                and not (origin.value.startswith("http://") and has_https(facts, rule))
-            )
-        ):
-            continue
-        if response is None or promised_redirect(facts, case):
-            yield None
-            continue
-        reason = undecided(case, "Access-Control-Allow-Origin") or (
-            open_backend(case, "Access-Control-Allow-Origin")
-            if "Access-Control-Allow-Origin" not in response.headers
-            else ""
-        )
-        if reason:
-            yield unknown(CHECK, rule, reason, case=case)
-        elif cors_check(origin.value, credentials=False, response=response) is not None:
-            yield None
-        else:
-            secretly = cors_check(origin.value, credentials=True, response=response) is None
-            yield fail(
-                CHECK,
-                rule,
-                f"a page at {origin.value} can read {case.probe.method} {case.probe.path}"
-                + (" with the user's cookies" if secretly else ""),
-                case=case,
-                at=made_at(next(iter(response.headers.lines("Access-Control-Allow-Origin")), None)),
-                note="accepts an origin that the policy does not name",
-                expected="no Access-Control-Allow-Origin for an origin outside the policy",
-                observed=shown(response, "Access-Control-Allow-Origin"),
-            )
+    """Yield a finding for every place that a browser would let an origin outside the policy read."""
+    secure = has_https(facts, rule)
+
+    def mine(case: Case) -> bool:
+        origin = case.probe.origin
+        value = origin.value or ""
+        return value != "null" and not origin.residual and not (secure and value.startswith("http://"))
+
+    yield from readers(CHECK, rule, facts, NOTE, mine)

@@ -23,6 +23,14 @@ http {
         default "";
         "https://app.example" true;
     }
+    map $cors $methods {
+        default GET;
+        "" "";
+    }
+    map $cors $max_age {
+        default 600;
+        "" "";
+    }
     server {
         listen 80;
         location / {
@@ -31,8 +39,8 @@ http {
             if ($request_method = OPTIONS) {
                 add_header Access-Control-Allow-Origin $cors always;
                 add_header Access-Control-Allow-Credentials $credentials always;
-                add_header Access-Control-Allow-Methods GET always;
-                add_header Access-Control-Max-Age 600 always;
+                add_header Access-Control-Allow-Methods $methods always;
+                add_header Access-Control-Max-Age $max_age always;
                 add_header Vary Origin always;
                 return 204;
             }
@@ -57,6 +65,14 @@ http {
         default "";
         "https://app.example" true;
     }
+    map $cors $methods {
+        default GET;
+        "" "";
+    }
+    map $cors $max_age {
+        default 600;
+        "" "";
+    }
     server {
         listen 80;
         location / {
@@ -66,8 +82,8 @@ http {
             if ($request_method = OPTIONS) {
                 add_header Access-Control-Allow-Origin $cors always;
                 add_header Access-Control-Allow-Credentials $credentials always;
-                add_header Access-Control-Allow-Methods GET always;
-                add_header Access-Control-Max-Age 600 always;
+                add_header Access-Control-Allow-Methods $methods always;
+                add_header Access-Control-Max-Age $max_age always;
                 add_header Vary Origin always;
                 return 204;
             }

@@ -68,6 +68,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     for case in facts.of(rule.route, "plain", "cors"):
         response = case.response
         if case.probe.entry.scheme != "http" or response is None:
+            yield None
             continue
         line = next(iter(response.headers.lines(header_name(rule))), None)
         if line is None:

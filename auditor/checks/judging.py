@@ -158,6 +158,11 @@ def normal(case: Case) -> bool:
     return all(part in NORMAL for part in case.exchange.outcome.when.split("+"))
 
 
+def answered_here(case: Case) -> bool:
+    """Whether the request went its normal way, whatever files are on disk."""
+    return all(part in NORMAL | {"file-missing"} for part in case.exchange.outcome.when.split("+"))
+
+
 def in_force(case: Case) -> tuple[Limit, ...]:
     """Return the request limits that really count this request: no dry run, no empty key."""
     return tuple(

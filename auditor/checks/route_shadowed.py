@@ -47,7 +47,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.judging import answered_by, ends_at, fail, normal, place_subject, promised_redirect, routed
+from auditor.checks.judging import answered_by, answered_here, ends_at, fail, place_subject, promised_redirect, routed
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -63,7 +63,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     if facts.kind == "observed":
         return
     for case in routed(facts, rule):
-        if not normal(case) or promised_redirect(facts, case) or ends_at(case, rule.value):
+        if not answered_here(case) or promised_redirect(facts, case) or ends_at(case, rule.value):
             yield None
             continue
         location = case.exchange.outcome.location or ""

@@ -47,10 +47,10 @@ from collections.abc import Iterator
 
 from auditor.checks.judging import (
     answered_by,
+    answered_here,
     ends_at,
     fail,
     is_error,
-    normal,
     place_subject,
     promised_redirect,
     routed,
@@ -72,7 +72,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     if facts.kind == "observed":
         return
     for case in routed(facts, rule):
-        if not normal(case) or promised_redirect(facts, case) or ends_at(case, rule.value):
+        if not answered_here(case) or promised_redirect(facts, case) or ends_at(case, rule.value):
             yield None
             continue
         if reason := undecided(case):

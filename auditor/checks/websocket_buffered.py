@@ -11,7 +11,7 @@ An upgraded connection is never buffered, but its fallbacks (server-sent events,
 ## Fails
 
 ```yaml
-websocket: {allow_origins: ["https://app.example"], missing_origin: deny, on_disallowed: {status: [403]}, buffering: off}
+route: {match: [{paths: [/ws], methods: [GET]}], websocket: {allow_origins: ["https://app.example"], missing_origin: deny, on_disallowed: {status: [403]}, buffering: off}}
 ```
 ```nginx
 http {
@@ -45,7 +45,7 @@ async def socket(websocket: WebSocket) -> None:
 ## Passes
 
 ```yaml
-websocket: {allow_origins: ["https://app.example"], missing_origin: deny, on_disallowed: {status: [403]}, buffering: off}
+route: {match: [{paths: [/ws], methods: [GET]}], websocket: {allow_origins: ["https://app.example"], missing_origin: deny, on_disallowed: {status: [403]}, buffering: off}}
 ```
 ```nginx
 http {

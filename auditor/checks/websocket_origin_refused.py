@@ -11,7 +11,7 @@ The promise does not hold: the page's connection fails.
 ## Fails
 
 ```yaml
-websocket: {allow_origins: ["https://app.example"], missing_origin: deny, on_disallowed: {status: [403]}}
+route: {match: [{paths: [/ws], methods: [GET]}], websocket: {allow_origins: ["https://app.example"], missing_origin: deny, on_disallowed: {status: [403]}}}
 ```
 ```nginx
 http {
@@ -45,7 +45,7 @@ async def socket(websocket: WebSocket) -> None:
 ## Passes
 
 ```yaml
-websocket: {allow_origins: ["https://app.example"], missing_origin: deny, on_disallowed: {status: [403]}}
+route: {match: [{paths: [/ws], methods: [GET]}], websocket: {allow_origins: ["https://app.example"], missing_origin: deny, on_disallowed: {status: [403]}}}
 ```
 ```nginx
 http {

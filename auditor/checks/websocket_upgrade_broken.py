@@ -11,7 +11,7 @@ nginx drops hop-by-hop headers unless told otherwise: every connection fails wit
 ## Fails
 
 ```yaml
-websocket: {allow_origins: ["https://app.example"], missing_origin: deny, on_disallowed: {status: [403]}}
+route: {match: [{paths: [/ws], methods: [GET]}], websocket: {allow_origins: ["https://app.example"], missing_origin: deny, on_disallowed: {status: [403]}}}
 ```
 ```nginx
 http {
@@ -43,7 +43,7 @@ async def socket(websocket: WebSocket) -> None:
 ## Passes
 
 ```yaml
-websocket: {allow_origins: ["https://app.example"], missing_origin: deny, on_disallowed: {status: [403]}}
+route: {match: [{paths: [/ws], methods: [GET]}], websocket: {allow_origins: ["https://app.example"], missing_origin: deny, on_disallowed: {status: [403]}}}
 ```
 ```nginx
 http {

@@ -139,20 +139,19 @@ def origin_cells(matchers: Sequence[Matcher], allowed: Sequence[Origin], null_or
     items = [policy_origin(_written(item)) for item in allowed]
     policy = policy_origins(items)
     exact = [item.exact for item in allowed if item.exact and item.exact != "*"]
-    candidates = [*exact, "null", *(text for texts in templates(policy.hosts).values() for text in texts)]
+    candidates = [*exact, *(text for texts in templates(policy.hosts).values() for text in texts)]
     sets = languages(matchers, "origin")
     result = [NO_ORIGIN]
-    for cell in partition([policy.most, *sets], browser_sendable(), candidates=candidates).cells:
+    for cell in partition(
+        [policy.most, *sets], browser_sendable() - Language.exact("null"), candidates=candidates
+    ).cells:
         inside = 0 in cell.holding
         kind = "allowed" if inside else origin_kind(cell.text, exact)
-        permitted = inside or (cell.text == "null" and null_origin == "allow")
-        result.append(OriginCell(cell.text, permitted, kind, residual=not cell.holding and not cell.unsure))
+        result.append(OriginCell(cell.text, inside, kind, residual=not cell.holding and not cell.unsure))
     for value in exact:
         if all(cell.value != value for cell in result):
             result.append(OriginCell(value, allowed=True, kind="allowed"))
-    if all(cell.value != "null" for cell in result):
-        result.append(OriginCell("null", allowed=null_origin == "allow", kind="null"))
-    return result
+    return [*result, OriginCell("null", allowed=null_origin == "allow", kind="null")]
 
 
 def _written(item: Origin) -> str | dict[str, str]:

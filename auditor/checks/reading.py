@@ -1,0 +1,51 @@
+"""What the checks of who may read share: every refused origin is asked of the browser, each check takes its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from auditor.browser import cors_check
+from auditor.checks.judging import fail, made_at, open_backend, promised_redirect, shown, undecided, unknown
+from auditor.finding import CheckInfo, Finding
+from auditor.plan.facts import Case, Facts
+from auditor.policy.loaded import Rule
+
+ALLOW_ORIGIN = "Access-Control-Allow-Origin"
+
+
+def readers(
+    check: CheckInfo, rule: Rule, facts: Facts, note: str, mine: Callable[[Case], bool]
+) -> Iterator[Finding | None]:
+    """Yield a finding for every refused origin of a check's kind that a browser would let read an answer."""
+    for case in facts.of(rule.route, "cors"):
+        if case.probe.origin.value is None or case.probe.origin.allowed:
+            continue
+        if not mine(case) or case.response is None or promised_redirect(facts, case):
+            yield None
+        else:
+            yield _judge(check, rule, case, note)
+
+
+def _judge(check: CheckInfo, rule: Rule, case: Case, note: str) -> Finding | None:
+    origin, response = case.probe.origin.value or "", case.response
+    if response is None:
+        return None
+    reason = undecided(case, ALLOW_ORIGIN)
+    if not reason and ALLOW_ORIGIN not in response.headers:
+        reason = open_backend(case, ALLOW_ORIGIN)
+    if reason:
+        return unknown(check, rule, reason, case=case)
+    if cors_check(origin, credentials=False, response=response) is not None:
+        return None
+    secretly = cors_check(origin, credentials=True, response=response) is None
+    return fail(
+        check,
+        rule,
+        f"a page at {origin} can read {case.probe.method} {case.probe.path}"
+        + (" with the user's cookies" if secretly else ""),
+        case=case,
+        at=made_at(next(iter(response.headers.lines(ALLOW_ORIGIN)), None)),
+        note=note,
+        expected=f"no {ALLOW_ORIGIN} for an origin outside the policy",
+        observed=shown(response, ALLOW_ORIGIN),
+    )
