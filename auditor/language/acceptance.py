@@ -67,6 +67,11 @@ class Acceptance:
         """Whether no origin at all is on the wrong side."""
         return not self.escapes and not self.open
 
+    @property
+    def proven_for_browsers(self) -> bool:
+        """Whether no origin that a browser can send is on the wrong side."""
+        return not self.open and not any(escape.browser for escape in self.escapes)
+
 
 def map_lines(entries: Iterable[tuple[str, bool | None]], default: bool | None = False) -> tuple[Line, ...]:
     """Return the lines of an nginx `map` (keys as written, and what each leads to) in the order nginx decides.

@@ -1,7 +1,7 @@
 """Why an expression lets a string through that it should not, in a sentence, and an expression that does not.
 
 A cause is named only if mending it keeps the string out: each repair of the expression is tried, alone and then in
-pairs, and the sentence is that of the repair that worked. A corrected expression is shown only if it is verified to
+pairs, and the sentence is that of the repair that worked, of several the one that loses nothing that was meant. A corrected expression is shown only if it is verified to
 be the intended set.
 """
 
@@ -75,27 +75,34 @@ def explain(
     budget: Budget | None = None,
 ) -> Explanation:
     """Say why `pattern` (searched for, as nginx does) matches `witness`, and how to write what was intended."""
-    repairs = _repairs(pattern, caseless=caseless)
-    causes = _causes(pattern, to_bytes(witness), repairs, caseless=caseless)
+    causes = _causes(pattern, to_bytes(witness), intended, caseless=caseless)
     return Explanation(causes, corrected(pattern, intended, caseless=caseless, budget=budget))
+
+
+def _causes(pattern: str, witness: bytes, intended: OriginPolicy | Language, *, caseless: bool) -> tuple[Cause, ...]:
+    """Return the repair that keeps the string out; of several, one that loses nothing that was meant."""
+    repairs = _repairs(pattern, caseless=caseless)
+    outs = [r for r in repairs[:_MAX_SINGLE] if _keeps_out(pattern, witness, (r,), caseless=caseless)]
+    least = (intended.least if isinstance(intended, OriginPolicy) else intended) & any_header()
+    strict = _apply(pattern, [r for r in repairs if r.cause.kind in _ACCIDENTS], caseless=caseless)
+    for text, folded in ((pattern, caseless), strict):
+        meant = least & Language.regex(text, caseless=folded)
+        for repair in outs:
+            mended, after = _apply(pattern, (repair,), caseless=caseless)
+            if isinstance(decide_included(meant, Language.regex(mended, caseless=after)), Included):
+                return (repair.cause,)
+    outs += [r for r in _takers(pattern)[:_MAX_SINGLE] if _keeps_out(pattern, witness, (r,), caseless=caseless)]
+    if outs:
+        return (outs[0].cause,)
+    for pair in combinations(repairs[:_MAX_PAIRED], 2):
+        if _keeps_out(pattern, witness, pair, caseless=caseless):
+            return tuple(repair.cause for repair in pair)
+    return (Cause("matches", f"`{pattern}` matches it as it is written"),)
 
 
 def _keeps_out(pattern: str, witness: bytes, chosen: Sequence[_Repair], *, caseless: bool) -> bool:
     mended, folded = _apply(pattern, chosen, caseless=caseless)
     return Language.regex(mended, caseless=folded).contains(witness) is False
-
-
-def _causes(pattern: str, witness: bytes, repairs: Sequence[_Repair], *, caseless: bool) -> tuple[Cause, ...]:
-    for repair in repairs[:_MAX_SINGLE]:
-        if _keeps_out(pattern, witness, (repair,), caseless=caseless):
-            return (repair.cause,)
-    for taking in _takers(pattern):
-        if _keeps_out(pattern, witness, (taking,), caseless=caseless):
-            return (taking.cause,)
-    for pair in combinations(repairs[:_MAX_PAIRED], 2):
-        if _keeps_out(pattern, witness, pair, caseless=caseless):
-            return tuple(repair.cause for repair in pair)
-    return (Cause("matches", f"`{pattern}` matches it as it is written"),)
 
 
 def _apply(pattern: str, chosen: Sequence[_Repair], *, caseless: bool) -> tuple[str, bool]:
@@ -143,7 +150,7 @@ def _anchors(pattern: str, cut: tuple[Token, ...]) -> list[_Repair]:
         return result
     if not any(ended):
         cause = Cause("no-end-anchor", "no `$`: anything may follow", len(pattern) + 1)
-        result.append(_Repair(cause, ((len(pattern), len(pattern), "$"),) if single else whole[1:] + ((0, 0, "(?:"),)))
+        result.append(_Repair(cause, ((len(pattern), len(pattern), "$"),) if single else (*whole[1:], (0, 0, "(?:"))))
     if not any(started):
         cause = Cause("no-start-anchor", "no `^`: anything may come before", 1)
         result.append(_Repair(cause, ((0, 0, "^"),) if single else ((0, 0, "^(?:"), (len(pattern), len(pattern), ")"))))
@@ -179,7 +186,7 @@ def _dots(cut: tuple[Token, ...]) -> list[_Repair]:
 
 
 def _wildcards(cut: tuple[Token, ...]) -> list[_Repair]:
-    """Replace `.*`, `[^.]+`, `\\w+` and the like by DNS labels, with the dot that separates them from what follows."""
+    r"""Replace `.*`, `[^.]+`, `\\w+` and the like by DNS labels, with the dot that separates them from what follows."""
     result = []
     for i, token in enumerate(cut[:-1]):
         wide = token.kind in ("dot", "class") or (token.kind == "escape" and token.text in _WIDE_ESCAPES)
@@ -211,7 +218,7 @@ def _said(token: Token) -> str:
 
 
 def _optional(pattern: str, cut: tuple[Token, ...]) -> list[_Repair]:
-    """Make optional what is optional no more: `https?`, `(:\\d+)?`, `(.*\\.)?`."""
+    r"""Make optional what is optional no more: `https?`, `(:\\d+)?`, `(.*\\.)?`."""
     result = []
     opened: list[int] = []
     for i, token in enumerate(cut):
@@ -324,7 +331,15 @@ def _mended(pattern: str, fits: Callable[[str], bool], caseless: bool) -> str | 
     wild = [r for r in repairs if r.cause.kind == "wildcard" and r.edits[0][2] != "+"]
     scheme = [r for r in repairs if r.cause.kind == "optional-scheme"]
     tried = {pattern}
+    dots = [r for r in strict if r.cause.kind == "unescaped-dot"]
+    ends = [r for r in strict if r.cause.kind == "no-end-anchor"]
+    starts = [r for r in strict if r.cause.kind == "no-start-anchor"]
     for chosen in (
+        dots,
+        ends,
+        starts,
+        dots + ends,
+        dots + starts,
         strict,
         strict + scheme,
         strict + wild,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from auditor.language.alphabet import BIT, FULL, RANKED, fold, lowest_byte
-from auditor.language.automaton import ALL, DEAD, Machine, TooLarge, complete
+from auditor.language.automaton import ALL, DEAD, Machine, Row, TooLarge, complete
 from auditor.language.search import Budget, Clock, OutOfBudget
 from auditor.language.sets import Language, Leaf, leaf_contains, solve
 from auditor.language.words import Prefix, Words
@@ -96,7 +96,9 @@ class _Joint:
         self.clock = clock
         self.keys: list[tuple[int, ...]] = []
         self.ids: dict[tuple[int, ...], int] = {}
-        self.rows: list[tuple[tuple[int, int], ...] | None] = []
+        self.rows: list[Row | None] = []
+        self.accepting: list[int | None] = []
+        self.steps: list[dict[int, tuple[tuple[int, ...], tuple[int, ...]]]] = [{} for _ in machines]
         self.start = self.number(tuple(m.start for m in machines))
 
     def number(self, key: tuple[int, ...]) -> int:
@@ -106,33 +108,56 @@ class _Joint:
             found = self.ids[key] = len(self.keys)
             self.keys.append(key)
             self.rows.append(None)
+            self.accepting.append(None)
         return found
 
-    def row(self, state: int) -> tuple[tuple[int, int], ...]:
-        """Return (set of bytes, state) pairs that cover the alphabet."""
+    def step(self, index: int, state: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the sets of bytes that one machine tells apart in a state, and where each leads."""
+        found = self.steps[index].get(state)
+        if found is None:
+            row = sorted(complete(self.machines[index].row(state)))
+            found = self.steps[index][state] = tuple(m for m, _ in row), tuple(t for _, t in row)
+        return found
+
+    def row(self, state: int) -> Row:
+        """Return (set of bytes, state) pairs that cover the alphabet, most readable bytes first.
+
+        Machines that tell the same sets apart here are split over once, not one by one.
+        """
         found = self.rows[state]
         if found is None:
+            key = self.keys[state]
+            alike: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
+            for index, at in enumerate(key):
+                if at not in (DEAD, ALL):
+                    masks, targets = self.step(index, at)
+                    alike.setdefault(masks, []).append((index, targets))
             parts: list[tuple[int, tuple[int, ...]]] = [(FULL, ())]
-            for machine, at in zip(self.machines, self.keys[state], strict=True):
-                if at in (DEAD, ALL):
-                    parts = [(m, (*done, at)) for m, done in parts]
-                    continue
-                steps = complete(machine.row(at))
-                parts = [(m & step, (*done, target)) for m, done in parts for step, target in steps if m & step]
+            for masks in alike:
+                parts = [(m & step, (*done, k)) for m, done in parts for k, step in enumerate(masks) if m & step]
+            self.clock.use(len(parts))
             merged: dict[tuple[int, ...], int] = {}
-            for mask, key in parts:
-                merged[key] = merged.get(key, 0) | mask
-            found = tuple((mask, self.number(key)) for key, mask in merged.items())
-            found = self.rows[state] = tuple(sorted(found, key=lambda part: part[0] & -part[0]))
+            for mask, choice in parts:
+                target = list(key)
+                for k, group in zip(choice, alike.values(), strict=True):
+                    for index, targets in group:
+                        target[index] = targets[k]
+                after = tuple(target)
+                merged[after] = merged.get(after, 0) | mask
+            pairs = [(mask, self.number(after)) for after, mask in merged.items()]
+            found = self.rows[state] = tuple(sorted(pairs, key=lambda part: part[0] & -part[0]))
         return found
 
     def finals(self, state: int) -> int:
         """Return a bit for each machine that accepts here."""
-        bits = 0
-        for i, (machine, at) in enumerate(zip(self.machines, self.keys[state], strict=True)):
-            if machine.final(at):
-                bits |= 1 << i
-        return bits
+        found = self.accepting[state]
+        if found is None:
+            found = 0
+            for i, (machine, at) in enumerate(zip(self.machines, self.keys[state], strict=True)):
+                if at and machine.final(at):
+                    found |= 1 << i
+            self.accepting[state] = found
+        return found
 
 
 class _Family:
@@ -269,6 +294,10 @@ def _follow(way: dict[int, tuple[int, int] | None], state: int) -> bytes:
     return bytes(suffix)
 
 
+_LARGE = Budget(steps=600_000, seconds=3)
+"""A partition answers many questions at once, so it may take longer than one decision."""
+
+
 def _refine(family: _Family, leaves: Sequence[Leaf], budget: Budget) -> tuple[dict[int, bytes], set[Leaf]]:
     """Split the set of all strings leaf by leaf; return the combinations found and the leaves left undecided."""
     clock = Budget(budget.steps * 4, budget.seconds).clock()
@@ -319,19 +348,46 @@ def partition(
 ) -> Partition:
     """Return the non-empty cells of a family of sets, inside `within` where that is given.
 
-    Each cell has a shortest representative; or the first of `candidates` (realistic strings) that lies in it, or a
-    shortest member of the first set of `prefer` that the cell has members of. Cells come shortest representative first. Never raises and never runs longer than a few budgets: what is not
-    decided is named in `undecided`, and `complete` is false where a cell may be missing.
+    Each cell has a shortest representative, or the first of `candidates` (realistic strings) that lies in it; where
+    that is in none or a later one of the sets `prefer`, a shortest member of the first of them the cell has one of. Cells come shortest representative
+    first. Never raises and never runs longer than a few budgets: what is not decided is named in `undecided`, and
+    `complete` is false where a cell may be missing.
     """
-    budget = budget or Budget()
-    families = [*matchers, within] if within is not None else list(matchers)
-    leaves = tuple(dict.fromkeys(leaf for language in families for leaf in language.leaves()))
-    family = _Family(leaves)
+    budget = budget or _LARGE
+    family, leaves = _family(matchers, within)
     undecided: set[Leaf] = set()
     try:
         found = _explore(family, budget.clock())
     except (OutOfBudget, TooLarge):
         found, undecided = _refine(family, leaves, budget)
+    return _made(matchers, within, family, found, undecided, budget, candidates, prefer)
+
+
+def refined(matchers: Sequence[Language], within: Language | None = None, *, budget: Budget | None = None) -> Partition:
+    """Return what `partition` does where a family is too large to walk: split matcher by matcher."""
+    budget = budget or _LARGE
+    family, leaves = _family(matchers, within)
+    found, undecided = _refine(family, leaves, budget)
+    return _made(matchers, within, family, found, undecided, budget, (), ())
+
+
+def _family(matchers: Sequence[Language], within: Language | None) -> tuple[_Family, tuple[Leaf, ...]]:
+    families = [*matchers, within] if within is not None else list(matchers)
+    leaves = tuple(dict.fromkeys(leaf for language in families for leaf in language.leaves()))
+    return _Family(leaves), leaves
+
+
+def _made(
+    matchers: Sequence[Language],
+    within: Language | None,
+    family: _Family,
+    found: dict[int, bytes],
+    undecided: set[Leaf],
+    budget: Budget,
+    candidates: Iterable[str | bytes],
+    prefer: Sequence[Language],
+) -> Partition:
+    """Turn combinations of bounds into cells of matchers, with the best representatives known."""
     reading = _Reading(matchers, within, family)
     cells: dict[tuple[frozenset[int], frozenset[int]], bytes] = {}
     for bits, text in found.items():
