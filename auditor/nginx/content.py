@@ -123,15 +123,15 @@ def _directory(engine: Engine, run: Run) -> Phase | None:
             value: Value = engine.value(name)
             text = value(run)
             if text.startswith("/") and value.const is not None:
-                return engine.redirect(run, text, "")
+                return engine.redirect(run, text, run.args)
             if text.startswith("/"):
-                return engine.redirect(run, text, "")
+                return engine.redirect(run, text, run.args)
             if value.const is None and not text:
                 return engine.redirect(run, run.uri, run.args)
             if is_there(run, path + text, FILE):
                 run.note("index", lines[-1].location if lines else None, f"{path + text} is there")
                 return engine.redirect(run, run.uri + text, run.args)
-            folder = engine.folder(run, path, certain=run.uri == "/")
+            folder = engine.folder(run, path, certain=run.uri == "/" and not aliased(run))
             if folder:
                 return engine.finish(run, (404, 500)[folder - 1])
     listing = run.node.last("autoindex")
@@ -170,6 +170,7 @@ def _send_file(engine: Engine, run: Run, path: str) -> Phase | None:
     if run.method == "POST":
         return engine.finish(run, 405)
     run.status = 200
+    run.body_read = "0"
     run.content_length = UNKNOWN_VALUE
     run.last_modified = UNKNOWN_VALUE
     if run.content_type is None:

@@ -37,6 +37,13 @@ class Engine:
         self.version = version
         self.version_text = ".".join(map(str, version))
         self.variables = Variables(http, version)
+        self.charsets = frozenset(
+            arg.lower()
+            for node in (http.node, *(node for server in http.servers for node in server.below()))
+            for name in ("charset", "source_charset", "charset_map")
+            for line in node.own.get(name, ())
+            for arg in line.args
+        )
         self.values: dict[str, Value] = {}
         self.passings: dict[tuple[int, int], Passing] = {}
         self.limit_rules: dict[tuple[int, str], tuple[limits.Rule, ...]] = {}
@@ -108,7 +115,10 @@ class Engine:
             return errors.finish(self, run, 404)
         node = self._enter(run, node)
         settings = self.settings(node)
-        if settings.max_body and run.request.body_length > settings.max_body and run.main:
+        length = 0 if run.discarded or "transfer_encoding" in run.header else run.request.body_length
+        if settings.max_body and length > settings.max_body and run.main:
+            run.discarded = True
+            run.body_read = "0"
             return errors.finish(self, run, 413)
         if how == REDIRECT:
             target = escaped_name(node.enclosing().name) + (f"?{run.args}" if run.args else "")

@@ -6,11 +6,11 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from auditor.exchange import UNKNOWN_VALUE, Field
+from auditor.exchange import Field
 from auditor.nginx.model import Node
 from auditor.nginx.select import clean_host, find_server
 from auditor.nginx.state import Run
-from auditor.nginx.uri import parse
+from auditor.nginx.uri import parse, plausible
 from auditor.nginx.variables import SINGLE_HEADERS, mapped
 
 if TYPE_CHECKING:
@@ -50,25 +50,27 @@ def begin(engine: Engine, run: Run) -> int:
 
 def _request_line(engine: Engine, run: Run) -> int:
     request = run.request
+    run.uri = run.raw_uri = run.method = ""
     version = _VERSION.match(request.version)
     if not _METHOD.match(request.method) or version is None:
         return 400
+    if request.method != "CONNECT" and not plausible(request.target):
+        return 400
     if request.version in {"2.0", "3.0"} and not run.listen.http2 and request.scheme == "http":
         return 505
-    run.uri = run.raw_uri = ""
     if request.method == "CONNECT" and engine.version >= (1, 23, 0):
         authority = _AUTHORITY.match(request.target)
         host = clean_host(authority[1], strict=True) if authority else None
         if host is None:
             return 400
-        run.host = host
+        run.host, run.http, run.method = host, request.version, request.method
         _select(run, host)
         return 0
+    run.http = request.version
     target = parse(request.target, merge=flag(run.server, "merge_slashes", default=True))
     if target is None or request.method == "CONNECT":
-        if request.target.startswith("/") and not re.search("[\x00-\x20\x7f]", request.target):
-            run.uri = UNKNOWN_VALUE
         return 400
+    run.method = request.method
     run.uri, run.args, run.raw_uri = target.path, target.args, target.raw
     run.escaped, run.faithful = target.escaped, target.faithful
     run.breaks = "\n" in target.path
@@ -82,8 +84,8 @@ def _request_line(engine: Engine, run: Run) -> int:
 
 
 def _select(run: Run, host: str) -> None:
-    """Choose the server for a host (`ngx_http_set_virtual_server`)."""
-    server, how = find_server(run.listen, host, run)
+    """Choose the server for a host (`ngx_http_set_virtual_server`); a server that is alone has no need of its names."""
+    server, how = (run.listen.default, "only server") if run.listen.alone else find_server(run.listen, host, run)
     if server is not None:
         run.server = run.node = server
         run.note(server.label, server.place, f'"{host}" is its {how}')
@@ -103,6 +105,7 @@ def _header_lines(engine: Engine, run: Run) -> int:
     """Read the header lines in order; the server may change at Host."""
     header = run.header
     kept: list[Field] = []
+    run.header_lines = kept
     joins = engine.version >= (1, 23, 0)
     seen_host = False
     most = _most_headers(run.server)
@@ -141,7 +144,6 @@ def _header_lines(engine: Engine, run: Run) -> int:
                 run.host = host
                 _select(run, host)
                 most = _most_headers(run.server)
-    run.header_lines = kept
     return 0
 
 

@@ -51,7 +51,7 @@ def own_page(engine: Engine, run: Run, status: int) -> Phase | None:
     """Send nginx's own page."""
     settings = engine.settings(run.node)
     text = page(status, settings.footer, engine.version)
-    run.content_length = "0"
+    run.content_length = run.body_read = "0"
     if status in {494, 495, 496, 497}:
         run.err_status = 400
     if text is not None:

@@ -13,7 +13,9 @@ from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE, Field
 from auditor.nginx.settings import MoreHeaders, Settings, parse_expires
 from auditor.nginx.state import LAYER, Run
+from auditor.nginx.template import ScriptError
 from auditor.nginx.uri import escape
+from auditor.nginx.variables import not_found, server_name
 
 if TYPE_CHECKING:
     from auditor.nginx.engine import Engine
@@ -43,7 +45,7 @@ def filter_headers(engine: Engine, run: Run) -> int:
     for command in settings.more:
         _more(run, command)
     _add_headers(run, settings)
-    _charset(run, settings)
+    _charset(engine, run, settings)
     if settings.gzip:
         _gzip(run, settings)
     return _ranges(run, settings) if run.ranges and run.status == 200 else 0
@@ -266,13 +268,24 @@ def _more_field(run: Run, command: MoreHeaders, name: str, text: str) -> None:
         run.redirect = next(line for line in run.sent if line.name.lower() == "location")
 
 
-def _charset(run: Run, settings: Settings) -> None:
-    if settings.charset is None or run.content_type is None or run.charset:
+def _charset(engine: Engine, run: Run, settings: Settings) -> None:
+    """Name the charset of a text (`ngx_http_charset_header_filter`); a variable that is not there ends the connection."""
+    value = settings.charset
+    if run.override_charset:
+        known = run.override_charset.lower() in engine.charsets
+        run.charset = run.override_charset if known and run.content_type and run.status not in {301, 302} else ""
         return
-    if "charset=" in run.content_type.lower():
+    if value is None or run.content_type is None or not run.main:
         return
-    if run.content_type.lower() in settings.charset_types and run.content_length is not None:
-        run.charset = settings.charset(run)
+    kind, *options = run.content_type.split(";")
+    if any(option.strip(" ").lower().startswith("charset=") for option in options):
+        return
+    if kind.strip(" ").lower() not in settings.charset_types and "*" not in settings.charset_types:
+        return
+    if value.const is None and len(value.parts) == 1 and not_found(run, value.parts[0][1]):
+        raise ScriptError
+    if run.status not in {301, 302}:
+        run.charset = value(run)
 
 
 def _expires(run: Run, settings: Settings) -> None:
@@ -340,8 +353,12 @@ def _gzip(run: Run, settings: Settings) -> None:
     length = run.content_length
     if length is not None and length.isdigit() and int(length) < settings.gzip_min_length:
         return
+    unknown_size = length == UNKNOWN_VALUE and not run.further and settings.gzip_min_length
     kind = (run.content_type or "").split(";")[0].strip(" ").lower()
     if not kind or (kind not in settings.gzip_types and "*" not in settings.gzip_types):
+        return
+    if unknown_size and run.choose(("file size",), 2):
+        run.when.append("file-small")
         return
     run.gzip_vary = settings.gzip_vary
     if run.request.version in settings.gzip_versions or not accepts_gzip(run.header):
@@ -396,7 +413,7 @@ def lines_of(engine: Engine, run: Run) -> tuple[Field, ...]:
     modified = run.last_modified if status in {200, 206, 304} else None
     if status == 204 and not run.proxied:
         kind = length = modified = None
-    version = run.request.version
+    version = run.http
     lines: list[Field] = []
     if "server" not in run.replaced:
         lines.append(settings.server_field)
@@ -443,15 +460,19 @@ def lines_of(engine: Engine, run: Run) -> tuple[Field, ...]:
 
 
 def broken_lines(lines: list[Field]) -> list[Field]:
-    """Split values that hold line breaks: what follows one is a header line of its own to whoever reads it."""
+    """Split values that hold line breaks: what follows one is a header line of its own to whoever reads it.
+
+    An empty line ends the headers; the rest is body.
+    """
     result: list[Field] = []
     for line in lines:
         first, *others = re.split("\r?\n", line.value)
         result.append(Field(line.name, first, line.made_by, line.layer) if others else line)
         for other in others:
-            name, colon, value = other.partition(":")
-            if colon and name:
-                result.append(Field(name, value.strip(" "), line.made_by, line.layer))
+            if not other:
+                return result
+            name, _, value = other.partition(":")
+            result.append(Field(name, value.strip(" "), line.made_by, line.layer))
     return result
 
 
@@ -463,8 +484,6 @@ def content_type_field(kind: str, charset: str, made_by: Location | None) -> Fie
 
 def absolute(run: Run, settings: Settings) -> str:
     """Return the scheme, host and port that a Location beginning with a slash gets."""
-    from auditor.nginx.variables import server_name  # noqa: PLC0415 - variables need headers
-
     host = server_name(run) if settings.server_name_in_redirect else (run.host or "")
     if not host:
         host = run.listen.address if run.listen.address not in {"*", "[::]"} else UNKNOWN_VALUE

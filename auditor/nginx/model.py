@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from auditor.errors import Location
-from auditor.nginx.regex import Regex
+from auditor.nginx.regex import Regex, RegexError
 from auditor.nginx.tokens import Directive
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Listen:
     """One address and port that servers share: who is the default, which names lead where."""
 
     __slots__ = (
-        "address", "default", "default_flag", "exact", "heads", "http2", "names", "port", "proxy_protocol",
+        "address", "alone", "default", "default_flag", "exact", "heads", "http2", "names", "port", "proxy_protocol",
         "regexes", "servers", "ssl", "tails", "taken",
     )  # fmt: skip
 
@@ -164,6 +164,7 @@ class Listen:
         self.servers: list[Node] = []
         self.default_flag = False
         self.default: Node | None = None
+        self.alone = False
         self.ssl = self.http2 = self.proxy_protocol = False
         self.exact: dict[str, Node] = {}
         self.heads: dict[str, tuple[Node, bool]] = {}
@@ -192,6 +193,8 @@ class Listen:
         for server in self.servers:
             for name in server_names(server):
                 self._name(name, server)
+        patterns = [name for name in server_names(self.servers[-1]) if name.startswith("~")]
+        self.alone = len(self.servers) == 1 and not (patterns and captures(patterns[-1][1:]))
         self.names = tuple(dict.fromkeys(name for server in self.servers for name in server_names(server)))
 
     def _name(self, name: str, server: Node) -> None:
@@ -210,6 +213,16 @@ class Listen:
             self.tails.setdefault(lower[:-2], server)
         elif lower not in self.taken:
             self.exact.setdefault(lower, server)
+
+
+def captures(pattern: str) -> bool:
+    """Whether a pattern has groups; False for one that does not compile."""
+    regex = Regex(pattern)
+    try:
+        regex.compile()
+    except RegexError:
+        return False
+    return regex.groups > 0
 
 
 def server_names(server: Node) -> tuple[str, ...]:

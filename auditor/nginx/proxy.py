@@ -64,6 +64,7 @@ class Passing:
     cookie_flags: tuple[Directive, ...]
     next_upstream: frozenset[str]
     buffers: bool
+    twice: bool
 
 
 def passing_of(engine: Engine, node: Node, handler: Node) -> Passing:
@@ -110,11 +111,12 @@ def passing_of(engine: Engine, node: Node, handler: Node) -> Passing:
         hidden=hidden_headers(node, family),
         ignored=frozenset(arg.lower() for line in node.find(f"{family}_ignore_headers") for arg in line.args),
         intercept=intercepts is not None and intercepts.args == ("on",),
-        redirections=redirections(engine, node, url, owner),
+        redirections=redirections(engine, node) or (),
         cookie_domains=cookie_changes(engine, node, "proxy_cookie_domain"),
         cookie_paths=cookie_changes(engine, node, "proxy_cookie_path"),
         cookie_flags=tuple(node.find("proxy_cookie_flags")),
         next_upstream=next_upstream(node, family),
+        twice=any(kind == "capture" for _, value in sets for kind, _ in value.parts),
         buffers=buffers is None or buffers.args != ("off",),
     )
 
@@ -154,31 +156,45 @@ def hidden_headers(node: Node, family: str) -> frozenset[str]:
     return frozenset((HIDDEN | hide) - passed)
 
 
-def redirections(engine: Engine, node: Node, url: Value, owner: Node) -> tuple[Redirection, ...]:
-    """Compile `proxy_redirect`; the default replaces the upstream's URL by the location's name."""
-    lines = node.find("proxy_redirect")
+def redirections(engine: Engine, node: Node | None) -> tuple[Redirection, ...] | None:
+    """Compile `proxy_redirect` as it applies at a level; None where it is off.
+
+    A level without any has those of the level around it, the one that a `proxy_pass` there makes by default included
+    (`ngx_http_proxy_merge_loc_conf`).
+    """
+    if node is None:
+        return ()
     result: list[Redirection] = []
-    default = not lines
+    lines = node.own.get("proxy_redirect", ())
     for line in lines:
         first = line.args[0] if line.args else ""
         if first == "off":
-            return ()
+            return None
         if len(line.args) == 1:
-            default = True
-            continue
-        if first.startswith("~"):
+            result.extend(_default_redirection(engine, node))
+        elif first.startswith("~"):
             caseless = first.startswith("~*")
             regex = Regex(first[2 if caseless else 1 :], caseless=caseless)
             result.append(Redirection(regex, engine.value(""), engine.value(line.args[1]), line.location))
         else:
             result.append(Redirection(None, engine.value(first), engine.value(line.args[1]), line.location))
-    if default and url.const is not None and "://" in url.const:
-        place = node.handler.location if node.handler else (owner.place or Location("nginx"))
-        _, uri = split_address(url.const.partition("://")[2])
-        name = owner.name if owner.regex is None and owner.modifier != "@" and owner.name else "/"
-        prefix = url.const if uri else url.const + "/"
-        result.insert(0, Redirection(None, engine.value(prefix), engine.value(name if uri else "/"), place))
-    return tuple(result)
+    if lines:
+        return tuple(result)
+    around = redirections(engine, node.parent)
+    return around if around is None or around else tuple(_default_redirection(engine, node))
+
+
+def _default_redirection(engine: Engine, node: Node) -> list[Redirection]:
+    """Return what a level's own `proxy_pass` makes of `proxy_redirect default`."""
+    handler = node.handler
+    if handler is None or handler.name != "proxy_pass" or not handler.args or "$" in handler.args[0]:
+        return []
+    url = handler.args[0]
+    _, uri = split_address(url.partition("://")[2])
+    owner = node.enclosing()
+    name = owner.name if node.kind == "location" and owner.regex is None and owner.modifier != "@" else ""
+    prefix, replacement = (url, name or "/") if uri else (url + "/", "/")
+    return [Redirection(None, engine.value(prefix), engine.value(replacement), handler.location)]
 
 
 def cookie_changes(engine: Engine, node: Node, name: str) -> tuple[Redirection, ...]:
@@ -216,6 +232,9 @@ def build_uri(run: Run, passing: Passing, evaluated: str | None, uri: str) -> st
 def build_headers(run: Run, passing: Passing, host: str) -> Headers:
     """Return the header lines that go upstream, in order."""
     lines: list[Field] = []
+    if passing.twice:
+        for _, value in passing.set_headers:
+            value(run)
     for name, value in passing.set_headers:
         if value.text == "$proxy internal length":
             text = run.header.get("content_length", "")

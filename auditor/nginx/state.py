@@ -89,6 +89,10 @@ class Run:
     gzip_vary: bool = False
     length_listed: bool = False
     proxied: bool = False
+    override_charset: str = ""
+    body_read: str = ""
+    discarded: bool = False
+    http: str = "1.0"
     depth: int = 100
     work: int = 0
     parsed: bool = True

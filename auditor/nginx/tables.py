@@ -293,19 +293,19 @@ def murmur2(data: bytes) -> int:
 def _split_clients(name: str, directive: Directive, variables: Variables) -> Getter:
     """Compile a `split_clients` block: shares of the 32-bit hash range, in order."""
     source = variables.value(directive.args[0])
-    parts: list[tuple[int, Value]] = []
-    total = 0
+    parts: list[tuple[int, str]] = []
+    last = 0
     for line in directive.block or ():
-        value = variables.value(line.args[0] if line.args else "")
+        value = line.args[0] if line.args else ""
         if line.name == "*":
-            parts.append((0, value))
+            parts.append((0x100000000, value))
             continue
         whole, _, fraction = line.name.rstrip("%").partition(".")
         try:
-            total += int(whole or "0") * 100 + int((fraction + "00")[:2])
+            last += (int(whole or "0") * 100 + int((fraction + "00")[:2])) * 0xFFFFFFFF // 10000
         except ValueError:
             continue
-        parts.append((total * 0xFFFFFFFF // 10000, value))
+        parts.append((last, value))
 
     def get(run: Run) -> str:
         known = run.vars.get(name)
@@ -314,6 +314,7 @@ def _split_clients(name: str, directive: Directive, variables: Variables) -> Get
         if run.depth == 0:
             return ""
         run.descend(directive.location)
+        run.vars[name] = ""  # what a source that refers to the variable itself sees
         text = source(run)
         run.depth += 1
         result = ""
@@ -321,10 +322,7 @@ def _split_clients(name: str, directive: Directive, variables: Variables) -> Get
             result = UNKNOWN_VALUE
         else:
             number = murmur2(text.encode("latin-1"))
-            for last, value in parts:
-                if number < last or last == 0:
-                    result = value(run)
-                    break
+            result = next((value for end, value in parts if number < end), "")
         run.vars[name] = result
         return result
 

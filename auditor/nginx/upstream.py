@@ -29,7 +29,7 @@ SURVIVORS = frozenset(
 """What is left of an upstream's headers after X-Accel-Redirect."""
 SINGLE = frozenset(
     {
-        "content-type", "date", "last-modified", "etag", "server", "location", "refresh", "expires", "accept-ranges",
+        "content-type", "date", "last-modified", "etag", "server", "location", "refresh", "expires",
         "content-encoding", "content-length",
     }
 )  # fmt: skip
@@ -77,7 +77,8 @@ def proxy(engine: Engine, run: Run) -> Phase | None:
             run.note(text_of(what.directive), what.directive.location, f"{address} cannot be resolved: no resolver")
             return engine.finish(run, 502)
         peers = (address,)
-    host = address if what.family in {"proxy", "grpc"} else address
+    host = address
+    run.body_read = str(run.request.body_length)
     asked = request_for(run, what, scheme, peers[0], target, host)
     run.note(text_of(what.directive), what.directive.location, f"asks {scheme}://{peers[0]}{target}")
     return _exchange(engine, run, what, asked, (peers, backups), scheme)
@@ -180,6 +181,9 @@ def receive(engine: Engine, run: Run, what: Passing, response: Response) -> Phas
     run.further = response.further_headers
     run.absent |= response.absent | (what.hidden if response.further_headers else frozenset())
     run.body = response.body
+    override = response.headers.get("X-Accel-Charset")
+    if override and "x-accel-charset" not in what.ignored:
+        run.override_charset = override
     seen: set[str] = set()
     for line in response.headers:
         name = line.name.lower()
@@ -212,13 +216,16 @@ def copy(run: Run, what: Passing, line: Field, response: Response, *, hiding: bo
         return
     if name in {"server", "date"}:
         run.replaced.add(name)
-    if name == "location" or name == "refresh":
-        changed = rewrite_location(run, what, line.value) if name == "location" else None
+    if name == "location":
+        changed = rewrite_location(run, what, line.value)
         if changed is not None:
             line = Field(line.name, changed, line.made_by, line.layer)
             run.redirect = line
-        run.sent.append(line)
-        return
+    elif name == "refresh":
+        at = line.value.lower().find("url=") + 4
+        changed = rewrite_location(run, what, line.value[at:]) if at > 3 else None
+        if changed is not None:
+            line = Field(line.name, line.value[:at] + changed, line.made_by, line.layer)
     if name == "set-cookie":
         value = rewrite_cookie(run, what, line.value)
         run.sent.append(line if value == line.value else Field(line.name, value, line.made_by, line.layer))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+_CONTROL = re.compile("[\x00-\x20\x7f]")
 _HEX = frozenset("0123456789abcdefABCDEF")
 _SIMPLE = re.compile(r"(?:/(?!/)(?!\.)[^\x00-\x20%#?/\x7f+]*)+\Z")
 _ESCAPED_URI = re.compile('[\x00-\x20"#%<>?\\\\^`{|}\x7f-\xff]')
@@ -75,6 +76,11 @@ def normalise(path: str, *, merge: bool = True) -> str | None:
     return out or "/"
 
 
+def plausible(target: str) -> bool:
+    """Whether a target can stand in a request line (`ngx_http_parse_request_line`); its path may still be refused."""
+    return (target.startswith("/") or _ABSOLUTE.match(target) is not None) and not _CONTROL.search(target)
+
+
 def parse(target: str, *, merge: bool = True) -> Target | None:
     """Read a request target (origin or absolute form); None where nginx answers 400."""
     if _SIMPLE.match(target):
@@ -90,7 +96,7 @@ def parse(target: str, *, merge: bool = True) -> Target | None:
         raw = absolute["rest"] or "/"
         if not raw.startswith("/"):
             faithful = False
-    if re.search("[\x00-\x20\x7f]", raw):
+    if _CONTROL.search(raw):
         return None
     visible = raw.split("#", 1)[0]
     path, _, args = visible.partition("?")

@@ -203,11 +203,32 @@ def _remote_user(run: Run) -> str:
     return user if colon else ""
 
 
+def not_found(run: Run, name: str) -> bool:
+    """Whether a variable is not there at all, which a few places tell from one that is empty."""
+    if name.startswith("arg_"):
+        return not any(
+            pair.partition("=")[1] and pair.partition("=")[0].lower() == name[4:] for pair in run.args.split("&")
+        )
+    if name.startswith("http_"):
+        return name[5:] not in run.header and name not in run.vars
+    if name.startswith(("cookie_", "sent_http_", "upstream_")) or name in {
+        "remote_user",
+        "content_type",
+        "content_length",
+    }:
+        return not run.vars.get(name) and not run.value(f"${name}")
+    return False
+
+
 def invalid_referer(run: Run) -> str:
     """Return "1" where `valid_referers` refuses the request's Referer."""
     from auditor.nginx.referers import refused  # noqa: PLC0415 - referers need variables
 
     return refused(run)
+
+
+def _content_length(run: Run) -> str:
+    return run.header.get("content_length") or (run.body_read if "transfer_encoding" in run.header else "")
 
 
 def _status(run: Run) -> str:
@@ -218,6 +239,8 @@ def _status(run: Run) -> str:
 def server_name(run: Run) -> str:
     names = run.server.own.get("server_name")
     first = names[0].args[0] if names and names[0].args else ""
+    if not first.startswith("~"):
+        first = first.lower()
     return first[1:] if first.startswith(".") else first
 
 
@@ -266,7 +289,6 @@ _CACHED: Mapping[str, Callable[[Run], str]] = {
     "server_addr": _server_address,
     "server_protocol": _protocol,
     "remote_user": _remote_user,
-    "content_length": lambda run: run.header.get("content_length", ""),
     "content_type": lambda run: run.header.get("content_type", ""),
     "proxy_add_x_forwarded_for": _forwarded,
     "nginx_version": lambda run: run.version,
@@ -285,6 +307,7 @@ _LIVE: Mapping[str, Callable[[Run], str]] = {
     "document_root": _document_root,
     "request_filename": _request_filename,
     "status": _status,
+    "content_length": _content_length,
     "upstream_status": lambda run: "" if run.upstream.status is None else str(run.upstream.status or UNKNOWN_VALUE),
     "limit_req_status": lambda run: UNKNOWN_VALUE if run.limit_req_done else "",
     "limit_conn_status": lambda run: UNKNOWN_VALUE if run.limit_conn_done else "",
