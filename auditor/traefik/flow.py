@@ -65,7 +65,8 @@ class Flow:
     """One request inside Traefik: decoded `path`, `raw_path` as Go keeps it, `uri` as it is sent on.
 
     Header names are canonical. `tls` tells a connection by TLS, `client` the peer's address. `preset` holds the
-    response headers that a middleware further out has put down before the rest answers.
+    response headers that a middleware further out has put down before the rest answers; `detached` tells that one
+    further out collects the answer, so that what is done to its headers before there is an answer is lost.
     """
 
     method: str
@@ -82,6 +83,7 @@ class Flow:
     force_query: bool = False
     no_forwarded_for: bool = False
     preset: tuple[Field, ...] = ()
+    detached: bool = False
 
     @property
     def escaped_path(self) -> str:

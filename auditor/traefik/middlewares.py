@@ -181,7 +181,8 @@ def _if_clean(flow: Flow, following: Next, step: Step) -> tuple[Outcome, ...]:
         clean += "/"
     if clean != path:
         return text_error(400, STATUS_TEXT[400], flow, (replace(step, note=f"{step.note}: the new path is not clean"),))
-    return noted(following(flow), step)
+    split = set_path(path)
+    return noted(following(flow.with_path(*split) if split else flow), step)
 
 
 def _add_prefix(middleware: Middleware, flow: Flow, following: Next, _: Context) -> tuple[Outcome, ...]:
@@ -360,7 +361,7 @@ def _errors(middleware: Middleware, flow: Flow, following: Next, context: Contex
     ranges = status_ranges(middleware.options)
     step = _step(middleware)
     results: list[Outcome] = []
-    for outcome in prefixed(following(replace(flow, preset=())), flow.preset):
+    for outcome in prefixed(following(replace(flow, preset=(), detached=True)), flow.preset):
         response = outcome.response
         status = response.status if response is not None else None
         if response is not None and status is None and ranges:
@@ -433,7 +434,10 @@ def _compress(middleware: Middleware, flow: Flow, following: Next, _: Context) -
     step = _step(middleware)
     place = middleware.location
     tokens = (token.replace(" ", "").lower() for token in flow.header("Accept-Encoding").split(","))
-    if not any(re.fullmatch(r"(gzip|br|zstd|\*)(;q=(?!0(\.0*)?$)[0-9.]+)?", token) for token in tokens):
+    # Answers to HEAD pass as they are: they have no body to compress.
+    if flow.method == "HEAD" or not any(
+        re.fullmatch(r"(gzip|br|zstd|\*)(;q=(?!0(\.0*)?$)[0-9.]+)?", token) for token in tokens
+    ):
         return noted(following(flow), step)
     doubts = (
         Unknown("whether the answer is long enough to be compressed is not decided", place, "header:content-encoding"),
@@ -447,7 +451,7 @@ def _buffering(middleware: Middleware, flow: Flow, following: Next, _: Context) 
     most = number_of(middleware.options.get("maxRequestBodyBytes"))
     if most and flow.body_length > most:
         return answer(413, STATUS_TEXT[413], kind="deny", flow=flow, steps=(_step(middleware, "the body is too long"),))
-    outcomes = prefixed(following(replace(flow, preset=())), flow.preset)
+    outcomes = prefixed(following(replace(flow, preset=(), detached=True)), flow.preset)
     if flow.method == "HEAD":
         outcomes = tuple(_uncounted(outcome) for outcome in outcomes)
     if number_of(middleware.options.get("maxResponseBodyBytes")):
@@ -478,7 +482,8 @@ def _content_type(middleware: Middleware, flow: Flow, following: Next, _: Contex
         doubt = Unknown("Content-Type is guessed from the body", middleware.location, "header:content-type")
         return replace(outcome, unknown=(*outcome.unknown, doubt))
 
-    return noted(tuple(map(sniffed, following(flow))), _step(middleware))
+    outcomes = following(flow)
+    return noted(outcomes if flow.detached else tuple(map(sniffed, outcomes)), _step(middleware))
 
 
 def _circuit_breaker(middleware: Middleware, flow: Flow, following: Next, _: Context) -> tuple[Outcome, ...]:
