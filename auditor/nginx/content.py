@@ -100,9 +100,13 @@ def _candidate(engine: Engine, run: Run, text: str, cut: int) -> str:
 
 def misplaced_alias(run: Run) -> bool:
     """Whether an alias applies to a URI that a server-level `rewrite … break` changed, which nginx refuses."""
-    return (
-        not run.valid_location and (directive := root_directive(run.node)[0]) is not None and directive.name == "alias"
-    )
+    return not run.valid_location and aliased(run)
+
+
+def aliased(run: Run) -> bool:
+    """Whether an alias applies."""
+    directive = root_directive(run.node)[0]
+    return directive is not None and directive.name == "alias"
 
 
 def serve(engine: Engine, run: Run) -> Phase | None:

@@ -63,14 +63,13 @@ def _request_line(engine: Engine, run: Run) -> int:
         host = clean_host(authority[1], strict=True) if authority else None
         if host is None:
             return 400
-        run.host, run.http, run.method = host, request.version, request.method
+        run.host, run.http, run.method, run.line_read = host, request.version, request.method, True
         _select(run, host)
         return 0
-    run.http = request.version
+    run.http, run.method, run.line_read = request.version, request.method, True
     target = parse(request.target, merge=flag(run.server, "merge_slashes", default=True))
     if target is None or request.method == "CONNECT":
         return 400
-    run.method = request.method
     run.uri, run.args, run.raw_uri = target.path, target.args, target.raw
     run.escaped, run.faithful = target.escaped, target.faithful
     run.breaks = "\n" in target.path
@@ -124,6 +123,7 @@ def _header_lines(engine: Engine, run: Run) -> int:
         if value != line.value:
             line = Field(line.name, value, line.made_by, line.layer)  # noqa: PLW2901 - as nginx reads it
         known = header.get(key)
+        kept.append(line)
         if known is None:
             header[key] = value
         elif lower in SINGLE_HEADERS:
@@ -132,7 +132,6 @@ def _header_lines(engine: Engine, run: Run) -> int:
             header[key] = f"{known}; {value}"
         elif joins or key == "x_forwarded_for":
             header[key] = f"{known}, {value}"
-        kept.append(line)
         if most and len(kept) > most:
             return 494
         if key == "host" and not seen_host:

@@ -15,7 +15,7 @@ from auditor.nginx.settings import MoreHeaders, Settings, parse_expires
 from auditor.nginx.state import LAYER, Run
 from auditor.nginx.template import ScriptError
 from auditor.nginx.uri import escape
-from auditor.nginx.variables import not_found, server_name
+from auditor.nginx.variables import not_found, server_address, server_name
 
 if TYPE_CHECKING:
     from auditor.nginx.engine import Engine
@@ -234,7 +234,7 @@ def _more_field(run: Run, command: MoreHeaders, name: str, text: str) -> None:
     if lower == "content-type":
         run.content_type = text or None
         run.content_type_by = command.location
-        run.charset = ""
+        run.charset = run.given_charset
         return
     if lower == "content-length":
         run.content_length = None
@@ -424,7 +424,11 @@ def lines_of(engine: Engine, run: Run) -> tuple[Field, ...]:
     chunked = False
     if length is None and not run.length_listed and version == "1.1" and settings.chunked:
         chunked = True
-    if version == "1.1" and any((line.always or status in SAFE) and line.value.text for line in settings.trailers):
+    if (
+        version == "1.1"
+        and settings.chunked
+        and any((line.always or status in SAFE) and line.value.text for line in settings.trailers)
+    ):
         chunked, length = True, None
     if status in {204, 304} or status < 200 or run.method == "HEAD":
         chunked = False
@@ -484,9 +488,7 @@ def content_type_field(kind: str, charset: str, made_by: Location | None) -> Fie
 
 def absolute(run: Run, settings: Settings) -> str:
     """Return the scheme, host and port that a Location beginning with a slash gets."""
-    host = server_name(run) if settings.server_name_in_redirect else (run.host or "")
-    if not host:
-        host = run.listen.address if run.listen.address not in {"*", "[::]"} else UNKNOWN_VALUE
+    host = server_name(run) if settings.server_name_in_redirect else (run.host or server_address(run))
     port = run.listen.port
     usual = 443 if run.request.scheme == "https" else 80
     suffix = f":{port}" if settings.port_in_redirect and port and port != usual else ""

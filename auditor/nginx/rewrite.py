@@ -114,6 +114,7 @@ def _return(directive: Directive, _node: Node, variables: Variables) -> Step:
         run.action = Action("redirect" if status in REDIRECTS else "return")
         if not sends:
             return status
+        run.status = status
         return send_text(run, status, value(run) if value is not None else "", directive.location)
 
     return step

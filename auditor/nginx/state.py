@@ -90,6 +90,8 @@ class Run:
     length_listed: bool = False
     proxied: bool = False
     override_charset: str = ""
+    given_charset: str = ""
+    line_read: bool = False
     body_read: str = ""
     discarded: bool = False
     http: str = "1.0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Outcome, Request, Response, Unknown
@@ -23,6 +24,7 @@ from auditor.nginx.uri import decode, normalise
 if TYPE_CHECKING:
     from auditor.nginx.engine import Engine, Phase
 
+_CHARSET = re.compile(r";\s*charset=(.*)\Z", re.IGNORECASE)
 SURVIVORS = frozenset(
     {"content-type", "set-cookie", "content-disposition", "cache-control", "expires", "accept-ranges"}
 )
@@ -209,6 +211,8 @@ def copy(run: Run, what: Passing, line: Field, response: Response, *, hiding: bo
         if name == "content-type":
             run.content_type, run.content_type_by = line.value, line.made_by
             run.charset = ""
+            given = _CHARSET.search(line.value)
+            run.given_charset = given[1].strip('"') if given else ""
         elif name == "content-length" and not response.headers.get("Transfer-Encoding"):
             run.content_length = line.value
         elif name == "connection" and run.status == 101:

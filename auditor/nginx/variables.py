@@ -165,7 +165,8 @@ def _binary_address(run: Run) -> str:
         return UNKNOWN_VALUE
 
 
-def _server_address(run: Run) -> str:
+def server_address(run: Run) -> str:
+    """Return the address the connection came to, as far as it is known."""
     if run.listen.address.startswith("unix:"):
         return run.listen.address
     address = parse_literal(run.request.listen.rpartition(":")[0].strip("[]") or run.listen.address.strip("[]"))
@@ -237,6 +238,7 @@ def _status(run: Run) -> str:
 
 
 def server_name(run: Run) -> str:
+    """Return `$server_name`: the first name, lower-case, without a leading dot."""
     names = run.server.own.get("server_name")
     first = names[0].args[0] if names and names[0].args else ""
     if not first.startswith("~"):
@@ -250,6 +252,8 @@ def _host(run: Run) -> str:
 
 def _protocol(run: Run) -> str:
     version = run.request.version
+    if not run.line_read:
+        return ""
     return f"HTTP/{version if '.' in version else version + '.0'}"
 
 
@@ -286,7 +290,7 @@ _CACHED: Mapping[str, Callable[[Run], str]] = {
     "binary_remote_addr": _binary_address,
     "realip_remote_addr": lambda run: run.request.client,
     "server_port": lambda run: str(run.listen.port) if run.listen.port else "",
-    "server_addr": _server_address,
+    "server_addr": server_address,
     "server_protocol": _protocol,
     "remote_user": _remote_user,
     "content_type": lambda run: run.header.get("content_type", ""),
