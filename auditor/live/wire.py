@@ -16,6 +16,7 @@ import httpcore
 from auditor import __version__
 from auditor.exchange import Action, Exchange, Field, Headers, Outcome, Request, Response, Unknown
 from auditor.live.scope import Address, Resolver
+from auditor.live.websocket import CLOSE, flaw, is_handshake
 
 USER_AGENT = f"edge-auditor/{__version__}"
 
@@ -165,6 +166,8 @@ class Wire:
         self.kept += len(body or b"") + sum(len(f.name) + len(f.value) for f in fields)
         text = None if body is None or self.kept > KEPT else body.decode("latin-1")
         response = Response(answer.status, Headers(fields), text)
+        if response.status == 101 and is_handshake(request) and (wrong := flaw(request, response)):
+            return failed(request, OSError(wrong))
         return Exchange("observed", request, Outcome("observed", response, Action("observed"), unknown=tuple(unknown)))
 
 
@@ -260,11 +263,11 @@ async def _body(answer: httpcore.Response, until: float) -> tuple[bytes, str]:
 
 
 async def _farewell(answer: httpcore.Response) -> None:
-    """End an accepted WebSocket politely: a masked Close frame with status 1000 (RFC 6455 §5.5.1)."""
+    """End an accepted WebSocket politely."""
     stream = answer.extensions.get("network_stream")
     if stream is not None:
         with contextlib.suppress(Exception):
-            await stream.write(b"\x88\x82\x00\x00\x00\x00\x03\xe8", timeout=0.5)
+            await stream.write(CLOSE, timeout=0.5)
 
 
 async def _closed(thing: httpcore.Response | httpcore.AsyncConnectionPool) -> None:

@@ -42,6 +42,7 @@ async def _dripped(writer: asyncio.StreamWriter, data: bytes) -> None:
 async def _reset(writer: asyncio.StreamWriter, data: bytes = b"") -> None:
     writer.write(data)
     await writer.drain()
+    await asyncio.sleep(0.2 if data else 0)  # a reset takes unread bytes with it
     sock = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
