@@ -155,8 +155,11 @@ def run_check(item: Check, rule: Rule, facts: Facts) -> Iterator[Finding]:
             looked_at += 1
             if finding is not None:
                 good = False
-                kind = finding.exchanges[0].kind if finding.exchanges else facts.kind
-                yield replace(finding, evidence=kind, severity=finding.severity if severity is None else severity)
+                if severity is not None or (facts.kind == "observed" and not finding.exchanges):
+                    chosen = finding.severity if severity is None else severity
+                    yield replace(finding, evidence=facts.kind, severity=chosen)
+                else:
+                    yield finding
     except Exception as error:  # noqa: BLE001 - a bug in one check must not hide what the others found
         yield _verdict(item, rule, facts, Verdict.ERROR, f"the check raised {type(error).__name__}: {error}")
         return

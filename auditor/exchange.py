@@ -35,6 +35,7 @@ class Headers:
     """Header field lines in the order they were sent; names compare case-insensitively, repeats are kept."""
 
     fields: tuple[Field, ...] = ()
+    _by_name: dict[str, tuple[Field, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, str]]) -> Headers:
@@ -51,12 +52,16 @@ class Headers:
 
     def __contains__(self, name: object) -> bool:
         """Whether at least one line has this name."""
-        return isinstance(name, str) and any(f.name.lower() == name.lower() for f in self.fields)
+        return isinstance(name, str) and bool(self.lines(name))
 
     def lines(self, name: str) -> tuple[Field, ...]:
         """Return the field lines with this name, in order."""
-        lower = name.lower()
-        return tuple(f for f in self.fields if f.name.lower() == lower)
+        index = self._by_name
+        if not index and self.fields:
+            for line in self.fields:
+                key = line.name.lower()
+                index[key] = (*index.get(key, ()), line)
+        return index.get(name.lower(), ())
 
     def all(self, name: str) -> tuple[str, ...]:
         """Return the values of the lines with this name, in order."""

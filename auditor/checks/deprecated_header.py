@@ -56,7 +56,7 @@ DEPRECATED = frozenset(
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every place that sends such a header."""
-    for case in facts.of(rule.route, "plain"):
+    for case in facts.distinct(rule.route):
         lines = [line for line in (case.response.headers if case.response else ()) if line.name.lower() in DEPRECATED]
         bad = next(
             (line for line in lines if not (line.name.lower() == "x-xss-protection" and line.value.strip() == "0")),

@@ -21,7 +21,7 @@ def header_name(rule: Rule) -> str:
 
 def judged(facts: Facts, rule: Rule) -> Iterator[Case]:
     """Yield the answers that a header rule is about: the route's, but for promised redirects, and HSTS over HTTP."""
-    for case in facts.of(rule.route, "plain", "cors"):
+    for case in facts.distinct(rule.route):
         if case.response is None or promised_redirect(facts, case):
             continue
         if rule.value.hsts is not None and case.probe.entry.scheme == "http":

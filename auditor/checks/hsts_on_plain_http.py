@@ -65,7 +65,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every plain-HTTP entry and place that sends the header."""
     if rule.value.hsts is None:
         return
-    for case in facts.of(rule.route, "plain", "cors"):
+    for case in facts.distinct(rule.route):
         response = case.response
         if case.probe.entry.scheme != "http" or response is None:
             yield None

@@ -6,13 +6,15 @@ A check's `decide(rule, facts)` yields one of these for every case it looked at:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE, Field, Limit, Response
 from auditor.finding import CheckInfo, Finding, Note, Verdict, Witness
 from auditor.plan.facts import NORMAL, Case, Facts, Purpose
 from auditor.policy.loaded import Rule
+
+UNPLACED = Location("")
+"""Stands for a place that is not known."""
 
 SAFELISTED_METHODS = frozenset({"GET", "HEAD", "POST"})
 """Fetch, CORS-safelisted method: sent across origins without a preflight."""
@@ -40,8 +42,17 @@ def fail(
     subject: str = "",
 ) -> Finding:
     """Build the finding of a violation; without `at` it points at the block that answered."""
-    finding = _finding(Verdict.FAIL, check, rule, message, case=case, at=at, note=note, subject=subject)
-    return replace(finding, notes=(*finding.notes, *also), expected=expected, observed=observed)
+    notes = (Note(at or (case.place if case else None) or UNPLACED, note), *also)
+    return _finding(
+        Verdict.FAIL,
+        check,
+        rule,
+        message,
+        case=case,
+        notes=tuple(n for n in notes if n.location is not UNPLACED),
+        said=(expected, observed),
+        subject=subject,
+    )
 
 
 def unknown(
@@ -54,7 +65,9 @@ def unknown(
     subject: str = "",
 ) -> Finding:
     """Build the finding of something the configuration does not decide."""
-    return _finding(Verdict.UNKNOWN, check, rule, reason, case=case, at=at, note="", subject=subject)
+    place = at or (case.place if case else None)
+    notes = (Note(place),) if place else ()
+    return _finding(Verdict.UNKNOWN, check, rule, reason, case=case, notes=notes, said=("", ""), subject=subject)
 
 
 def _finding(
@@ -64,11 +77,10 @@ def _finding(
     message: str,
     *,
     case: Case | None,
-    at: Location | None,
-    note: str,
+    notes: tuple[Note, ...],
+    said: tuple[str, str],
     subject: str,
 ) -> Finding:
-    place = at or (case.place if case else None)
     return Finding(
         check=check.id,
         rule=rule.id,
@@ -78,7 +90,9 @@ def _finding(
         subject=subject or (_subject(case) if case else ""),
         route=rule.route or "",
         rule_location=rule.location,
-        notes=(Note(place, note),) if place else (),
+        notes=notes,
+        expected=said[0],
+        observed=said[1],
         witness=Witness(case.probe.request) if case else None,
         exchanges=(case.exchange,) if case else (),
         evidence=case.exchange.kind if case else "predicted",

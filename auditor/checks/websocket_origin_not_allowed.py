@@ -90,7 +90,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.judging import fail, unknown
+from auditor.checks.judging import fail, normal, promised_redirect, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -111,7 +111,25 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         if origin.allowed or (origin.value is None and rule.value.missing_origin != "deny"):
             continue
         if response is None or response.status is None or response.status >= 300:
-            yield None
+            wanted = rule.value.on_disallowed.status
+            if (
+                response is None
+                or not wanted
+                or not normal(case)
+                or promised_redirect(facts, case)
+                or response.status in wanted
+            ):
+                yield None
+            else:
+                yield fail(
+                    CHECK,
+                    rule,
+                    f"a refused handshake on {case.probe.path} is answered {response.status}",
+                    case=case,
+                    expected=f"status {' or '.join(map(str, wanted))}",
+                    observed=f"status {response.status}",
+                    subject=f"refusal|{response.status}",
+                )
             continue
         if response.status != 101:
             if response.further_headers:

@@ -162,6 +162,21 @@ class Facts:
     dashboards: tuple[OpenDoor, ...] | None = None
     tls: tuple[TlsEntry, ...] | None = None
     mounts: Mapping[str, str] = field(default_factory=dict)
+    _distinct: dict[str, tuple[Case, ...]] = field(default_factory=dict, compare=False, repr=False)
+
+    def distinct(self, route: str | None) -> tuple[Case, ...]:
+        """Return the plain and CORS cases of a route, one of those that differ only in who asked.
+
+        Two cases are alike where the same block gave the same status and, but for CORS, the same headers over the
+        same scheme; the one with the smallest request stands for them.
+        """
+        key = route or ""
+        if key not in self._distinct:
+            found: dict[object, Case] = {}
+            for case in sorted(self.of(route, "plain", "cors"), key=_size):
+                found.setdefault(_answer(case), case)
+            self._distinct[key] = tuple(found.values())
+        return self._distinct[key]
 
     def read(self, path: str) -> str | None:
         """Return the text of a file at a path inside the container, None where no mount leads to it."""
@@ -175,6 +190,28 @@ class Facts:
         """Yield the cases of a route for these purposes, in the plan's order."""
         for purpose in purposes:
             yield from self.cases.get((route or "", purpose), ())
+
+
+def _size(case: Case) -> tuple[int, int]:
+    request = case.probe.request
+    return (len(request.target), sum(len(line.name) + len(line.value) for line in request.headers))
+
+
+def _answer(case: Case) -> object:
+    outcome, response = case.exchange.outcome, case.response
+    headers = (
+        ()
+        if response is None
+        else tuple(
+            (line.name, line.value)
+            for line in response.headers
+            if not line.name.lower().startswith("access-control-")
+            and line.name.lower() not in {"date", "content-length"}
+        )
+    )
+    status = None if response is None else response.status
+    open_ = response is not None and response.further_headers
+    return (case.probe.entry.scheme, outcome.when, outcome.selected, status, open_, headers, outcome.unknown)
 
 
 def cases_by_route(

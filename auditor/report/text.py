@@ -103,8 +103,10 @@ def source_line(location: Location, *, limit: int = 160) -> str:
     """Return the line of the file that a location points at, without its newline, or "" where it cannot be read."""
     if not location.line:
         return ""
+    from auditor.policy.profiles import source  # noqa: PLC0415 - only where a profile or a file is quoted
+
     try:
-        with Path(location.file).open(encoding="latin-1") as file:
+        with source(location.file).open(encoding="latin-1") as file:
             for number, line in enumerate(file, 1):
                 if number == location.line:
                     return visible(line.rstrip("\r\n").expandtabs(4))[:limit]
