@@ -59,6 +59,16 @@ SINCE = {
 }
 """The first version that has a directive, for those newer than 1.22 (nginx.org, CHANGES)."""
 
+RECENT = re.compile(r"sticky|least_time|tunnel_\w+|(?:proxy|fastcgi|uwsgi|scgi|grpc)_socket_(?:rcv|snd)buf")
+"""Directives of 1.31.3 that 1.26 does not have; in which version between they came is not known here."""
+
+NEWER_VALUES: dict[str, tuple[tuple[str, str], ...]] = {
+    "proxy_http_version": (("2", "1.29.4"),),
+    "keepalive": (("0", "1.29.7"), ("local", "1.29.7")),
+    "server": (("resolve", "1.27.3"), ("service=.*", "1.27.3"), ("route=.*", "1.29.6"), ("drain", "1.29.6")),
+}
+"""Values (as patterns) that a directive takes since a version (nginx.org, CHANGES)."""
+
 UNTIL = {"ssl": "1.25.1"}
 """The first version that no longer has a directive (nginx.org, CHANGES)."""
 
@@ -131,6 +141,8 @@ def rules(version: str) -> dict[str, dict[str, Rule]]:
         rule = _rule(arity, kind)
         for name in names:
             if name in SINCE and version_key(SINCE[name]) > wanted:
+                continue
+            if wanted < (1, 27) and family == "http" and RECENT.fullmatch(name):
                 continue
             if name in UNTIL and version_key(UNTIL[name]) <= wanted and family == "http":
                 continue

@@ -76,8 +76,6 @@ def _map(block: Directive) -> Iterator[Entry]:  # noqa: C901 - nginx decides in 
         elif key.startswith("~"):
             caseless = key.startswith("~*")
             pattern = key[2 if caseless else 1 :]
-            if not pattern:
-                yield entry, -1, "the regular expression is empty", "write ~pattern"
             for _index, message, hint in regex_complaints(0, pattern, caseless=caseless):
                 yield entry, -1, message, hint
         else:

@@ -55,7 +55,7 @@ _LOG_NAMES = frozenset(
     }
 )
 _REGEX_ARGUMENTS = frozenset({"proxy_cookie_domain", "proxy_cookie_path", "proxy_redirect", "proxy_cookie_flags"})
-_NEED_PORT = frozenset({"tunnel_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass"})
+_NEED_PORT = frozenset({"grpc_pass", "tunnel_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass"})
 _BUFFERED = ("proxy", "fastcgi", "uwsgi", "scgi")
 _NOT_SEEN = frozenset(
     {"location", "server_name", "if", "gzip_disable", "limit_except", "server", "types", "upstream", "map"}
@@ -76,6 +76,7 @@ class _Frame:
     listens: list[Directive] = field(default_factory=list)
     server_names: list[tuple[str, Directive, int]] = field(default_factory=list)
     own_referers: bool = False
+    lists: dict[str, bool] = field(default_factory=dict)
     referers: list[list[Directive]] = field(default_factory=list)
 
 
@@ -336,7 +337,7 @@ class HttpScope:
 
     def log_format(self, directive: Directive, _: str) -> None:
         """Keep the name of a log format."""
-        name = directive.args[0]
+        name = directive.args[0].lower()
         if name in self._formats:
             self._problem(directive, 0, f'there is another log format "{name}"', "rename one of them")
         self._formats.add(name)
@@ -346,7 +347,7 @@ class HttpScope:
         if (
             len(directive.args) > 1
             and directive.args[0] != "off"
-            and directive.args[1] not in self._formats
+            and directive.args[1].lower() not in self._formats
             and not self.open
         ):
             self._problem(
@@ -413,8 +414,29 @@ class HttpScope:
         if name != "off" and "$" not in name:
             self._zone_uses.append((name, f"{directive.name}_path", directive, 0))
 
+    def only_off(self, directive: Directive, _: str) -> None:
+        """Check that a list that is switched off has no entries in the same block."""
+        off = tuple(directive.args) in {("off",), ("false",)}
+        before = self._frames[-1].lists.setdefault(directive.name, off)
+        if directive is not self._frames[-1].settings.setdefault(f"first {directive.name}", directive) and (
+            off or before
+        ):
+            self._problem(
+                directive, -1, f'"{directive.name} off" stands beside others here', "keep either off or the others"
+            )
+
     def upstream(self, directive: Directive, _: str) -> None:
         """Keep an upstream."""
+        reserve = True
+        for inner in directive.block or ():
+            reserve = reserve and inner.name not in {"ip_hash", "hash", "random"}
+            if not reserve and inner.name == "server" and "backup" in inner.args[1:]:
+                self._problem(
+                    inner,
+                    inner.args.index("backup"),
+                    "the balancing method has no backup servers",
+                    "drop backup, or use another method",
+                )
         name = directive.args[0].lower()
         if name in self._upstreams:
             self._problem(directive, 0, f'there is another upstream "{directive.args[0]}"', "rename one of them")
@@ -460,6 +482,7 @@ class HttpScope:
 
     def redirect(self, directive: Directive, _: str) -> None:
         """Check that `proxy_redirect default` has a proxy_pass to take its values from."""
+        self.only_off(directive, _)
         if directive.args[0] != "default" or len(directive.args) > 1:
             return
         passed = self._frames[-1].settings.get("proxy_pass")
@@ -563,12 +586,7 @@ class HttpScope:
                     f'the upstream "{name}" is named with a port',
                     "leave the port out: the upstream's servers have theirs",
                 )
-            elif (
-                not colon
-                and (directive.name in _NEED_PORT or (directive.name == "grpc_pass" and "://" not in directive.args[0]))
-                and name not in self._upstreams
-                and not self.open
-            ):
+            elif not colon and directive.name in _NEED_PORT and name not in self._upstreams and not self.open:
                 self._problem(directive, 0, f'"{host}" has no port and is no upstream', "write HOST:PORT")
         listening.compare(self.servers, self._frames[0].settings, self._problem, complete=not self.open)
 
@@ -608,6 +626,7 @@ _HANDLERS: dict[str, Callable[[HttpScope, Directive, str], None]] = {
     "upstream": HttpScope.upstream,
     "proxy_redirect": HttpScope.redirect,
     "valid_referers": HttpScope.referers,
+    **dict.fromkeys(("proxy_cookie_path", "proxy_cookie_domain", "proxy_cookie_flags"), HttpScope.only_off),
     "zone": HttpScope.upstream_zone,
     "ssl_session_cache": HttpScope.session_cache,
     **dict.fromkeys(("set", "auth_request_set", "js_set", "js_var", "perl_set", "keyval"), HttpScope.assignment),

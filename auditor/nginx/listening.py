@@ -26,6 +26,11 @@ class Server:
     names: tuple[tuple[str, Directive, int], ...]
     settings: Mapping[str, Directive]
 
+    def ports(self) -> set[str]:
+        """Return the ports that the server listens on, as written ("80" where none is)."""
+        found = {addresses(listen.args[0]) for listen in self.listens} or {"0.0.0.0:80"}
+        return {address.rpartition(":")[2] for address in found if address and not address.startswith("unix:")}
+
 
 @dataclass(slots=True)
 class _Socket:

@@ -140,7 +140,7 @@ def _open_log_file_cache(args: Sequence[str], _: str) -> Iterator[Complaint]:
 
 def _resolver(args: Sequence[str], _: str) -> Iterator[Complaint]:
     for index, arg in enumerate(args):
-        if "=" not in arg and ("/" in arg or not arg):
+        if not arg or (not arg.startswith(("valid=", "ipv4=", "ipv6=")) and re.search(r"[/?]", arg)):
             yield index, f'"{arg}" is not the address of a name server', "write ADDRESS or ADDRESS:PORT"
         if arg.startswith("valid=") and seconds(arg[6:], whole=True) is None:
             yield index, f'"{arg}" is not a time', "write valid=30s"

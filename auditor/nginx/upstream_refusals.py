@@ -26,8 +26,8 @@ _SMALLEST_ZONE = 8 * 4096
 
 
 def _keepalive_upstream(args: Sequence[str], _: str) -> Iterator[Complaint]:
-    if not number(args[0]):
-        yield 0, f'"{args[0]}" is not a number of connections', "write a positive number"
+    if number(args[0]) is None:
+        yield 0, f'"{args[0]}" is not a number of connections', "write a number"
     if len(args) > 1 and args[1] != "local":
         yield parameter(args, 1, "local")
 
@@ -151,7 +151,7 @@ def _other_pass(args: Sequence[str], _: str) -> Iterator[Complaint]:
     if "$" in args[0]:
         yield from variable_complaints(args, 0)
     else:
-        yield from upstream_address(0, args[0])
+        yield from upstream_address(0, args[0], name_only=True)
 
 
 def upstream_address(index: int, text: str, *, name_only: bool = False) -> Iterator[Complaint]:
@@ -256,9 +256,11 @@ def _upstream_server(args: Sequence[str], _: str) -> Iterator[Complaint]:
             good = bool(number(value))
         elif name in {"max_conns", "max_fails"} and equals:
             good = number(value) is not None
-        elif name in {"fail_timeout", "slow_start"} and equals:
+        elif name == "fail_timeout" and equals:
             good = seconds(value, whole=True) is not None
-        elif name in {"service", "route"} and equals:
+        elif name == "service" and equals:
+            good = bool(value) and "resolve" in args
+        elif name == "route" and equals:
             good = bool(value)
         elif arg in {"backup", "down", "resolve", "drain"}:
             good = True

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from auditor.errors import Location, Problem
 from auditor.nginx import arguments, entries, refusals
 from auditor.nginx.arguments import words
-from auditor.nginx.directives import SINCE, Rule, foreign, known, rules
+from auditor.nginx.directives import NEWER_VALUES, RECENT, SINCE, Rule, foreign, known, rules, version_key
 from auditor.nginx.http_scope import HttpScope
 from auditor.nginx.stream_scope import StreamScope
 from auditor.nginx.tokens import Directive
@@ -64,9 +64,24 @@ class Validator:
         self.block(directives, context, scope)
         if context == "main":
             names = {d.name for d in directives}
+            self.connections(directives, scope)
             if "events" not in names and not self.open and directives:
                 self.problem(directives[0], -1, 'there is no "events" block', "add: events { }")
         scope.finish()
+
+    def connections(self, directives: tuple[Directive, ...], scope: HttpScope) -> None:
+        """Check that a worker may have more connections than there are ports to listen on (ngx_event.c)."""
+        for events in directives:
+            for one in events.block or () if events.name == "events" else ():
+                if (
+                    one.name == "worker_connections"
+                    and one.args
+                    and (count := arguments.number(one.args[0])) is not None
+                ):
+                    ports = len({server_port for server in scope.servers for server_port in server.ports()})
+                    if count <= ports:
+                        message = f"{count} connections are not enough to listen on {ports} ports"
+                        self.problem(one, 0, message, "write 512 or more")
 
     def block(self, directives: Iterable[Directive], context: str, scope: HttpScope) -> None:
         """Check the directives of one block."""
@@ -125,6 +140,16 @@ class Validator:
             return
         for index, message, hint in checker(directive.args, rule.detail):
             self.problem(directive, index, message, hint)
+        if http and directive.name in NEWER_VALUES:
+            self.newer(directive)
+
+    def newer(self, directive: Directive) -> None:
+        """Report values that the version does not know yet."""
+        for index, arg in enumerate(directive.args):
+            for pattern, version in NEWER_VALUES[directive.name]:
+                if re.fullmatch(pattern, arg) and version_key(version) > version_key(self.version):
+                    message = f'nginx {self.version} does not take "{arg}" here'
+                    self.problem(directive, index, message, f"it came with nginx {version}")
 
     def inner(self, directive: Directive, context: str, scope: HttpScope) -> None:
         """Check what is in a block."""
@@ -156,6 +181,8 @@ class Validator:
             self.problem(
                 directive, -1, f'nginx {self.version} has no directive "{name}"', f"it came with nginx {SINCE[name]}"
             )
+        elif RECENT.fullmatch(name):
+            self.problem(directive, -1, f'nginx {self.version} has no directive "{name}"', "it came after nginx 1.26")
         elif foreign(name):
             scope.foreign(directive)
         elif match := _ENVIRONMENT_NAME.search(name):
