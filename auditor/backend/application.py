@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from urllib.parse import unquote
 
-from auditor.backend import cors, routes
+from auditor.backend import cors, routes, urls
 from auditor.backend.cors import LAYER, Cors
 from auditor.backend.routes import Route
 from auditor.errors import Location, Problem
@@ -108,18 +105,22 @@ class Application:
         them apart ("upstream-success", "upstream-error"), as for any backend.
         """
         if _is_handshake(request):
-            return (*self._handshake(unquote(request.path, "latin-1")), _down())
-        following: Next = self._endpoint
-        for index in range(len(self.middlewares) - 1, -1, -1):
-            following = self._wrap(index, following)
-        outcomes = (*following(request), *self._crash(request))
+            return (*self._handshake(urls.path_of(request)), _down())
+        outcomes = (*self.through(request, self._endpoint), *self._crash(request))
         if self.unknown:
             outcomes = tuple(replace(outcome, unknown=(*outcome.unknown, *self.unknown)) for outcome in outcomes)
         return (*outcomes, _down())
 
+    def through(self, request: Request, endpoint: Next) -> tuple[Outcome, ...]:
+        """Pass a request through the middlewares to an endpoint, and its answers back out."""
+        following = endpoint
+        for index in range(len(self.middlewares) - 1, -1, -1):
+            following = self._wrap(index, following)
+        return following(request)
+
     def route(self, request: Request) -> Route | None:
         """Return the declared route that takes a request, None where none does."""
-        path = unquote(request.path, "latin-1")
+        path = urls.path_of(request)
         return next((r for r in self.routes if routes.matches(r, path) and routes.allows(r, request.method)), None)
 
     @property
@@ -142,7 +143,7 @@ class Application:
         return through
 
     def _endpoint(self, request: Request) -> tuple[Outcome, ...]:
-        path = unquote(request.path, "latin-1")
+        path = urls.path_of(request)
         taking = [(route, routes.matches(route, path)) for route in self.routes if route.kind != "websocket"]
         full = next((route for route, taken in taking if taken and routes.allows(route, request.method)), None)
         if full is not None:
@@ -178,8 +179,7 @@ class Application:
         if self.redirect_slashes and path != "/":
             other = path.rstrip("/") if path.endswith("/") else path + "/"
             if any(routes.matches(route, other) for route in self.routes if route.kind in ("http", "documentation")):
-                query = request.target.partition("?")[2]
-                target = f"{request.scheme}://{request.host}{other}" + (f"?{query}" if query else "")
+                target = urls.location(request, path=other)
                 line = Field("location", target, self.location, LAYER)
                 length = Field("content-length", "0", self.location, LAYER)
                 response = Response(307, Headers((length, line)), "")
@@ -216,7 +216,7 @@ class Application:
 
     def _crash(self, request: Request) -> tuple[Outcome, ...]:
         """A handler that raises is answered outside of every middleware (starlette.middleware.errors)."""
-        path = unquote(request.path, "latin-1")
+        path = urls.path_of(request)
         if self.cors and cors.is_preflight(request):
             return ()
         if self.complete and not any(routes.matches(route, path) is not False for route in self.routes):
@@ -288,22 +288,6 @@ def _plain(status: int, text: str, place: Location) -> Response:
     return Response(status, Headers(lines), text)
 
 
-_HOST = re.compile(r"^(?P<host>\[(?P<ipv6>[^\]]*)\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::(?P<port>[0-9]*))?$")
-
-
-def parse_host(value: str) -> str | None:
-    """Return the host part of a Host header in lower case, None where it is malformed (starlette._utils)."""
-    found = _HOST.fullmatch(value)
-    if found is None:
-        return None
-    if found["ipv6"] is not None:
-        try:
-            ipaddress.IPv6Address(found["ipv6"])
-        except ValueError:
-            return None
-    return found["host"].lower()
-
-
 def _trusted_host(middleware: TrustedHost, request: Request, following: Next) -> tuple[Outcome, ...]:
     step = Step("TrustedHostMiddleware", middleware.location, "", LAYER)
     if middleware.unknown:
@@ -314,16 +298,18 @@ def _trusted_host(middleware: TrustedHost, request: Request, following: Next) ->
     refused = Outcome(
         "always", _plain(400, "Invalid host header", middleware.location), Action("deny"), layer=LAYER, why=(step,)
     )
-    host = parse_host(request.host)
-    if host is None or "Host" not in request.headers:
+    named = urls.authority(request.headers.get("Host"))
+    if named is None:
         return (refused,)
+    host = named.host.lower()
     redirected = False
     for allowed in (item.lower() for item in middleware.allowed_hosts):
         if host == allowed or (allowed.startswith("*") and host.endswith(allowed[1:])):
             return following(request)
         redirected = redirected or "www." + host == allowed
     if redirected and middleware.www_redirect:
-        line = Field("location", f"{request.scheme}://www.{request.host}{request.target}", middleware.location, LAYER)
+        target = urls.location(request, host=f"www.{urls.netloc(request)}")
+        line = Field("location", target, middleware.location, LAYER)
         length = Field("content-length", "0", middleware.location, LAYER)
         response = Response(307, Headers((length, line)), "")
         return (Outcome("always", response, Action("redirect"), layer=LAYER, why=(step,)),)
@@ -334,8 +320,8 @@ def _https(middleware: HttpsRedirect, request: Request, following: Next) -> tupl
     if request.scheme == "https":
         return following(request)
     step = Step("HTTPSRedirectMiddleware", middleware.location, "", LAYER)
-    host = re.sub(r":(80|443)$", "", request.host)
-    line = Field("location", f"https://{host}{request.target}", middleware.location, LAYER)
+    target = urls.location(request, scheme="https", host=urls.secure_netloc(request))
+    line = Field("location", target, middleware.location, LAYER)
     length = Field("content-length", "0", middleware.location, LAYER)
     doubt = Unknown(
         "a server that trusts X-Forwarded-Proto may see https here", middleware.location, "status"
