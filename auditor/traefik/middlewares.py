@@ -74,12 +74,16 @@ def _raw_url(flow: Flow) -> str:
     if found:
         scheme, host, port, uri = found[1], found[2] or host, found[3] or port, found[4]
     # A trusted client's X-Forwarded-Proto stands for the connection, ws and wss for http and https.
-    scheme = {"": scheme, "ws": "http", "wss": "https"}.get(
-        flow.header("X-Forwarded-Proto").lower(), flow.header("X-Forwarded-Proto")
-    )
+    scheme = _scheme(flow)
     if (scheme, port) in (("http", ":80"), ("https", ":443")):
         port = ""
     return f"{scheme}://{host}{port}{uri}"
+
+
+def _scheme(flow: Flow) -> str:
+    written = flow.header("X-Forwarded-Proto")
+    usual = "https" if flow.tls else "http"
+    return {"": usual, "ws": "http", "wss": "https"}.get(written.lower(), written)
 
 
 def _split_host(host: str) -> tuple[str, str]:
@@ -384,7 +388,7 @@ def _error_page(
     rewritten = _rewritten(middleware.options, status)
     target = ""
     if query:
-        base = f"{'https' if flow.tls else 'http'}://{inner.host}" if context.version >= 3 else ""
+        base = f"{_scheme(inner)}://{inner.host}" if context.version >= 3 else ""
         shown = inner.escaped_path + (f"?{inner.query}" if inner.query else "")
         url = quote_plus(base + shown, safe="-_.~")
         target = "/" + query.removeprefix("/").replace("{status}", str(rewritten))
