@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from auditor.checks import CHECKS, Check
+from auditor.checks.of_the_audit import OF_THE_AUDIT
 from auditor.errors import UsageError
 from auditor.exchange import Exchange
 from auditor.finding import CheckInfo, Finding, Run, Severity, TargetInfo, Verdict
@@ -218,7 +219,8 @@ def finish(
 
 def _catalogue() -> Iterable[CheckInfo]:
     for item in CHECKS:
-        yield replace(item.CHECK, help=f"auditor explain {item.CHECK.id}")
+        yield replace(item.CHECK, help=(item.__doc__ or "").strip())
+    yield from OF_THE_AUDIT
 
 
 def exit_status(run: Run) -> tuple[int, str]:

@@ -206,7 +206,9 @@ def _options(command: str, values: dict[str, Any]) -> Options:
     if values.get("nginx_file") and values.get("profiles"):
         path = values["policy"] or values["policy_option"]
     if path is not None and not values["quiet"]:
-        click.echo(f"policy: {path}", err=True)
+        from auditor.report.text import short_path
+
+        click.echo(f"policy: {short_path(str(path))}", err=True)
     return Options(
         command=command,
         policy=path,
@@ -433,10 +435,13 @@ def demo(state: str, write_to: Path | None, *, keep: bool, path_binaries: bool, 
 def explain(check_id: str | None) -> int:
     """Show the page of one check; without one, list them all."""
     from auditor.checks import CHECKS, page
+    from auditor.checks.of_the_audit import OF_THE_AUDIT
 
     if check_id is None:
         for check in CHECKS:
             click.echo(f"{check.CHECK.id:<36} {check.CHECK.severity.word:<9} {check.CHECK.title}")
+        for info in OF_THE_AUDIT:
+            click.echo(f"{info.id:<36} {info.severity.word:<9} {info.title}")
         return 0
     click.echo(page(check_id))
     return 0

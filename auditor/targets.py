@@ -61,6 +61,13 @@ class Assembler:
         composes: list[Compose] = []
         chosen = [t for t in self.loaded.policy.targets if not self.only or t.id in self.only]
         for target in sorted(chosen, key=lambda t: t.type != "compose"):
+            if gone := self._gone(target):
+                assembly.failed.add(target.id)
+                assembly.targets.append(TargetInfo(target.id, target.type))
+                for file in gone:
+                    reason = f"there is no file {file}: the target {target.id} was not evaluated"
+                    assembly.missing.append((target.id, Unknown(reason, self.loaded.locate(self._path(target.id)))))
+                continue
             try:
                 if isinstance(target, ComposeTarget):
                     composes.append(self._compose(target, assembly))
@@ -93,9 +100,16 @@ class Assembler:
             kind, layer = layers[names[0]]
             assembly.entries = tuple(_entries(names[0], kind, layer))
 
+    def _gone(self, target: Any) -> list[str]:
+        """Return the files that a target names and that are not there."""
+        names = [*getattr(target, "files", ()), *((target.static,) if getattr(target, "static", None) else ())]
+        return [name for name, path in zip(names, self._paths(target.id, names), strict=True) if not path.is_file()]
+
+    def _path(self, target_id: str) -> str:
+        return f"targets[{next(i for i, t in enumerate(self.loaded.policy.targets) if t.id == target_id)}]"
+
     def _paths(self, target_id: str, names: Sequence[str]) -> list[Path]:
-        index = next(i for i, t in enumerate(self.loaded.policy.targets) if t.id == target_id)
-        folder = self.loaded.folder(f"targets[{index}]")
+        folder = self.loaded.folder(self._path(target_id))
         return [Path(os.path.normpath(folder / name)) for name in names]
 
     def _nginx(self, target: NginxTarget, assembly: Assembly, composes: Sequence[Compose]) -> Layer:

@@ -86,6 +86,7 @@ from auditor.checks import (
     websocket_origin_refused,
     websocket_upgrade_broken,
 )
+from auditor.checks.of_the_audit import OF_THE_AUDIT
 from auditor.errors import UsageError
 from auditor.finding import CheckInfo, Finding
 from auditor.plan.facts import Facts
@@ -203,5 +204,7 @@ def by_id(check_id: str) -> Check:
 
 def page(check_id: str) -> str:
     """Return the page of one check: its id, severity and documentation."""
-    check = by_id(check_id)
-    return f"# {check.CHECK.id} ({check.CHECK.severity.word}, since {check.CHECK.since})\n\n{(check.__doc__ or '').strip()}\n"
+    info = next((info for info in OF_THE_AUDIT if info.id == check_id), None)
+    text = info.help if info else by_id(check_id).__doc__ or ""
+    info = info or by_id(check_id).CHECK
+    return f"# {info.id} ({info.severity.word}, since {info.since})\n\n{text.strip()}\n"

@@ -97,7 +97,7 @@ def host_cells(matchers: Sequence[Matcher]) -> list[str]:
     others = [m for m in matchers if m.subject == "host" and m.kind != "exact"]
     sets = languages(others, "host")
     within = HOSTNAME - Language.words(exact) if exact else HOSTNAME
-    cells = [cell.text for cell in partition(sets, within).cells]
+    cells = [cell.text for cell in partition(sets, within, candidates=("localhost", "www.localhost")).cells]
     return [*dict.fromkeys(exact), *cells]
 
 

@@ -1,0 +1,74 @@
+"""What the audit says about itself: findings that no check file makes, with their pages."""
+
+from __future__ import annotations
+
+from auditor.finding import CheckInfo, Severity
+
+RULE_NOT_EVALUATED = CheckInfo(
+    "rule-not-evaluated",
+    "A clause of the policy was not evaluated",
+    Severity.MEDIUM,
+    "0.1.0",
+    """A clause of the policy was not evaluated.
+
+## What it checks
+
+Whether every clause of the policy, and every key inside it, was looked at by some check on at least one request, file or door.
+
+## Why it matters
+
+A promise that nobody looked at must not look like one that holds: it is `unknown`, and fails the gate unless
+`settings: {unknown: warn}` says otherwise.
+
+## Remediation
+
+Give the policy a target that the clause can be decided on (a Compose file for ports and networks, a live target for what
+only the running stack shows), correct the route's `match`, or remove the clause.
+""",
+)
+
+WAIVER_UNUSED = CheckInfo(
+    "waiver-unused",
+    "A waiver matches no finding",
+    Severity.INFO,
+    "0.1.0",
+    """A waiver matches no finding.
+
+## What it checks
+
+Whether each waiver of the policy still accepts at least one finding.
+
+## Why it matters
+
+A waiver that outlived its finding accepts the next one of its kind unseen.
+
+## Remediation
+
+Remove it. `settings: {unused_waivers: fail}` makes this fail the gate, `ignore` silences it.
+""",
+)
+
+LIVE_DIFFERS = CheckInfo(
+    "live-differs-from-configuration",
+    "The running stack answers otherwise than its configuration says",
+    Severity.MEDIUM,
+    "0.1.0",
+    """The running stack answers otherwise than its configuration says.
+
+## What it checks
+
+Whether each answer of the running stack is one of those that the configuration allows for the same request: its status, and
+its `Access-Control-Allow-Origin`.
+
+## Why it matters
+
+What was reviewed is not what runs: another layer in front (a CDN, a load balancer), another version, a file that was changed
+by hand, or a configuration that was never reloaded.
+
+## Remediation
+
+Compare the two answers in the finding; reload the configuration, or describe the missing layer as a target.
+""",
+)
+
+OF_THE_AUDIT = (LIVE_DIFFERS, RULE_NOT_EVALUATED, WAIVER_UNUSED)
