@@ -54,11 +54,12 @@ def _request_line(engine: Engine, run: Run) -> int:
     version = _VERSION.match(request.version)
     if not _METHOD.match(request.method) or version is None:
         return 400
-    if request.method != "CONNECT" and not plausible(request.target):
+    tunnels = engine.version >= (1, 23, 0)
+    if not (tunnels and request.method == "CONNECT") and not plausible(request.target):
         return 400
     if request.version in {"2.0", "3.0"} and not run.listen.http2 and request.scheme == "http":
         return 505
-    if request.method == "CONNECT" and engine.version >= (1, 23, 0):
+    if request.method == "CONNECT" and tunnels:
         authority = _AUTHORITY.match(request.target)
         host = clean_host(authority[1], strict=True) if authority else None
         if host is None:
@@ -68,7 +69,7 @@ def _request_line(engine: Engine, run: Run) -> int:
         return 0
     run.http, run.method, run.line_read = request.version, request.method, True
     target = parse(request.target, merge=flag(run.server, "merge_slashes", default=True))
-    if target is None or request.method == "CONNECT":
+    if target is None:
         return 400
     run.uri, run.args, run.raw_uri = target.path, target.args, target.raw
     run.escaped, run.faithful = target.escaped, target.faithful
@@ -166,6 +167,7 @@ def _checks(engine: Engine, run: Run) -> int:
     length = header.get("content_length")
     if length is not None and not length.isdigit():
         return 400
+    run.length = length or ""
     coding = header.get("transfer_encoding")
     if coding is not None:
         if request.version in {"1.0", "0.9"}:
@@ -174,7 +176,7 @@ def _checks(engine: Engine, run: Run) -> int:
             return 501
         if length is not None:
             return 400
-    if request.method in {"TRACE", "CONNECT"}:
+    if request.method == "TRACE" or (request.method == "CONNECT" and engine.version >= (1, 23, 0)):
         return 405
     if run.listen.ssl and request.scheme == "http":
         return 497
@@ -185,5 +187,4 @@ def _checks(engine: Engine, run: Run) -> int:
                 run.keepalive = False
             elif "keep-alive" in line.value.lower():
                 run.keepalive = True
-    del engine
     return 0

@@ -66,7 +66,7 @@ def own_page(engine: Engine, run: Run, status: int) -> Phase | None:
     else:
         run.body = ""
     run.last_modified = None
-    run.drop("last-modified", "etag", "accept-ranges")
+    run.drop_last("last-modified", "etag", "accept-ranges")
     run.ranges = False
     return engine.send(run)
 

@@ -237,7 +237,7 @@ def build_headers(run: Run, passing: Passing, host: str) -> Headers:
             value(run)
     for name, value in passing.set_headers:
         if value.text == "$proxy internal length":
-            text = run.header.get("content_length", "")
+            text = run.length
             if "transfer_encoding" in run.header and passing.buffers:
                 text = str(run.request.body_length)
         elif value.text == "$proxy internal chunked":

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from auditor.nginx.compile import Http
 
 _HOST = re.compile(r"(?P<name>\[[^\]]*\]|[A-Za-z0-9\-._~!$&'()*+,;=%]*)(?::(?P<port>[0-9]*))?\Z")
-_OLD_HOST = re.compile(r"(?P<name>\[[^\]]*\]|[^:]*)(?::(?P<port>.*))?\Z", re.DOTALL)
+_OLD_HOST = re.compile(r"(?P<name>\[[^\]]*(?:\]|\Z)|[^:]*)(?::(?P<port>.*))?\Z", re.DOTALL)
 
 
 def find_listen(http: Http, request: Request) -> Listen | None:

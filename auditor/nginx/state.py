@@ -91,6 +91,8 @@ class Run:
     proxied: bool = False
     override_charset: str = ""
     given_charset: str = ""
+    length: str = ""
+    statuses: str = ""
     line_read: bool = False
     body_read: str = ""
     discarded: bool = False
@@ -213,6 +215,14 @@ class Run:
     def add(self, name: str, value: str, made_by: Location | None = None) -> None:
         """Append a header line to the answer."""
         self.sent.append(Field(name, value, made_by, LAYER))
+
+    def drop_last(self, *names: str) -> None:
+        """Remove, for each of these lower-case names, the last header line that has it."""
+        for name in names:
+            for index in range(len(self.sent) - 1, -1, -1):
+                if self.sent[index].name.lower() == name:
+                    self.sent = self.sent[:index] + self.sent[index + 1 :]
+                    break
 
     def drop(self, *names: str) -> None:
         """Remove the header lines with these lower-case names from the answer."""

@@ -142,7 +142,7 @@ def table(name: str, directive: Directive, variables: Variables) -> Getter:
             return ""
         run.descend(directive.location)
         text = source(run)
-        result = _undecided(mapping) if UNKNOWN_VALUE in text else _value(mapping, run, name, text)
+        result = _undecided(mapping, run) if UNKNOWN_VALUE in text else _value(mapping, run, name, text)
         run.depth += 1
         run.vars[name] = result
         return result
@@ -164,14 +164,17 @@ def _value(mapping: MapTable, run: Run, name: str, text: str) -> str:
     return result
 
 
-def _undecided(mapping: MapTable) -> str:
+def _undecided(mapping: MapTable, run: Run) -> str:
     """Return the value of a map whose source is not known: known only where every line gives the same."""
     entries = [*mapping.exact.values(), *mapping.tails.values(), *(entry for _, entry in mapping.regexes)]
     entries += [entry for entry, _ in mapping.heads.values()]
-    values = {entry.value.const for entry in entries}
-    values.add(mapping.default.value.const if mapping.default is not None else "")
-    if len(values) == 1 and mapping.unread is None:
-        return values.pop() or ""
+    values = {entry.value.text: entry.value for entry in entries}
+    if mapping.default is not None:
+        values[mapping.default.value.text] = mapping.default.value
+    texts = set(values) if mapping.default is not None else {*values, ""}
+    if len(texts) == 1 and mapping.unread is None:
+        text = texts.pop()
+        return values[text](run) if text in values else ""
     return UNKNOWN_VALUE
 
 

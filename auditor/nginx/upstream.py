@@ -32,7 +32,7 @@ SURVIVORS = frozenset(
 SINGLE = frozenset(
     {
         "content-type", "date", "last-modified", "etag", "server", "location", "refresh", "expires",
-        "content-encoding", "content-length",
+         "content-length",
     }
 )  # fmt: skip
 """Of these an upstream may send one line only; later ones are dropped (`ngx_http_upstream_process_header_line`)."""
@@ -80,6 +80,12 @@ def proxy(engine: Engine, run: Run) -> Phase | None:
             return engine.finish(run, 502)
         peers = (address,)
     host = address
+    most = engine.settings(run.node).max_body
+    if "transfer_encoding" in run.header and most and run.request.body_length > most and not run.discarded:
+        run.note("client_max_body_size", None, "the body is too large: 413")
+        run.discarded = True
+        return engine.finish(run, 413)
+    run.statuses += " : " if run.statuses else ""
     run.body_read = str(run.request.body_length)
     asked = request_for(run, what, scheme, peers[0], target, host)
     run.note(text_of(what.directive), what.directive.location, f"asks {scheme}://{peers[0]}{target}")
@@ -119,10 +125,18 @@ def _exchange(
             outcomes = run.asked[request] = tuple(run.ask(request))
         pick = run.choose(("answer", str(len(run.taken)), peer), len(outcomes)) if len(outcomes) > 1 else 0
         outcome = outcomes[pick]
+        run.statuses += ", " if number else ""
+        run.statuses += _status_text(outcome)
         if number + 1 < len(order) and fails(run, outcome, again):
             continue
         return _given(engine, run, what, outcome)
     return None
+
+
+def _status_text(outcome: Outcome) -> str:
+    if outcome.response is None:
+        return "502"
+    return UNKNOWN_VALUE if outcome.response.status is None else f"{outcome.response.status:03d}"
 
 
 def fails(run: Run, outcome: Outcome, again: frozenset[str]) -> bool:
@@ -137,6 +151,7 @@ def _any(engine: Engine, run: Run, what: Passing) -> Phase | None:
     """Follow what a backend that nobody described may do."""
     pick = run.choose(("backend", str(len(run.taken))), len(_OPEN))
     run.when.append(_OPEN[pick])
+    run.statuses += ("200", "500", "502")[pick]
     if pick == 2:
         return down(engine, run)
     response = Response((200, 500)[pick], Headers(), None, further_headers=True)

@@ -189,8 +189,8 @@ def mapped(listening: str, address: str) -> str:
 
 
 def _forwarded(run: Run) -> str:
-    known = run.header.get("x_forwarded_for", "")
-    return f"{known}, {run.client}" if known else run.client
+    known = run.header.get("x_forwarded_for")
+    return run.client if known is None else f"{known}, {run.client}"
 
 
 def _remote_user(run: Run) -> str:
@@ -251,14 +251,16 @@ def _host(run: Run) -> str:
 
 
 def _protocol(run: Run) -> str:
+    return _version_sent(run) if run.line_read else ""
+
+
+def _version_sent(run: Run) -> str:
     version = run.request.version
-    if not run.line_read:
-        return ""
     return f"HTTP/{version if '.' in version else version + '.0'}"
 
 
 def _request_line(run: Run) -> str:
-    return f"{run.request.method} {run.request.target} {_protocol(run)}"
+    return f"{run.request.method} {run.request.target} {_version_sent(run)}"
 
 
 def _request_port(run: Run) -> str:
@@ -312,7 +314,7 @@ _LIVE: Mapping[str, Callable[[Run], str]] = {
     "request_filename": _request_filename,
     "status": _status,
     "content_length": _content_length,
-    "upstream_status": lambda run: "" if run.upstream.status is None else str(run.upstream.status or UNKNOWN_VALUE),
+    "upstream_status": lambda run: run.statuses,
     "limit_req_status": lambda run: UNKNOWN_VALUE if run.limit_req_done else "",
     "limit_conn_status": lambda run: UNKNOWN_VALUE if run.limit_conn_done else "",
     "invalid_referer": lambda run: invalid_referer(run),
