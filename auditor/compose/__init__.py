@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +36,7 @@ def load(
     project = files[0].parent
     loader = _Loader(project)
     loader.variables = loader.read_env(env_file, dict(environment or {}))
+    loader.variables.setdefault("COMPOSE_PROJECT_NAME", _project_name(files))
     root = loader.merged(files)
     builder = Builder(project, loader.variables, loader.problems, loader.unknown)
     wanted = frozenset(profiles)
@@ -54,6 +56,15 @@ def load(
         unset=tuple(loader.unset),
         files=tuple((document.path, document.sha256) for document in loader.documents.values()),
     )
+
+
+def _project_name(files: Sequence[Path]) -> str:
+    """Return the project's name as Compose makes it: `name`, else the folder's, in lower case."""
+    for path in files:
+        named = read(path).root.get("name")
+        if named is not None and named.is_scalar and "$" not in named.text:
+            return named.text
+    return re.sub(r"[^a-z0-9_-]", "", files[0].resolve().parent.name.lower()).lstrip("_-")
 
 
 def _unknown(item: Unset) -> Unknown:

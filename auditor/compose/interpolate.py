@@ -84,7 +84,7 @@ class Interpolator:
             return self._braced(text[dollar + 2 : end], place, depth), end + 1
         found = _NAME.match(text, dollar + 1)
         if found is None:
-            raise InterpolationError(f"a lone $ in {text!r}")
+            return "$", dollar + 1
         return self._plain(found[0], place), found.end()
 
     def _plain(self, name: str, place: Location) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ class Builder:
             location=node.place,
             image=_text(node.get("image")),
             build=build,
-            ports=tuple(self._ports(node.get("ports"))),
+            ports=_distinct(self._ports(node.get("ports"))),
             expose=tuple(self._exposed(node.get("expose"))),
             networks=networks,
             aliases=tuple(dict.fromkeys(alias for alias in (*own, *aliases) if alias)),
@@ -118,20 +119,31 @@ class Builder:
                 source = _text(item.get("source"))
                 made = str(self.project / source) if kind == "bind" and source else source
                 read_only = _text(item.get("read_only")).lower() == "true"
-                yield Mount(_text(item.get("target")), made, item.location, kind, read_only)
+                yield Mount(_clean(_text(item.get("target"))), made, item.location, kind, read_only)
             else:
                 yield self._short_mount(item)
 
     def _short_mount(self, item: Node) -> Mount:
         parts = item.text.split(":")
         if len(parts) == 1:
-            return Mount(parts[0], "", item.location, "volume")
-        source, target = parts[0], parts[1]
+            return Mount(_clean(parts[0]), "", item.location, "volume")
+        source, target = parts[0], _clean(parts[1])
         options = parts[2].split(",") if len(parts) > 2 else []
         if source.startswith((".", "/", "~")):
             path = Path(source).expanduser() if source.startswith("~") else self.project / source
             return Mount(target, str(path), item.location, "bind", "ro" in options)
         return Mount(target, source, item.location, "volume", "ro" in options)
+
+
+def _clean(path: str) -> str:
+    return posixpath.normpath(path) if path else path
+
+
+def _distinct(found: Iterator[Port]) -> tuple[Port, ...]:
+    kept: dict[tuple[object, ...], Port] = {}
+    for port in found:
+        kept.setdefault((port.target, port.published, port.host_ip, port.protocol), port)
+    return tuple(kept.values())
 
 
 def _text(node: Node | None, default: str = "") -> str:

@@ -275,7 +275,7 @@ class _Run:
         return composed(flow)
 
     def _wrapped(self, middleware: Middleware, following: Next) -> Next:
-        context = middlewares.Context(self.traefik.version, self.service, lambda: self.latest[-1])
+        context = middlewares.Context(self.traefik.version, self.service, lambda: self.latest[-1], self.latest.append)
 
         def stage(flow: Flow) -> tuple[Outcome, ...]:
             self.latest.append(flow)

@@ -40,12 +40,14 @@ _URL = re.compile(r"^(https?)://(\[[\w:.]+\]|[\w._-]+)?(:\d+)?(.*)$", re.DOTALL)
 class Context:
     """What a middleware may need of the rest: the version, how to ask a named service, and the request as it became.
 
-    `latest` is the request as the innermost stage so far saw it: Traefik's stages edit one request in place.
+    `latest` is the request as the innermost stage so far saw it: Traefik's stages edit one request in place, but
+    some hand a copy on, and `settle` says so.
     """
 
     version: int
     service: Callable[[str, Flow], tuple[Outcome, ...]]
     latest: Callable[[], Flow]
+    settle: Callable[[Flow], None]
 
 
 Apply = Callable[[Middleware, Flow, Next, Context], tuple[Outcome, ...]]
@@ -451,11 +453,12 @@ def _compress(middleware: Middleware, flow: Flow, following: Next, _: Context) -
     return noted(doubted(following(replace(flow, preset=(vary, *flow.preset))), *doubts), step)
 
 
-def _buffering(middleware: Middleware, flow: Flow, following: Next, _: Context) -> tuple[Outcome, ...]:
+def _buffering(middleware: Middleware, flow: Flow, following: Next, context: Context) -> tuple[Outcome, ...]:
     most = number_of(middleware.options.get("maxRequestBodyBytes"))
     if most and flow.body_length > most:
         return answer(413, STATUS_TEXT[413], kind="deny", flow=flow, steps=(_step(middleware, "the body is too long"),))
     outcomes = prefixed(following(replace(flow, preset=(), detached=True)), flow.preset)
+    context.settle(flow)
     if flow.method == "HEAD":
         outcomes = tuple(_uncounted(outcome) for outcome in outcomes)
     if number_of(middleware.options.get("maxResponseBodyBytes")):
@@ -497,8 +500,10 @@ def _circuit_breaker(middleware: Middleware, flow: Flow, following: Next, _: Con
     return (*noted(following(flow), _step(middleware)), *opened)
 
 
-def _pass(middleware: Middleware, flow: Flow, following: Next, _: Context) -> tuple[Outcome, ...]:
-    return noted(following(flow), _step(middleware))
+def _retry(middleware: Middleware, flow: Flow, following: Next, context: Context) -> tuple[Outcome, ...]:
+    outcomes = following(flow)
+    context.settle(flow)
+    return noted(outcomes, _step(middleware))
 
 
 _KINDS: Mapping[str, Apply] = MappingProxyType({
@@ -519,7 +524,7 @@ _KINDS: Mapping[str, Apply] = MappingProxyType({
     "redirectScheme": _redirect_scheme,
     "replacePath": _replace_path,
     "replacePathRegex": _replace_path_regex,
-    "retry": _pass,
+    "retry": _retry,
     "stripPrefix": _strip_prefix,
     "stripPrefixRegex": _strip_prefix_regex,
 })  # fmt: skip
