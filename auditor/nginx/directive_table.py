@@ -59,7 +59,7 @@ http | http server | 2 | pair | ssl_conf_command
 http | http server | F | flag | ignore_invalid_headers merge_slashes underscores_in_headers ssl_prefer_server_ciphers
     ssl_session_tickets ssl_stapling ssl_stapling_verify ssl_early_data ssl_reject_handshake http2
     ssl_certificate_compression
-http | http server | F | own | ssl
+http | http server | F | flag | ssl
 http | http server location | 0B | own | types
 http | http server location | 1 | any | http2_push
 http | http server location | 1 | flag | uwsgi_cache_background_update

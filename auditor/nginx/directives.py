@@ -69,6 +69,9 @@ NEWER_VALUES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """Values (as patterns) that a directive takes since a version (nginx.org, CHANGES)."""
 
+_UPSTREAM_SINCE = frozenset({"resolver", "resolver_timeout"})
+"""Directives that an upstream takes since 1.27.3, and other blocks always took."""
+
 UNTIL = {"ssl": "1.25.1"}
 """The first version that no longer has a directive (nginx.org, CHANGES)."""
 
@@ -147,6 +150,8 @@ def rules(version: str) -> dict[str, dict[str, Rule]]:
             if name in UNTIL and version_key(UNTIL[name]) <= wanted and family == "http":
                 continue
             for context in contexts:
+                if family == "http" and context == "upstream" and name in _UPSTREAM_SINCE and wanted < (1, 27, 3):
+                    continue
                 result.setdefault(_FAMILIES[family].get(context, context), {}).setdefault(name, rule)
     return result
 

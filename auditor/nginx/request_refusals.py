@@ -335,6 +335,7 @@ _ASSIGNING = words("""set_encode_base64 set_decode_base64 set_encode_base64url s
     set_formatted_local_time set_random set_secure_random_alphanum set_secure_random_lcalpha set_rotate js_set js_var""")
 
 RULES: dict[str, Checker] = {
+    "sub_filter": all_values,
     "worker_processes": _worker_processes,
     "worker_priority": _worker_priority,
     "error_log": _error_log,

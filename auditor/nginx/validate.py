@@ -60,7 +60,7 @@ class Validator:
 
     def check(self, directives: tuple[Directive, ...], context: str) -> None:
         """Check the top level of a configuration, which is in a context, and everything in it."""
-        scope = HttpScope(self.problem, self.version, self.open)
+        scope = HttpScope(self.problem, complete=not self.open)
         self.block(directives, context, scope)
         if context == "main":
             names = {d.name for d in directives}
@@ -184,7 +184,7 @@ class Validator:
         elif RECENT.fullmatch(name):
             self.problem(directive, -1, f'nginx {self.version} has no directive "{name}"', "it came after nginx 1.26")
         elif foreign(name):
-            scope.foreign(directive)
+            scope.variables.foreign(directive)
         elif match := _ENVIRONMENT_NAME.search(name):
             self.problem(directive, -1, f'"{match[0]}" is not substituted', f"pass --var {match[1]}=…")
         else:
