@@ -55,6 +55,8 @@ PATIENCE = 3.0
 MTIME = 1_700_000_000
 _QUIET = 0.03
 """Seconds of silence after which nothing more comes: of an answer once the request is logged, of a body announced upstream."""
+_DOORS = 20
+"""Ports a configuration may listen on: @P1@ to @P20@."""
 _GROUPS = 12
 """Sets of ports used in turn: a killed nginx takes some 40 ms to go (the kernel tears down its AIO context first)."""
 
@@ -216,8 +218,8 @@ class Sandbox:
             (self.root / name).mkdir(exist_ok=True)
         self.root.chmod(0o755)
         self.upstream = Upstream(self._epoll)
-        ports = free_ports(3 * _GROUPS + 1)
-        self._ports = [ports[3 * group : 3 * group + 3] for group in range(_GROUPS)]
+        ports = free_ports(_DOORS * _GROUPS + 1)
+        self._ports = [ports[_DOORS * group : _DOORS * (group + 1)] for group in range(_GROUPS)]
         self.names = {"@UP@": self.upstream.addresses[0], "@UP2@": self.upstream.addresses[1]}
         self.names |= {"@DOWN@": f"127.0.0.1:{ports[-1]}", "@ROOT@": str(self.root)}
         self._next_ports()

@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from nginx_live import Sandbox, Sent, free_ports
+from nginx_live import Sandbox, Sent
 from nginx_tree import Node
 
 sre: Any = importlib.import_module("re._parser")
@@ -57,8 +57,6 @@ def sandboxed(identifier: str, sandbox: Sandbox) -> Node:
     https = [node for node in tree if node.name == "http" and node.block is not None]
     if not https or not record["ports"]:
         raise LookupError("serves nothing over HTTP")
-    ports = free_ports(len(record["ports"]))
-    sandbox.names |= {f"@Q{number}@": str(port) for number, port in enumerate(ports)}
     return Node("http", (), tuple(_converted(https[0].block, str(folder), ())))
 
 
@@ -79,7 +77,7 @@ def _converted(nodes: list[Any], folder: str, inside: tuple[str, ...]) -> Iterat
 def _argument(text: str) -> str:
     text = text.encode("utf-8").decode("latin-1")
     text = re.sub(rf"127\.0\.0\.1:{_ECHO_PORT}\b", "@UP@", text)
-    return re.sub(r"127\.0\.0\.1:(18\d\d\d)\b", lambda m: f"127.0.0.1:@Q{int(m[1]) - _BASE_PORT}@", text)
+    return re.sub(r"127\.0\.0\.1:(18\d\d\d)\b", lambda m: f"127.0.0.1:@P{int(m[1]) - _BASE_PORT + 1}@", text)
 
 
 def requests_to(http: Node, identifier: str, count: int = 24) -> list[Sent]:

@@ -36,12 +36,15 @@ RARE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Sights:
-    """What a configuration looks at: its ports, names and paths."""
+    """What a configuration looks at: its ports, names and paths.
+
+    `silent`: a request may go unanswered on a connection that stays open, where a body would be read as a request.
+    """
 
     doors: tuple[tuple[str, str], ...]
     names: tuple[str, ...]
     paths: tuple[str, ...]
-    limited: bool
+    silent: bool
     protected: bool
 
 
@@ -51,6 +54,7 @@ def sights(tree: Node) -> Sights:
     names: dict[str, None] = {}
     paths: dict[str, None] = {}
     kinds = {node.name for node in tree.walk()}
+    silent = any(node.name == "try_files" and node.args[-1] == "=200" for node in tree.walk())
     for server in tree.inside("server"):
         for listen in server.inside("listen"):
             host, _, port = listen.args[0].rpartition(":")
@@ -63,7 +67,7 @@ def sights(tree: Node) -> Sights:
         for node in server.walk():
             if node.name == "location":
                 paths.update(dict.fromkeys(_paths_of(node)))
-    return Sights(tuple(doors), tuple(names), tuple(paths), "limit_req" in kinds, "auth_basic" in kinds)
+    return Sights(tuple(doors), tuple(names), tuple(paths), silent, "auth_basic" in kinds)
 
 
 def _paths_of(location: Node) -> tuple[str, ...]:
@@ -97,7 +101,7 @@ def _request(dice: Dice, seen: Sights) -> Sent:
         target = f"http://{dice.pick((*HOSTS, 'A.TEST:99'))}{target if target.startswith('/') else '/'}"
     extra = _headers(dice, seen)
     body = ""
-    if method not in {"GET", "HEAD"} and dice.chance(40):
+    if method not in {"GET", "HEAD"} and dice.chance(40) and not seen.silent:
         body = dice.pick(["x", "hello world", "0123456789ab"])
         if dice.chance(8) and version == "1.1":
             extra.append(("Transfer-Encoding", "chunked"))
