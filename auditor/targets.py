@@ -69,23 +69,29 @@ class Assembler:
                     assembly.missing.append((target.id, Unknown(reason, self.loaded.locate(self._path(target.id)))))
                 continue
             try:
-                if isinstance(target, ComposeTarget):
-                    composes.append(self._compose(target, assembly))
-                elif isinstance(target, EnvTarget):
-                    self._env(target, assembly)
-                elif isinstance(target, NginxTarget):
-                    layers[target.id] = ("nginx", self._nginx(target, assembly, composes))
-                elif isinstance(target, TraefikTarget):
-                    layers[target.id] = ("traefik", self._traefik(target, assembly, composes))
-                elif isinstance(target, AsgiTarget):
-                    layers[target.id] = ("asgi", self._asgi(target, assembly, composes))
+                layer = self._read(target, assembly, composes)
+                if layer is not None:
+                    layers[target.id] = (target.type, layer)
             except AuditorError as error:
                 assembly.failed.add(target.id)
-                for problem in error.problems:
-                    assembly.problems.append((target.id, problem))
+                assembly.problems += [(target.id, problem) for problem in error.problems]
                 assembly.targets.append(TargetInfo(target.id, target.type))
         self._compose_layers(layers, assembly)
         return assembly
+
+    def _read(self, target: Any, assembly: Assembly, composes: list[Compose]) -> Layer | None:
+        """Read one target; return its layer if it is one."""
+        if isinstance(target, ComposeTarget):
+            composes.append(self._compose(target, assembly))
+        elif isinstance(target, EnvTarget):
+            self._env(target, assembly)
+        elif isinstance(target, NginxTarget):
+            return self._nginx(target, assembly, composes)
+        elif isinstance(target, TraefikTarget):
+            return self._traefik(target, assembly, composes)
+        elif isinstance(target, AsgiTarget):
+            return self._asgi(target, assembly, composes)
+        return None
 
     def _compose_layers(self, layers: Mapping[str, tuple[str, Layer]], assembly: Assembly) -> None:
         policy = self.loaded.policy

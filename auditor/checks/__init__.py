@@ -196,7 +196,8 @@ def by_id(check_id: str) -> Check:
     if found is None:
         from difflib import get_close_matches  # noqa: PLC0415 - only where something is misspelt
 
-        near = get_close_matches(check_id, [check.CHECK.id for check in CHECKS], 1)
+        ids = [*(check.CHECK.id for check in CHECKS), *(info.id for info in OF_THE_AUDIT)]
+        near = get_close_matches(check_id, ids, 1)
         hint = f"did you mean {near[0]}?" if near else "auditor explain lists them"
         raise UsageError(f"there is no check {check_id!r}", hint=hint)
     return found

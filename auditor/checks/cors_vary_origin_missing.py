@@ -133,10 +133,13 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         return
     groups: dict[tuple[str, str, str], list[Case]] = {}
     for case in facts.of(rule.route, "cors", "plain"):
-        if case.response is not None and not promised_redirect(facts, case):
+        cacheable = case.probe.request.method in {"GET", "HEAD"}
+        if cacheable and case.response is not None and not promised_redirect(facts, case):
             key = (case.probe.path, case.probe.entry.name, case.probe.host)
             groups.setdefault(key, []).append(case)
     for cases in groups.values():
+        if len({case.probe.origin.value for case in cases}) < 2:
+            continue
         allowed = {case.response.headers.all("Access-Control-Allow-Origin") for case in cases if case.response}
         if len(allowed) < 2 or all("*" in values for values in allowed if values):
             yield None

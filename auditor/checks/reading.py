@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from auditor.browser import cors_check
-from auditor.checks.judging import fail, made_at, open_backend, promised_redirect, shown, undecided, unknown
-from auditor.finding import CheckInfo, Finding
+from auditor.checks.judging import (
+    fail,
+    made_at,
+    open_backend,
+    place_subject,
+    promised_redirect,
+    shown,
+    undecided,
+    unknown,
+)
+from auditor.finding import CheckInfo, Finding, Note
 from auditor.plan.facts import Case, Facts
 from auditor.policy.loaded import Rule
 
@@ -37,6 +46,9 @@ def _judge(check: CheckInfo, rule: Rule, case: Case, note: str) -> Finding | Non
         return unknown(check, rule, reason, case=case)
     if cors_check(origin, credentials=False, response=response) is not None:
         return None
+    places = [Note(place, note) for _, place in case.probe.origin.matched if place is not None]
+    made = made_at(next(iter(response.headers.lines(ALLOW_ORIGIN)), None))
+    echo = (Note(made, "and this line sends it back"),) if made is not None and places else ()
     secretly = cors_check(origin, credentials=True, response=response) is None
     return fail(
         check,
@@ -44,8 +56,10 @@ def _judge(check: CheckInfo, rule: Rule, case: Case, note: str) -> Finding | Non
         f"a page at {origin} can read {case.probe.method} {case.probe.path}"
         + (" with the user's cookies" if secretly else ""),
         case=case,
-        at=made_at(next(iter(response.headers.lines(ALLOW_ORIGIN)), None)),
+        at=places[0].location if places else made,
         note=note,
+        also=(*places[1:], *echo),
         expected=f"no {ALLOW_ORIGIN} for an origin outside the policy",
         observed=shown(response, ALLOW_ORIGIN),
+        subject=f"{place_subject(case)}|{case.probe.origin.kind}|{' '.join(p for p, _ in case.probe.origin.matched)}",
     )

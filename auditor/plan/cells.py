@@ -64,10 +64,18 @@ def _wildcard(name: str) -> Language:
     return Language.exact(name)
 
 
+def regular(matchers: Iterable[Matcher], subject: str) -> list[tuple[Matcher, Language]]:
+    """Return the distinct matchers of one subject that are regular sets, with their sets."""
+    unique: dict[tuple[str, str, bool], Matcher] = {}
+    for m in matchers:
+        if m.subject == subject:
+            unique.setdefault((m.kind, m.pattern, m.caseless), m)
+    return [(m, found) for m in unique.values() if (found := m.language()) is not None]
+
+
 def languages(matchers: Iterable[Matcher], subject: str) -> list[Language]:
     """Return the distinct regular sets of the matchers of one subject."""
-    unique = {(m.kind, m.pattern, m.caseless): m for m in matchers if m.subject == subject}
-    return [found for m in unique.values() if (found := m.language()) is not None]
+    return [found for _, found in regular(matchers, subject)]
 
 
 def path_cells(
@@ -122,8 +130,10 @@ def origin_kind(value: str, allowed: Sequence[str]) -> str:
         return "null"
     scheme, _, rest = value.partition("://")
     host = re.sub(r":\d+$", "", rest)
-    if host in {"localhost", "127.0.0.1", "[::1]"} or host.endswith(".localhost"):
+    if host in {"localhost", "127.0.0.1", "[::1]"}:
         return f"{scheme} localhost"
+    if host.endswith(".localhost"):
+        return f"{scheme} localhost subdomain"
     hosts = [re.sub(r":\d+$", "", item.partition("://")[2]) for item in allowed]
     if host in hosts:
         return f"{scheme} same host"
@@ -140,14 +150,17 @@ def origin_cells(matchers: Sequence[Matcher], allowed: Sequence[Origin], null_or
     policy = policy_origins(items)
     exact = [item.exact for item in allowed if item.exact and item.exact != "*"]
     candidates = [*exact, *(text for texts in templates(policy.hosts).values() for text in texts)]
-    sets = languages(matchers, "origin")
+    found = regular(matchers, "origin")
+    sets = [item for _, item in found]
     result = [NO_ORIGIN]
-    for cell in partition(
-        [policy.most, *sets], browser_sendable() - Language.exact("null"), candidates=candidates
-    ).cells:
+    within = browser_sendable() - Language.exact("null")
+    for cell in partition([policy.most, *sets], within, candidates=candidates).cells:
         inside = 0 in cell.holding
         kind = "allowed" if inside else origin_kind(cell.text, exact)
-        result.append(OriginCell(cell.text, inside, kind, residual=not cell.holding and not cell.unsure))
+        named = [m for i, (m, _) in enumerate(found, 1) if i in cell.holding and m.kind != "nonempty"]
+        matched = tuple((m.pattern, m.location) for m in named)
+        residual = not inside and not named and not cell.unsure
+        result.append(OriginCell(cell.text, inside, kind, residual, matched))
     for value in exact:
         if all(cell.value != value for cell in result):
             result.append(OriginCell(value, allowed=True, kind="allowed"))

@@ -21,12 +21,14 @@ class OriginCell:
 
     `value` None: no Origin header. `kind` says what sort of origin it is, in words that stay the same between runs.
     `residual`: it satisfies no matcher of the configuration, so whatever answers it answers everybody.
+    `matched`: the patterns of the configuration that these origins satisfy, each with its place.
     """
 
     value: str | None
     allowed: bool
     kind: str
     residual: bool = False
+    matched: tuple[tuple[str, Location | None], ...] = ()
 
 
 NORMAL = frozenset({"always", "upstream-success", "application-success", "file-found", "observed"})
@@ -170,6 +172,8 @@ class Facts:
         Two cases are alike where the same block gave the same status and, but for CORS, the same headers over the
         same scheme; the one with the smallest request stands for them.
         """
+        if self.kind == "observed":
+            return tuple(self.of(route, "plain", "cors"))
         key = route or ""
         if key not in self._distinct:
             found: dict[object, Case] = {}
