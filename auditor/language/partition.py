@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from auditor.language.alphabet import BIT, FULL, RANKED, fold, lowest_byte
 from auditor.language.automaton import ALL, DEAD, Machine, Row, TooLarge, complete
@@ -91,7 +92,7 @@ _Place = tuple[int, int, int]  # node of the case-sensitive trie, of the caseles
 class _Joint:
     """Several machines in step; a state is the tuple of theirs, numbered."""
 
-    def __init__(self, machines: list[Machine], clock: Clock) -> None:
+    def __init__(self, machines: tuple[Machine, ...], clock: Clock) -> None:
         self.machines = machines
         self.clock = clock
         self.keys: list[tuple[int, ...]] = []
@@ -165,7 +166,8 @@ class _Family:
 
     def __init__(self, leaves: Sequence[Leaf]) -> None:
         self.exact_case, self.any_case = _Trie(), _Trie()
-        self.machines: list[Machine] = []
+        self.machines: tuple[Machine, ...] = ()
+        self.later: tuple[Leaf, ...] = ()
         self.bits: dict[Leaf, tuple[int, int]] = {}  # bit of the upper and of the lower bound
         self.width = 0
         later: list[Leaf] = []
@@ -183,14 +185,11 @@ class _Family:
             else:
                 later.append(leaf)
         self.literal_width = self.width
+        self.later = tuple(later)
+        self.machines = _machines(self.later)
         for leaf in later:
             upper = self.bit()
-            self.machines.append(leaf.upper)
-            lower = upper
-            if leaf.lower is not leaf.upper:
-                lower = self.bit()
-                self.machines.append(leaf.lower)
-            self.bits[leaf] = (upper, lower)
+            self.bits[leaf] = (upper, upper if leaf.lower is leaf.upper else self.bit())
         self.exact_case.pass_down()
         self.any_case.pass_down()
 
@@ -199,9 +198,21 @@ class _Family:
         return self.width - 1
 
 
+def _machines(leaves: tuple[Leaf, ...]) -> tuple[Machine, ...]:
+    """Return the upper and, where it is another one, the lower bound of each leaf."""
+    return tuple(m for leaf in leaves for m in ((leaf.upper,) if leaf.lower is leaf.upper else (leaf.upper, leaf.lower)))
+
+
+@lru_cache(maxsize=32)
+def _joint(leaves: tuple[Leaf, ...]) -> _Joint:
+    """Return the joint automaton of a family; servers with the same expressions share what was built of it."""
+    return _Joint(_machines(leaves), Budget().clock())
+
+
 def _explore(family: _Family, clock: Clock) -> dict[int, bytes]:
     """Return each combination of matchers that occurs, as bits, with a short string that has it."""
-    joint = _Joint(family.machines, clock)
+    joint = _joint(family.later)
+    joint.clock = clock
     shift = family.literal_width
     tries = (family.exact_case, family.any_case)
     found: dict[int, bytes] = {}
@@ -359,6 +370,7 @@ def partition(
     try:
         found = _explore(family, budget.clock())
     except (OutOfBudget, TooLarge):
+        _joint.cache_clear()  # too large to keep
         found, undecided = _refine(family, leaves, budget)
     return _made(matchers, within, family, found, undecided, budget, candidates, prefer)
 
