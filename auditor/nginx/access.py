@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from auditor.exchange import UNKNOWN_VALUE, Action
+from auditor.exchange import UNKNOWN_VALUE, Action, Unknown
 from auditor.nginx.model import Node
-from auditor.nginx.state import Run
+from auditor.nginx.state import Run, Undecided
 from auditor.nginx.tables import Network, forwarded, parse_address, parse_network
+from auditor.nginx.template import Value
 from auditor.nginx.tokens import Directive
 
 if TYPE_CHECKING:
     from auditor.nginx.engine import Engine
+    from auditor.nginx.variables import Variables
 
 DECLINED, OK = -1, 0
 Rule = tuple[Network | str, bool, Directive]
@@ -60,66 +62,113 @@ def by_address(run: Run, rules: tuple[Rule, ...]) -> int:
     return DECLINED
 
 
-def by_password(engine: Engine, run: Run) -> int:
+@dataclass(frozen=True, slots=True)
+class Password:
+    """`auth_basic` where it is in force: the realm, the file of users, the place."""
+
+    realm: Value
+    users: Directive
+    directive: Directive
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the access phase asks at one node."""
+
+    rules: tuple[Rule, ...]
+    any_of: bool
+    password: Password | None
+    subrequest: Directive | None
+    assignments: tuple[tuple[str, Value], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RealIp:
+    """Whom a node trusts to name the client, and by which header."""
+
+    trusted: tuple[Network, ...]
+    header: str
+    recursive: bool
+
+
+def access_of(node: Node, variables: Variables) -> Access | None:
+    """Compile the access rules of a node; None where everybody may come in."""
+    rules = rules_of(node)
+    directive, users = node.last("auth_basic"), node.last("auth_basic_user_file")
+    password = None
+    if directive is not None and directive.args and directive.args[0] != "off" and users is not None:
+        password = Password(variables.value(directive.args[0]), users, directive)
+    subrequest = node.last("auth_request")
+    if subrequest is not None and (not subrequest.args or subrequest.args[0] == "off"):
+        subrequest = None
+    if not rules and password is None and subrequest is None:
+        return None
+    satisfy = node.last("satisfy")
+    sets = tuple(
+        (line.args[0].lstrip("$").lower(), variables.value(line.args[1])) for line in node.find("auth_request_set")
+    )
+    return Access(rules, satisfy is not None and satisfy.args[:1] == ("any",), password, subrequest, sets)
+
+
+def by_password(engine: Engine, run: Run, password: Password | None) -> int:
     """Return OK, 401, 403 or DECLINED as `ngx_http_auth_basic_handler` does; the password file is not read."""
-    directive = run.node.last("auth_basic")
-    users = run.node.last("auth_basic_user_file")
-    if directive is None or not directive.args or users is None:
+    if password is None:
         return DECLINED
-    realm = engine.variables.value(directive.args[0])(run)
+    realm = password.realm(run)
     if realm == "off":
         return DECLINED
     given = run.header.get("authorization", "")
     scheme, _, token = given.partition(" ")
     if scheme.lower() == "basic" and token.strip(" ") and engine.variables.get("remote_user")(run):
-        pick = run.choose(("password", str(users.location)), 3)
+        pick = run.choose(("password", str(password.users.location)), 3)
         run.when.append(("password-right", "password-wrong", "file-missing")[pick])
         if pick != 1:
             return OK if pick == 0 else 403
     escaped = realm.replace("\\", "\\\\").replace('"', '\\"') if engine.version >= (1, 23, 4) else realm
-    run.add("WWW-Authenticate", f'Basic realm="{escaped}"', directive.location)
-    run.note(" ".join(("auth_basic", *directive.args)), directive.location, "asks for a password")
+    run.add("WWW-Authenticate", f'Basic realm="{escaped}"', password.directive.location)
+    run.note(" ".join(("auth_basic", *password.directive.args)), password.directive.location, "asks for a password")
     return 401
 
 
-def by_request(engine: Engine, run: Run) -> int:
+def by_request(engine: Engine, run: Run, access: Access) -> int:
     """Return OK, 401, 403, 500 or DECLINED as `ngx_http_auth_request_handler` does."""
-    directive = run.node.last("auth_request")
-    if directive is None or not directive.args or directive.args[0] == "off":
+    directive = access.subrequest
+    if directive is None:
         return DECLINED
     uri, _, args = directive.args[0].partition("?")
-    status, challenge = engine.subrequest(run, uri, args, directive)
-    run.note(" ".join(("auth_request", *directive.args)), directive.location, f"was answered with {status}")
-    for assignment in run.node.find("auth_request_set"):
-        run.vars[assignment.args[0].lstrip("$").lower()] = engine.last_sub_value(assignment.args[1])
+    sub = engine.subrequest(run, uri, args)
+    response = sub.result.response if sub.result is not None else None
+    status = response.status if response is not None else 500
     if status is None:
-        return 500
-    if status == 401:
-        run.sent.extend(challenge)
-        return 401
-    if status == 403:
-        return 403
+        raise Undecided(Unknown("the answer to auth_request is not decided", directive.location))
+    run.note(" ".join(("auth_request", *directive.args)), directive.location, f"was answered with {status}")
+    for name, value in access.assignments:
+        run.vars[name] = value(sub)
+    if status == 401 and response is not None:
+        run.sent.extend(line for line in response.headers if line.name.lower() == "www-authenticate")
+    if status in {401, 403}:
+        return status
     return OK if 200 <= status < 300 else 500
 
 
-def check(engine: Engine, run: Run) -> int:
+def check(engine: Engine, run: Run, access: Access) -> int:
     """Run the access phase; return OK or the status to end with."""
-    node = run.node
-    rules = engine.access_rules(node)
-    satisfy = node.last("satisfy")
-    any_of = satisfy is not None and satisfy.args[:1] == ("any",)
     refused = 0
-    checks = (lambda: by_address(run, rules), lambda: by_password(engine, run), lambda: by_request(engine, run))
+    checks = (
+        lambda: by_address(run, access.rules),
+        lambda: by_password(engine, run, access.password),
+        lambda: by_request(engine, run, access),
+    )
     for ask in checks:
         result = ask()
         if result == DECLINED:
             continue
         if result == OK:
-            if any_of:
+            if access.any_of:
                 run.drop("www-authenticate")
                 return OK
             continue
-        if not any_of or result not in {401, 403}:
+        if not access.any_of or result not in {401, 403}:
             run.action = Action("deny")
             return result
         if refused != 401:
@@ -129,26 +178,30 @@ def check(engine: Engine, run: Run) -> int:
     return refused
 
 
-def real_ip(run: Run, node: Node) -> None:
-    """Let a trusted peer name the client (`ngx_http_realip_handler`)."""
-    trusted: list[Network] = []
+def real_ip_of(node: Node) -> RealIp | None:
+    """Compile `set_real_ip_from` and what goes with it; None where nobody is trusted."""
+    trusted = []
     for directive in node.find("set_real_ip_from"):
-        word = directive.args[0] if directive.args else ""
-        network = ipaddress.ip_network("0.0.0.0/0") if word == "unix:" else parse_network(word)
+        network = parse_network(directive.args[0] if directive.args else "")
         if network is not None:
             trusted.append(network)
-    if not trusted or run.real_ip_done:
-        return
     source = node.last("real_ip_header")
     name = source.args[0] if source is not None and source.args else "X-Real-IP"
-    if name == "proxy_protocol":
+    if not trusted or name == "proxy_protocol":
+        return None
+    recursive = node.last("real_ip_recursive")
+    return RealIp(tuple(trusted), name.lower().replace("-", "_"), recursive is not None and recursive.args == ("on",))
+
+
+def real_ip(run: Run, trust: RealIp | None) -> None:
+    """Let a trusted peer name the client (`ngx_http_realip_handler`)."""
+    if trust is None or run.real_ip_done:
         return
-    text = run.header.get(name.lower().replace("-", "_"), "")
+    text = run.header.get(trust.header, "")
     peer = parse_address(run.client)
     if not text or peer is None:
         return
-    recursive = node.last("real_ip_recursive")
-    address = forwarded(peer, text, trusted, recursive=recursive is not None and recursive.args == ("on",))
+    address = forwarded(peer, text, trust.trusted, recursive=trust.recursive)
     if address != peer:
         run.client = str(address)
         run.real_ip_done = True

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE, Action, Field
 from auditor.nginx.model import Node
-from auditor.nginx.rewrite import FILE, FOLDER, is_there, set_location
+from auditor.nginx.rewrite import FILE, FOLDER, set_location, there
 from auditor.nginx.state import LAYER, Run
 from auditor.nginx.template import Value
+from auditor.nginx.tokens import Directive
 from auditor.nginx.uri import escape
 
 if TYPE_CHECKING:
     from auditor.nginx.engine import Engine, Phase
-    from auditor.nginx.tokens import Directive
 
+ETAG = Field("ETag", UNKNOWN_VALUE, None, LAYER)
 READS = frozenset({"GET", "HEAD"})
 PREFIX = UNKNOWN_VALUE + "/"
 """Stands for nginx's prefix directory before a relative path."""
@@ -58,42 +62,67 @@ def path_of(run: Run, uri: str | None = None) -> str:
     return root + uri[len(level.name) :]
 
 
-def try_files(engine: Engine, run: Run) -> Phase | int | None:
-    """Run `try_files`; return 0 to go on, a status, or the phase that the fallback leads to."""
-    directives = run.node.own.get("try_files")
-    if not directives or run.node.kind in {"if", "except"}:
-        return 0
-    directive = directives[-1]
-    *candidates, last = directive.args or ("",)
-    root, level = root_directive(run.node)
+@dataclass(frozen=True, slots=True)
+class TryFiles:
+    """One `try_files`, compiled: candidates with whether each is to be a directory, the fallback, the alias to cut."""
+
+    directive: Directive
+    candidates: tuple[tuple[Value, bool], ...]
+    last: Value
+    alias: bool
+    cut: int
+
+
+def try_files_of(engine: Engine, node: Node) -> TryFiles | None:
+    """Compile the `try_files` of a level; it is not inherited, and an `if` that is true loses it."""
+    directives = node.own.get("try_files")
+    if not directives or node.kind in {"if", "except"} or not directives[-1].args:
+        return None
+    *candidates, last = directives[-1].args
+    root, level = root_directive(node)
     alias = root is not None and root.name == "alias"
-    base = root_of(run)
+    pairs = tuple((engine.value(text.removesuffix("/")), text.endswith("/")) for text in candidates)
     cut = len(level.name) if alias and level.regex is None else 0
-    for candidate in candidates:
-        folder = candidate.endswith("/")
-        name = _candidate(engine, run, candidate[:-1] if folder else candidate, cut)
-        if is_there(run, base + name, FOLDER if folder else FILE):
-            run.note("try_files", directive.location, f"{base + name} is there")
-            if not alias or cut:
-                run.uri = run.uri[:cut] + name
-            elif not folder:
-                run.uri = name
-                run.add_uri_to_alias = True
-            run.parsed = False
-            return 0
-    run.note("try_files", directive.location, f"nothing is there: goes on with {last}")
+    return TryFiles(directives[-1], pairs, engine.value(last), alias, cut)
+
+
+def try_files(engine: Engine, what: TryFiles, index: int, run: Run) -> Phase | None:
+    """Try one candidate after the other, then go on with the fallback."""
+    if index == len(what.candidates):
+        return _fall_back(engine, what, run)
+    value, folder = what.candidates[index]
+    name = _candidate(run, value, what.cut)
+    return there(run, root_of(run) + name, FOLDER if folder else FILE, partial(_tried, engine, what, index, name))
+
+
+def _tried(engine: Engine, what: TryFiles, index: int, name: str, run: Run, found: bool) -> Phase | None:
+    if not found:
+        return try_files(engine, what, index + 1, run)
+    run.note("try_files", what.directive.location, f"{root_of(run) + name} is there")
+    if not what.alias or what.cut:
+        run.uri = run.uri[: what.cut] + name
+    elif not what.candidates[index][1]:
+        run.uri = name
+        run.add_uri_to_alias = True
+    run.parsed = False
+    return engine.content
+
+
+def _fall_back(engine: Engine, what: TryFiles, run: Run) -> Phase | None:
+    last = what.last.text
+    run.note("try_files", what.directive.location, f"nothing is there: goes on with {last}")
     if last.startswith("="):
-        return int(last[1:]) if last[1:].isdigit() else 404
-    target = _candidate(engine, run, last, cut)
+        status = int(last[1:]) if last[1:].isdigit() else 404
+        return engine.close(run, 444) if status == 200 else engine.finish(run, status)
+    target = _candidate(run, what.last, what.cut)
     if target.startswith("@"):
         return engine.named(run, target)
     uri, _, args = target.partition("?")
     return engine.redirect(run, uri, args)
 
 
-def _candidate(engine: Engine, run: Run, text: str, cut: int) -> str:
+def _candidate(run: Run, value: Value, cut: int) -> str:
     """Evaluate one argument of `try_files`; with an alias, what variables repeat of the location's name is cut off."""
-    value = engine.value(text)
     name = value(run)
     return name[cut:] if cut and value.const is None and name[:cut] == run.uri[:cut] else name
 
@@ -111,63 +140,88 @@ def aliased(run: Run) -> bool:
 
 def serve(engine: Engine, run: Run) -> Phase | None:
     """Run the handlers for files: index, autoindex, static."""
-    if run.uri.endswith("/"):
-        return _directory(engine, run)
-    return _file(engine, run)
-
-
-def _directory(engine: Engine, run: Run) -> Phase | None:
-    if misplaced_alias(run):
+    folder = run.uri.endswith("/")
+    reads = run.method in READS or run.method == "POST"
+    if (folder or reads) and misplaced_alias(run):
         return engine.finish(run, 500)
+    if not reads:
+        run.note("", None, f"files are only served to GET and HEAD, not {run.method}")
+        if folder and _lists(run):
+            return _no_index(engine, run)
+        return engine.finish(run, 405)
     path = path_of(run)
-    if run.method in READS or run.method == "POST":
-        lines = run.node.find("index")
-        names = [arg for line in lines for arg in line.args] or ["index.html"]
-        for name in names:
-            value: Value = engine.value(name)
-            text = value(run)
-            if text.startswith("/") and value.const is not None:
-                return engine.redirect(run, text, run.args)
-            if text.startswith("/"):
-                return engine.redirect(run, text, run.args)
-            if value.const is None and not text:
-                return engine.redirect(run, run.uri, run.args)
-            if is_there(run, path + text, FILE):
-                run.note("index", lines[-1].location if lines else None, f"{path + text} is there")
-                return engine.redirect(run, run.uri + text, run.args)
-            folder = engine.folder(run, path, certain=run.uri == "/" and not aliased(run))
-            if folder:
-                return engine.finish(run, (404, 500)[folder - 1])
+    if folder:
+        return _index(engine, path, 0, run)
+    run.action = Action("static", None, path if path.startswith("/") else None)
+    return there(run, path, FILE, partial(_file, engine, path))
+
+
+def _index(engine: Engine, path: str, number: int, run: Run) -> Phase | None:
+    """Look for the index files of a directory, from one on (`ngx_http_index_handler`)."""
+    lines = run.node.find("index")
+    names = [arg for line in lines for arg in line.args] or ["index.html"]
+    if number == len(names):
+        return _no_index(engine, run)
+    value: Value = engine.value(names[number])
+    text = value(run)
+    if text.startswith("/"):
+        return engine.redirect(run, text, run.args)
+    if value.const is None and not text:
+        return engine.redirect(run, run.uri, run.args)
+    place = lines[-1].location if lines else None
+    return there(run, path + text, FILE, partial(_indexed, engine, path, number, text, place))
+
+
+def _indexed(
+    engine: Engine, path: str, number: int, text: str, place: Location | None, run: Run, found: bool
+) -> Phase | None:
+    if found:
+        run.note("index", place, f"{path + text} is there")
+        return engine.redirect(run, run.uri + text, run.args)
+    if run.uri == "/" and not aliased(run):
+        return there(run, path, FOLDER, partial(_root, engine, path, number))
+    return there(run, path, FOLDER, partial(_folder, engine, path, number))
+
+
+def _root(engine: Engine, path: str, number: int, run: Run, found: bool) -> Phase | None:
+    return _index(engine, path, number + 1, run) if found else engine.finish(run, 404)
+
+
+def _folder(engine: Engine, path: str, number: int, run: Run, found: bool) -> Phase | None:
+    if found:
+        return _index(engine, path, number + 1, run)
+    return there(run, path, FILE, partial(_no_folder, engine))
+
+
+def _no_folder(engine: Engine, run: Run, found: bool) -> Phase | None:
+    return engine.finish(run, 500 if found else 404)
+
+
+def _lists(run: Run) -> bool:
     listing = run.node.last("autoindex")
-    if listing is not None and listing.args == ("on",) and run.method in READS:
+    return listing is not None and listing.args == ("on",) and run.method in READS
+
+
+def _no_index(engine: Engine, run: Run) -> Phase | None:
+    if _lists(run):
         run.action = Action("static")
         run.status = 200
         run.content_type = "text/html"
         return engine.send(run)
-    if run.method not in READS and run.method != "POST":
-        return engine.finish(run, 405)
     run.note("index", None, "no index file and no listing: 403")
     return engine.finish(run, 403)
 
 
-def _file(engine: Engine, run: Run) -> Phase | None:
-    if run.method not in READS and run.method != "POST":
-        run.note("", None, f"files are only served to GET and HEAD, not {run.method}")
-        return engine.finish(run, 405)
-    if misplaced_alias(run):
-        return engine.finish(run, 500)
-    path = path_of(run)
-    run.action = Action("static", None, path if path.startswith("/") else None)
-    if is_there(run, path, FILE):
-        return _send_file(engine, run, path)
-    if not is_there(run, path, FOLDER):
+def _file(engine: Engine, path: str, run: Run, found: bool) -> Phase | None:
+    return _send_file(engine, run, path) if found else there(run, path, FOLDER, partial(_not_a_file, engine))
+
+
+def _not_a_file(engine: Engine, run: Run, found: bool) -> Phase | None:
+    if not found:
         return engine.finish(run, 404)
-    if run.uri:
-        target = escape(run.uri) + "/" + (f"?{run.args}" if run.args else "")
-        set_location(run, target, None)
-        run.action = Action("redirect")
-        return engine.finish(run, 301)
-    return engine.finish(run, 404)
+    set_location(run, escape(run.uri) + "/" + (f"?{run.args}" if run.args else ""), None)
+    run.action = Action("redirect")
+    return engine.finish(run, 301)
 
 
 def _send_file(engine: Engine, run: Run, path: str) -> Phase | None:
@@ -180,7 +234,7 @@ def _send_file(engine: Engine, run: Run, path: str) -> Phase | None:
     if run.content_type is None:
         run.content_type = ""
     if engine.settings(run.node).etag:
-        run.sent.append(Field("ETag", UNKNOWN_VALUE, None, LAYER))
+        run.sent.append(ETAG)
     run.ranges = True
     run.note("", None, f"the file {path} is sent")
     return engine.send(run)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
-from auditor.exchange import Action, Field, Headers, Outcome, Response, Unknown
+from auditor.exchange import UNKNOWN_VALUE, Action, Headers, Outcome, Response, Unknown
 from auditor.nginx import access, content, errors, limits
+from auditor.nginx.gates import Gate, gate_of
 from auditor.nginx.headers import escaped_name, filter_headers, lines_of
 from auditor.nginx.input_headers import more_input
 from auditor.nginx.model import PASSES, Listen, Node
-from auditor.nginx.rewrite import FILE, FOLDER, SENT, STOP, is_there, run_program, set_location
+from auditor.nginx.rewrite import SENT, STOP, run_program, set_location
 from auditor.nginx.select import REDIRECT, find_location
 from auditor.nginx.settings import Settings, settings_of
 from auditor.nginx.state import LAYER, Run, Undecided
@@ -45,9 +47,8 @@ class Engine:
             for arg in line.args
         )
         self.values: dict[str, Value] = {}
+        self.tries: dict[int, content.TryFiles | None] = {}
         self.passings: dict[tuple[int, int], Passing] = {}
-        self.limit_rules: dict[tuple[int, str], tuple[limits.Rule, ...]] = {}
-        self.rules: dict[int, tuple[access.Rule, ...]] = {}
 
     def settings(self, node: Node) -> Settings:
         """Return what applies at a node."""
@@ -58,13 +59,6 @@ class Engine:
         known = self.values.get(text)
         if known is None:
             known = self.values[text] = self.variables.value(text)
-        return known
-
-    def access_rules(self, node: Node) -> tuple[access.Rule, ...]:
-        """Return the allow and deny lines of a node, once."""
-        known = self.rules.get(id(node))
-        if known is None:
-            known = self.rules[id(node)] = access.rules_of(node)
         return known
 
     def peers(self, address: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -170,48 +164,63 @@ class Engine:
                 run.note("", None, "the URI changed more than ten times: 500")
                 return errors.finish(self, run, 500)
             return self.find_config
-        if run.main:
-            more_input(self, run)
         return self.preaccess
 
+    def gate(self, node: Node) -> Gate:
+        """Return what stands before the content of a node, compiled once."""
+        gate: Gate | None = node.gate
+        if gate is None:
+            gate = node.gate = gate_of(node, self.http, self.variables)
+        return gate
+
     def preaccess(self, run: Run) -> Phase | None:
-        """Apply the limits."""
+        """End the rewrite phase, name the client, and count the request by `limit_req`."""
+        gate = self.gate(run.node)
+        if gate.open:
+            return self.precontent
         if run.main:
-            access.real_ip(run, run.node)
-        for kind, done in (("limit_req", run.limit_req_done), ("limit_conn", run.limit_conn_done)):
-            if done:
-                continue
-            rules = self._limits(run.node, kind)
-            if rules:
-                status = limits.apply(run, rules, kind)
-                if status is not None:
-                    run.action = Action("deny")
-                    return errors.finish(self, run, status)
+            if gate.input_headers:
+                more_input(self, run, gate.input_headers)
+            access.real_ip(run, gate.real_ip)
+        if gate.requests and not run.limit_req_done:
+            status = limits.apply(run, gate.requests, "limit_req")
+            if status is not None:
+                return run.fork(2, partial(self._limited, status, self.connections))
+        return self.connections
+
+    def connections(self, run: Run) -> Phase | None:
+        """Count the request by `limit_conn`."""
+        gate = self.gate(run.node)
+        if gate.connections and not run.limit_conn_done:
+            status = limits.apply(run, gate.connections, "limit_conn")
+            if status is not None:
+                return run.fork(2, partial(self._limited, status, self.access))
         return self.access
 
-    def _limits(self, node: Node, kind: str) -> tuple[limits.Rule, ...]:
-        key = (id(node), kind)
-        known = self.limit_rules.get(key)
-        if known is None:
-            known = self.limit_rules[key] = limits.rules_of(node, self.http, self.variables, kind)
-        return known
+    def _limited(self, status: int, following: Phase, run: Run, pick: int) -> Phase | None:
+        if pick == 0:
+            return following
+        run.when.append("limited")
+        run.action = Action("deny")
+        return errors.finish(self, run, status)
 
     def access(self, run: Run) -> Phase | None:
         """Ask who may come in."""
-        if run.main:
-            status = access.check(self, run)
+        rules = self.gate(run.node).access
+        if run.main and rules is not None:
+            status = access.check(self, run, rules)
             if status > 0:
                 return errors.finish(self, run, status)
         return self.precontent
 
     def precontent(self, run: Run) -> Phase | None:
         """Try files."""
-        result = content.try_files(self, run)
-        if result == 0:
+        if "try_files" not in run.node.own:
             return self.content
-        if isinstance(result, int):
-            return self.close(run, 444) if result == 200 else errors.finish(self, run, result)
-        return result
+        what = self.tries.get(id(run.node))
+        if what is None:
+            what = self.tries[id(run.node)] = content.try_files_of(self, run.node)
+        return self.content if what is None else content.try_files(self, what, 0, run)
 
     def content(self, run: Run) -> Phase | None:
         """Run the content handler."""
@@ -233,8 +242,6 @@ class Engine:
                 run.content_type, run.content_length = "image/gif", "43"
                 run.last_modified = "Mon, 28 Sep 1970 06:00:00 GMT"
             else:
-                from auditor.exchange import UNKNOWN_VALUE  # noqa: PLC0415
-
                 run.content_type, run.content_length = "text/plain", UNKNOWN_VALUE
             return self.send(run)
         raise Undecided(Unknown(f"{directive.name} is not evaluated", directive.location))
@@ -279,16 +286,10 @@ class Engine:
         self._enter(run, node)
         return self.rewrite
 
-    def folder(self, run: Run, path: str, *, certain: bool) -> int:
-        """Return what is at the path of a directory in this outcome: 0 a directory, 1 nothing, 2 a file."""
-        if is_there(run, path, FOLDER):
-            return 0
-        return 2 if not certain and is_there(run, path, FILE) else 1
-
     # ------------------------------------------------------------------ subrequests
 
-    def subrequest(self, run: Run, uri: str, args: str, directive: Directive) -> tuple[int | None, list[Field]]:
-        """Run a subrequest (`auth_request`); return its status and the challenge it carries."""
+    def subrequest(self, run: Run, uri: str, args: str) -> Run:
+        """Run a subrequest (`auth_request`) and return it; its choices are the main request's."""
         sub = Run(run.request, run.listen, run.server, run.server)
         sub.ask, sub.asked = run.ask, run.asked
         sub.method, sub.uri, sub.args = "GET" if run.method != "HEAD" else "HEAD", uri, args
@@ -297,22 +298,12 @@ class Engine:
         sub.escaped, sub.internal, sub.faithful, sub.main = False, True, False, False
         sub.limit_req_done, sub.limit_conn_done = run.limit_req_done, run.limit_conn_done
         sub.facts, sub.path, sub.taken, sub.pending = run.facts, run.path, run.taken, run.pending
-        sub.files, sub.budget = run.files, run.budget
+        sub.files, sub.budget, sub.evaluate = run.files, run.budget, run.evaluate
         sub.when, sub.limits, sub.unknown, sub.why = run.when, run.limits, run.unknown, run.why
-        sub.authorising = True
+        sub.http, sub.line_read, sub.authorising = run.http, True, True
         self.run(sub, self.server_rewrite)
-        self.last_sub = sub
         run.limit_req_done, run.limit_conn_done = sub.limit_req_done, sub.limit_conn_done
-        response = sub.result.response if sub.result is not None else None
-        if response is None:
-            return None, []
-        if response.status is None:
-            raise Undecided(Unknown("the answer to auth_request is not decided", directive.location))
-        return response.status, [line for line in response.headers if line.name.lower() == "www-authenticate"]
-
-    def last_sub_value(self, text: str) -> str:
-        """Evaluate a text in the subrequest that ran last."""
-        return self.value(text)(self.last_sub)
+        return sub
 
     # ------------------------------------------------------------------ answers
 

@@ -9,12 +9,12 @@ from auditor.errors import Problem
 from auditor.exchange import Action, Ask, Headers, Outcome, Request, Response, Step, Unknown
 from auditor.nginx import errors
 from auditor.nginx.compile import compile_http
-from auditor.nginx.engine import Engine
+from auditor.nginx.engine import Engine, Phase
 from auditor.nginx.entry import begin, flag
 from auditor.nginx.access import real_ip
 from auditor.nginx.model import Listen, Node
 from auditor.nginx.select import find_listen, find_server
-from auditor.nginx.state import LAYER, MOST_PATHS, Run, TooManyPaths
+from auditor.nginx.state import LAYER, MOST_PATHS, Pending, Run, TooManyPaths
 from auditor.nginx.syntax import Tree, load_tree
 
 
@@ -55,19 +55,29 @@ class Configuration:
         if request.scheme == "https" and rejects_handshake(listen, request):
             step = Step("ssl_reject_handshake on", None, "the TLS handshake is refused for this name", LAYER)
             return (Outcome("always", None, Action("close"), LAYER, why=(step,)),)
-        pending: list[tuple[int, ...]] = [()]
+        pending: list[Pending] = [()]
         asked: dict[Request, tuple[Outcome, ...]] = {}
         budget = [MOST_PATHS]
         outcomes: list[Outcome] = []
         while pending:
-            path = pending.pop()
+            way = pending.pop()
             try:
-                outcomes.append(self._once(request, listen, ask, path, pending, asked, budget, explain=explain))
+                if way and isinstance(way[0], Run):
+                    outcomes.append(self._rest(way[0], way[1]))  # type: ignore[arg-type, misc]
+                else:
+                    outcomes.append(self._once(request, listen, ask, way, pending, asked, budget, explain=explain))  # type: ignore[arg-type]
             except TooManyPaths:
                 return (*outcomes, _too_many())
             except RecursionError:
                 return (*outcomes, _too_deep())
         return tuple(outcomes)
+
+    def _rest(self, run: Run, phase: Phase) -> Outcome:
+        """Follow a copy of a run from where it was made."""
+        self.engine.run(run, phase)
+        if run.result is None:
+            raise AssertionError(run.request)
+        return run.result
 
     def _once(
         self,
@@ -75,7 +85,7 @@ class Configuration:
         listen: Listen,
         ask: Ask | None,
         path: tuple[int, ...],
-        pending: list[tuple[int, ...]],
+        pending: list[Pending],
         asked: dict[Request, tuple[Outcome, ...]],
         budget: list[int],
         *,
@@ -92,7 +102,7 @@ class Configuration:
             run.node = run.server
             engine.run(run, lambda current: errors.finish(engine, current, status))
         else:
-            real_ip(run, run.server)
+            real_ip(run, engine.gate(run.server).real_ip)
             engine.run(run, engine.server_rewrite)
         if run.result is None:
             raise AssertionError(request)

@@ -6,34 +6,29 @@ import fnmatch
 from typing import TYPE_CHECKING
 
 from auditor.exchange import Field
-from auditor.nginx.model import Node
 from auditor.nginx.state import Run
+from auditor.nginx.tokens import Directive
 
 if TYPE_CHECKING:
     from auditor.nginx.engine import Engine
 
 
-def more_input(engine: Engine, run: Run) -> None:
-    """Run `more_set_input_headers` and `more_clear_input_headers`: outer levels first (end of the rewrite phase)."""
-    chain: list[Node] = []
-    node: Node | None = run.node
-    while node is not None:
-        chain.append(node)
-        node = node.parent
-    for level in reversed(chain):
-        for directive in level.own.get("more input headers", ()):
-            words = iter(directive.args)
-            only_replace = False
-            for word in words:
-                if word == "-t":
-                    next(words, None)
-                elif word == "-r":
-                    only_replace = True
-                else:
-                    name, _, value = word.partition(":")
-                    clears = directive.name == "more_clear_input_headers"
-                    text = "" if clears else engine.value(value.strip(" "))(run)
-                    change(run, name.strip(" "), text, only_replace=only_replace)
+def more_input(engine: Engine, run: Run, commands: tuple[Directive, ...]) -> None:
+    """Run `more_set_input_headers` and `more_clear_input_headers` at the end of the rewrite phase."""
+    run.header = dict(run.header)
+    for directive in commands:
+        words = iter(directive.args)
+        only_replace = False
+        for word in words:
+            if word == "-t":
+                next(words, None)
+            elif word == "-r":
+                only_replace = True
+            else:
+                name, _, value = word.partition(":")
+                clears = directive.name == "more_clear_input_headers"
+                text = "" if clears else engine.value(value.strip(" "))(run)
+                change(run, name.strip(" "), text, only_replace=only_replace)
 
 
 def change(run: Run, name: str, text: str, *, only_replace: bool) -> None:

@@ -66,7 +66,7 @@ def rules_of(node: Node, http: Http, variables: Variables, kind: str) -> tuple[R
 
 
 def apply(run: Run, rules: tuple[Rule, ...], kind: str) -> int | None:
-    """Pass a request through limits; return the status of a refusal in the outcome where it is refused."""
+    """Pass a request through limits; return the status of a refusal where there may be one."""
     counted = [rule for rule in rules if rule.key(run)]
     for rule in rules:
         if run.why is not None and rule not in counted:
@@ -85,7 +85,4 @@ def apply(run: Run, rules: tuple[Rule, ...], kind: str) -> int | None:
         for rule in counted:
             text = "counts, but never refuses (dry run)" if rule.limit.dry_run else f"counts by {rule.limit.key}"
             run.note(f"{kind} {rule.limit.zone}", rule.limit.location, text)
-    if refusing and run.choose((kind,), 2) == 1:
-        run.when.append("limited")
-        return refusing[0].limit.status
-    return None
+    return refusing[0].limit.status if refusing else None

@@ -25,7 +25,7 @@ class Node:
     """One block whose directives apply to a request: http, a server, a location, an `if`, a `limit_except`."""
 
     __slots__ = (
-        "children", "directive", "handler", "kind", "locations", "modifier", "name", "named", "own", "parent", "place",
+        "children", "directive", "gate", "handler", "kind", "locations", "modifier", "name", "named", "own", "parent", "place",
         "program", "regex", "script", "server", "settings", "stays", "tree",
     )  # fmt: skip
 
@@ -48,6 +48,7 @@ class Node:
         self.regex: Regex | None = None
         self.handler: Directive | None = None
         self.settings: Settings | None = None
+        self.gate: Any = None
         self.program: Any = None
 
     @property

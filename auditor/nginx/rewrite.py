@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE, Action, Field, Unknown
@@ -152,7 +153,7 @@ def _rewrite(directive: Directive, _node: Node, variables: Variables) -> Step:
     absolute = replacement.startswith(("http://", "https://", "$scheme"))
     status = 301 if flag == "permanent" else 302 if flag == "redirect" or absolute else 0
     last = bool(flag) or absolute
-    write = _replacement(replacement, variables, redirect=bool(status))
+    write = _replacement(replacement, variables, redirect=bool(status), keep_args=keep_args)
     has_args = "?" in replacement
 
     def step(run: Run) -> int | None:
@@ -189,14 +190,18 @@ def _rewrite(directive: Directive, _node: Node, variables: Variables) -> Step:
     return step
 
 
-def _replacement(text: str, variables: Variables, *, redirect: bool) -> Callable[[Run], tuple[str, str | None]]:
+def _replacement(
+    text: str, variables: Variables, *, redirect: bool, keep_args: bool
+) -> Callable[[Run], tuple[str, str | None]]:
     """Return the function that writes a replacement: the path, and the arguments after the last "?" where there is one."""
     parts = split(text, args=not redirect)
     readers: list[tuple[str, Callable[[Run], str] | None, str]] = []
     for kind, name in parts:
         readers.append((kind, variables.get(name) if kind == "variable" else None, name))
 
-    def write(run: Run) -> tuple[str, str | None]:
+    twice = {"capture", "variable"} <= {kind for kind, _, _ in readers}
+
+    def once(run: Run, room: int) -> tuple[str, str | None]:
         result = ""
         mark = -1
         quote = redirect
@@ -212,7 +217,17 @@ def _replacement(text: str, variables: Variables, *, redirect: bool) -> Callable
                 result += escape_args(value) if quote and run.escaped else value
             elif get is not None:
                 result += get(run)
+            if room >= 0 and len(result) > room:
+                raise ScriptError
         return (result, None) if mark < 0 else (result[:mark], result[mark:])
+
+    def write(run: Run) -> tuple[str, str | None]:
+        if not twice:
+            return once(run, -1)
+        path, args = once(run, -1)  # nginx measures first; a regex in between may have changed the captures
+        marks = sum(kind == "args" for kind, _, _ in readers)
+        extra = len(run.args) + 1 if keep_args and run.args else 0
+        return once(run, len(path) + len(args or "") + marks + extra)
 
     return write
 
@@ -373,6 +388,29 @@ def is_there(run: Run, path: str, kinds: frozenset[str]) -> bool:
     run.files[path] = inside if found else outside
     run.when.append(("path", path))
     return found
+
+
+def there(run: Run, path: str, kinds: frozenset[str], then: Callable[[Run, bool], Any]) -> Any:
+    """Go on with whether a path is one of these kinds, as the last thing a phase does; both ways are followed."""
+    path = path.rstrip("/") or "/"
+    possible = run.files.get(path, ANY_KIND)
+    inside, outside = possible & kinds, possible - kinds
+    if not outside or not inside:
+        return then(run, bool(inside))
+    return run.fork(2, partial(_settled, path, inside, outside, then))
+
+
+def _settled(
+    path: str,
+    inside: frozenset[str],
+    outside: frozenset[str],
+    then: Callable[[Run, bool], Any],
+    run: Run,
+    pick: int,
+) -> Any:
+    run.files[path] = outside if pick else inside
+    run.when.append(("path", path))
+    return then(run, pick == 0)
 
 
 _MAKERS: dict[str, Callable[[Directive, Node, "Variables"], Step]] = {

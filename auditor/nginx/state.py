@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE, Action, Ask, Field, Limit, Outcome, Request, Step, Unknown
@@ -45,7 +46,7 @@ class Upstream:
     address: str = ""
 
 
-@dataclass(slots=True)
+@dataclass
 class Run:
     """One request in progress. `path` are the choices to repeat, `taken` those made, `pending` the ones left to try."""
 
@@ -125,7 +126,7 @@ class Run:
     facts: dict[tuple[str, ...], int] = field(default_factory=dict)
     path: tuple[int, ...] = ()
     taken: list[int] = field(default_factory=list)
-    pending: list[tuple[int, ...]] = field(default_factory=list)
+    pending: list[Pending] = field(default_factory=list)
     evaluate: Callable[[str], Callable[[Run], str]] = lambda text: lambda _run: text
     asked: dict[Request, tuple[Outcome, ...]] = field(default_factory=dict)
 
@@ -145,6 +146,47 @@ class Run:
                     else "directory-found"
                 )
         return "+".join(dict.fromkeys(words)) or "always"
+
+    def fork(
+        self, options: int, go_on: Callable[[Run, int], Callable[[Run], Any] | None]
+    ) -> Callable[[Run], Any] | None:
+        """Take one of several ways as the last thing a phase does; the others go on from here in copies of this run."""
+        made = len(self.taken)
+        if made < len(self.path):
+            pick = self.path[made]
+            self.taken.append(pick)
+            return go_on(self, pick)
+        self.budget[0] -= options - 1
+        if self.budget[0] < 0:
+            raise TooManyPaths
+        for other in range(options - 1, 0, -1):
+            if self.main:
+                self.pending.append((self.copy(other), partial(_go_on, go_on, other)))
+            else:
+                self.pending.append((*self.taken, other))
+        self.taken.append(0)
+        return go_on(self, 0)
+
+    def copy(self, pick: int) -> Run:
+        """Return a run in the same state that has made one choice more."""
+        new = object.__new__(Run)
+        new.__dict__.update(self.__dict__)
+        new.path = ()
+        new.taken = [*self.taken, pick]
+        new.vars = dict(self.vars)
+        new.sent = list(self.sent)
+        new.when = list(self.when)
+        new.limits = list(self.limits)
+        new.unknown = list(self.unknown)
+        new.facts = dict(self.facts)
+        new.files = dict(self.files)
+        new.replaced = set(self.replaced)
+        new.inner = list(self.inner)
+        known = self.upstream
+        new.upstream = Upstream(known.status, known.headers, known.further, known.address)
+        if self.why is not None:
+            new.why = list(self.why)
+        return new
 
     def choose(self, key: tuple[str, ...], options: int) -> int:
         """Take one of several ways that the configuration leaves open; the same key is always answered alike."""
@@ -227,3 +269,14 @@ class Run:
     def drop(self, *names: str) -> None:
         """Remove the header lines with these lower-case names from the answer."""
         self.sent = [field_ for field_ in self.sent if field_.name.lower() not in names]
+
+
+def _go_on(
+    go_on: Callable[[Run, int], Callable[[Run], Any] | None], pick: int, run: Run
+) -> Callable[[Run], Any] | None:
+    """Continue a copy where its original forked."""
+    return go_on(run, pick)
+
+
+Pending = tuple[int, ...] | tuple[Run, Callable[[Run], Any]]
+"""A way that is still to be followed: the choices that lead there from the start, or a run and how it goes on."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from auditor.errors import Location
@@ -178,6 +180,7 @@ def _undecided(mapping: MapTable, run: Run) -> str:
     return UNKNOWN_VALUE
 
 
+@lru_cache(maxsize=4096)
 def parse_address(text: str) -> Address | None:
     """Read an address; an IPv4-mapped IPv6 address is the IPv4 address."""
     try:
@@ -259,7 +262,7 @@ def _geo(name: str, directive: Directive, variables: Variables) -> Getter:
     return get
 
 
-def forwarded(peer: Address, text: str, trusted: list[Network], *, recursive: bool) -> Address:
+def forwarded(peer: Address, text: str, trusted: Sequence[Network], *, recursive: bool) -> Address:
     """Return the client that X-Forwarded-For names, as far as the trusted peers vouch for it."""
     address = peer
     for part in reversed([part.strip(" \t") for part in text.split(",")]):

@@ -133,7 +133,7 @@ def _reader(parts: tuple[Part, ...], resolve: Resolve, *, script: bool) -> Gette
             getters.append(resolve(name))
     if len(getters) == 1:
         return getters[0]
-    if captured and variable and not script:
+    if captured and variable:
         return _two_passes(tuple(getters), tuple(kind for kind, _ in parts))
     if len(getters) == 2:
         one, two = getters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Outcome, Request, Response, Unknown
@@ -36,6 +37,8 @@ SINGLE = frozenset(
     }
 )  # fmt: skip
 """Of these an upstream may send one line only; later ones are dropped (`ngx_http_upstream_process_header_line`)."""
+_JUDGEMENTS = (("allowed", 200), ("refused-401", 401), ("refused-403", 403), ("authorization-failed", 500))
+"""What whoever is asked by `auth_request` may say."""
 _OPEN = ("upstream-success", "upstream-error", "upstream-down")
 
 
@@ -123,14 +126,24 @@ def _exchange(
         outcomes = run.asked.get(request)
         if outcomes is None:
             outcomes = run.asked[request] = tuple(run.ask(request))
-        pick = run.choose(("answer", str(len(run.taken)), peer), len(outcomes)) if len(outcomes) > 1 else 0
-        outcome = outcomes[pick]
+        if len(outcomes) == 1:
+            outcome = outcomes[0]
+        elif number + 1 < len(order):
+            outcome = outcomes[run.choose(("answer", str(len(run.taken)), peer), len(outcomes))]
+        else:
+            run.statuses += ", " if number else ""
+            return run.fork(len(outcomes), partial(_picked, engine, what, outcomes))
         run.statuses += ", " if number else ""
-        run.statuses += _status_text(outcome)
         if number + 1 < len(order) and fails(run, outcome, again):
+            run.statuses += _status_text(outcome)
             continue
-        return _given(engine, run, what, outcome)
+        return _picked(engine, what, (outcome,), run, 0)
     return None
+
+
+def _picked(engine: Engine, what: Passing, outcomes: tuple[Outcome, ...], run: Run, pick: int) -> Phase | None:
+    run.statuses += _status_text(outcomes[pick])
+    return _given(engine, run, what, outcomes[pick])
 
 
 def _status_text(outcome: Outcome) -> str:
@@ -149,13 +162,20 @@ def fails(run: Run, outcome: Outcome, again: frozenset[str]) -> bool:
 
 def _any(engine: Engine, run: Run, what: Passing) -> Phase | None:
     """Follow what a backend that nobody described may do."""
-    pick = run.choose(("backend", str(len(run.taken))), len(_OPEN))
+    if run.authorising:
+        pick = run.choose(("backend", str(len(run.taken))), len(_JUDGEMENTS))
+        run.when.append(_JUDGEMENTS[pick][0])
+        run.statuses += str(_JUDGEMENTS[pick][1])
+        return receive(engine, run, what, Response(_JUDGEMENTS[pick][1], Headers(), None, further_headers=True))
+    return run.fork(len(_OPEN), partial(_opened, engine, what))
+
+
+def _opened(engine: Engine, what: Passing, run: Run, pick: int) -> Phase | None:
     run.when.append(_OPEN[pick])
     run.statuses += ("200", "500", "502")[pick]
     if pick == 2:
         return down(engine, run)
-    response = Response((200, 500)[pick], Headers(), None, further_headers=True)
-    return receive(engine, run, what, response)
+    return receive(engine, run, what, Response((200, 500)[pick], Headers(), None, further_headers=True))
 
 
 def _given(engine: Engine, run: Run, what: Passing, outcome: Outcome) -> Phase | None:
