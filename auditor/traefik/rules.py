@@ -233,6 +233,8 @@ def _check(leaf: Leaf, syntax: Syntax) -> None:
             raise RuleError(f"{leaf.matcher} takes {' or '.join(map(str, wanted))} values, not {len(leaf.values)}")
     elif not leaf.values or (leaf.matcher in ("Headers", "HeadersRegexp") and len(leaf.values) != 2):
         raise RuleError(f"{leaf.matcher} does not take {len(leaf.values)} values")
+    elif leaf.matcher == "Query" and not all("=" in value for value in leaf.values):
+        raise RuleError("Query takes name=value")
     if not all(leaf.values):
         raise RuleError(f"{leaf.matcher} has an empty value")
     _check_values(leaf)
@@ -344,9 +346,11 @@ def _query_v2(values: tuple[str, ...], view: View) -> bool | None:
 
     def one(text: str) -> bool | None:
         key, _, wanted = text.partition("=")
-        if "{" not in wanted:
-            return any(name == key and (value == wanted or not wanted) for name, value in pairs)
-        return _any(_template(wanted, value, "[^?&]*") for name, value in pairs if name == key)
+        # Only the first value of a name counts (gorilla/mux, getURLQuery); `name=` asks for its presence alone.
+        first = next((value for name, value in pairs if name == key), None)
+        if first is None or not wanted:
+            return first is not None
+        return _template(wanted, first, "[^?&]*") if "{" in wanted else first == wanted
 
     decisions = [one(text) for text in values]
     return False if False in decisions else None if None in decisions else True

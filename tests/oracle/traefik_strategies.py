@@ -63,6 +63,26 @@ _RULES = st.recursive(
     ),
     max_leaves=4,
 )
+_LEAVES_V2 = st.one_of(
+    st.sampled_from((
+        _call("PathPrefix", "/api"), _call("PathPrefix", "/old", "/a b"), _call("Path", "/api/x", "/old/a"), _call("PathPrefix", "/{v:v[0-9]+}/items"),
+        _call("Path", "/api/{rest}"), _call("Path", "/{any:.*}"), _call("PathPrefix", "/{one}/x"), _call("Method", "GET", "POST"), _call("Method", "get"),
+        _call("Headers", "X-Api-Key", "k1"), _call("HeadersRegexp", "Origin", "^https://"), _call("Query", "a=1"), _call("Query", "a=1", "b=2"),
+        _call("Query", "a={n:[0-9]}"), _call("Query", "b="), _call("HostHeader", "gN.test"), _call("Host", "www.gN.test", "gN.test"),
+        _call("HostRegexp", "{sub:[a-z]+}.gN.test"), _call("HostRegexp", "gN.test", "{x}.gN.test"), _call("ClientIP", "127.0.0.1", "10.0.0.0/8"),
+        _call("HostRegexp", "{sub:(www|a)}.gN.test"), _call("PathPrefix", "/{a:[a-z]+}/{b}"),
+    )),
+)  # fmt: skip
+_RULES_V2 = st.recursive(
+    _LEAVES_V2,
+    lambda inner: st.one_of(
+        st.builds(lambda a, b: f"{a} && {b}", inner, inner),
+        st.builds(lambda a, b: f"({a} || {b})", inner, inner),
+        st.builds(lambda a: f"!{a}" if "&&" not in a else f"!({a})", inner),
+    ),
+    max_leaves=3,
+)
+_HOSTS_V2 = st.sampled_from(("Host(`gN.test`, `www.gN.test`)", "Host(`gN.test`)", "HostRegexp(`{sub:[a-z.]*}gN.test`)", "HostHeader(`gN.test`)"))
 _HOSTS = st.sampled_from((
     "Host(`gN.test`)", "Host(`gN.test`)", "HostRegexp(`gN`)", "HostRegexp(`gN`)", "HostRegexp(`gN.test`)", "HostRegexp(`gN.`)", "(Host(`gN.test`) || Host(`www.gN.test`))", r"HostRegexp(`^(www\.)?gN\.test$`)", "Host(`GN.test`)",
     r"HostRegexp(`^.+\.gN\.test$`)", "Host(`*.gN.test`)", 'Host("gN.test")', "host(`gN.test`)", "Host(`gN.test.`)",
@@ -151,11 +171,14 @@ _SERVICES = st.sampled_from((*("up",) * 20, "down", "none", "nohost", "nohost", 
 
 @st.composite
 def _router(draw: st.DrawFn, middlewares: int) -> dict[str, Any]:
-    rule = draw(_HOSTS)
+    old = draw(st.integers(0, 5)) == 5
+    rule = draw(_HOSTS_V2 if old else _HOSTS)
     if draw(st.integers(0, 3)) > 1:
-        extra = draw(_RULES)
+        extra = draw(_RULES_V2 if old else _RULES)
         rule = f"{rule} && ({extra})" if "||" in extra else f"{rule} && {extra}"
     made: dict[str, Any] = {"rule": rule, "service": draw(_SERVICES)}
+    if old:
+        made["ruleSyntax"] = "v2"
     if draw(st.integers(0, 2)) == 2:
         made["priority"] = draw(st.sampled_from((1, 5, 50, 1000)))
     if draw(st.integers(0, 5)) == 5:
