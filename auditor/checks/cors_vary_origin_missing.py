@@ -141,6 +141,8 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         if len({case.probe.origin.value for case in cases}) < 2:
             continue
         allowed = {case.response.headers.all("Access-Control-Allow-Origin") for case in cases if case.response}
+        if facts.kind == "observed" and not any(allowed):
+            continue
         if len(allowed) < 2 or all("*" in values for values in allowed if values):
             yield None
             continue

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import lru_cache
 
 from auditor.browser import cors_check
 from auditor.checks.judging import (
@@ -16,8 +18,10 @@ from auditor.checks.judging import (
     unknown,
 )
 from auditor.finding import CheckInfo, Finding, Note
-from auditor.plan.facts import Case, Facts
+from auditor.plan.cells import origin_policy
+from auditor.plan.facts import Case, Facts, Pattern
 from auditor.policy.loaded import Rule
+from auditor.policy.model import Origin
 
 ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 
@@ -46,11 +50,11 @@ def _judge(check: CheckInfo, rule: Rule, case: Case, note: str) -> Finding | Non
         return unknown(check, rule, reason, case=case)
     if cors_check(origin, credentials=False, response=response) is not None:
         return None
-    places = [Note(place, note) for _, place in case.probe.origin.matched if place is not None]
+    places = [Note(p.location, note) for p in case.probe.origin.matched if p.location is not None]
     made = made_at(next(iter(response.headers.lines(ALLOW_ORIGIN)), None))
     echo = (Note(made, "and this line sends it back"),) if made is not None and places else ()
     secretly = cors_check(origin, credentials=True, response=response) is None
-    return fail(
+    found = fail(
         check,
         rule,
         f"a page at {origin} can read {case.probe.method} {case.probe.path}"
@@ -61,5 +65,22 @@ def _judge(check: CheckInfo, rule: Rule, case: Case, note: str) -> Finding | Non
         also=(*places[1:], *echo),
         expected=f"no {ALLOW_ORIGIN} for an origin outside the policy",
         observed=shown(response, ALLOW_ORIGIN),
-        subject=f"{place_subject(case)}|{case.probe.origin.kind}|{' '.join(p for p, _ in case.probe.origin.matched)}",
+        subject=f"{place_subject(case)}|{case.probe.origin.kind}|{' '.join(p.text for p in case.probe.origin.matched)}",
     )
+    return replace(found, remediation=_remedy(rule, case))
+
+
+def _remedy(rule: Rule, case: Case) -> str:
+    """Say why an expression lets the origin in, and how to write what the policy means."""
+    pattern = next((p for p in case.probe.origin.matched if p.is_regex), None)
+    if pattern is None or not rule.value.enabled:
+        return ""
+    return _explained(pattern, case.probe.origin.value or "", rule.value.allow_origins)
+
+
+@lru_cache(maxsize=256)
+def _explained(pattern: Pattern, origin: str, allowed: tuple[Origin, ...]) -> str:
+    from auditor.language import explain  # noqa: PLC0415 - only where there is something to explain
+
+    found = explain(pattern.text, origin, origin_policy(allowed), caseless=pattern.caseless)
+    return f"{found.sentence}; write {found.corrected}" if found.corrected else found.sentence

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from auditor.errors import Location
-from auditor.language import Language, browser_sendable, partition, policy_origin, policy_origins
+from auditor.language import Language, OriginPolicy, browser_sendable, partition, policy_origin, policy_origins
 from auditor.language.acceptance import templates
-from auditor.plan.facts import NO_ORIGIN, OriginCell
+from auditor.plan.facts import NO_ORIGIN, OriginCell, Pattern
 from auditor.policy.model import Match, Origin
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "BREW")
@@ -144,12 +144,18 @@ def origin_kind(value: str, allowed: Sequence[str]) -> str:
     return f"{scheme} foreign"
 
 
-def origin_cells(matchers: Sequence[Matcher], allowed: Sequence[Origin], null_origin: str) -> list[OriginCell]:
-    """Return every cell of the origins that a browser can send, and the request without an Origin."""
-    items = [policy_origin(_written(item)) for item in allowed]
-    policy = policy_origins(items)
+def origin_cells(
+    matchers: Sequence[Matcher], allowed: Sequence[Origin], null_origin: str, known: Sequence[Origin] = ()
+) -> list[OriginCell]:
+    """Return every cell of the origins that a browser can send, and the request without an Origin.
+
+    `known` are all origins that the whole policy names: representatives are sought near them first.
+    """
+    policy = origin_policy(allowed)
     exact = [item.exact for item in allowed if item.exact and item.exact != "*"]
-    candidates = [*exact, *(text for texts in templates(policy.hosts).values() for text in texts)]
+    near = origin_policy(dict.fromkeys([*allowed, *known])).hosts
+    named = [item.exact for item in known if item.exact and item.exact != "*"]
+    candidates = [*exact, *named, *(text for texts in templates(near).values() for text in texts)]
     found = regular(matchers, "origin")
     sets = [item for _, item in found]
     result = [NO_ORIGIN]
@@ -157,14 +163,19 @@ def origin_cells(matchers: Sequence[Matcher], allowed: Sequence[Origin], null_or
     for cell in partition([policy.most, *sets], within, candidates=candidates).cells:
         inside = 0 in cell.holding
         kind = "allowed" if inside else origin_kind(cell.text, exact)
-        named = [m for i, (m, _) in enumerate(found, 1) if i in cell.holding and m.kind != "nonempty"]
-        matched = tuple((m.pattern, m.location) for m in named)
-        residual = not inside and not named and not cell.unsure
+        met = [m for i, (m, _) in enumerate(found, 1) if i in cell.holding and m.kind != "nonempty"]
+        matched = tuple(Pattern(m.pattern, m.location, m.kind == "regex", m.caseless) for m in met)
+        residual = not inside and not met and not cell.unsure
         result.append(OriginCell(cell.text, inside, kind, residual, matched))
     for value in exact:
         if all(cell.value != value for cell in result):
             result.append(OriginCell(value, allowed=True, kind="allowed"))
     return [*result, OriginCell("null", allowed=null_origin == "allow", kind="null")]
+
+
+def origin_policy(allowed: Iterable[Origin]) -> OriginPolicy:
+    """Return a policy's list of origins as sets."""
+    return policy_origins([policy_origin(_written(item)) for item in allowed])
 
 
 def _written(item: Origin) -> str | dict[str, str]:

@@ -16,19 +16,29 @@ Purpose = Literal["plain", "cors", "preflight", "websocket", "anywhere", "denied
 
 
 @dataclass(frozen=True, slots=True)
+class Pattern:
+    """A pattern of the configuration that origins are compared with, and where it stands."""
+
+    text: str
+    location: Location | None
+    is_regex: bool = False
+    caseless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class OriginCell:
     """The origins that neither the stack nor the policy tells apart, and the one that stands for them.
 
     `value` None: no Origin header. `kind` says what sort of origin it is, in words that stay the same between runs.
     `residual`: it satisfies no matcher of the configuration, so whatever answers it answers everybody.
-    `matched`: the patterns of the configuration that these origins satisfy, each with its place.
+    `matched`: the patterns of the configuration that these origins satisfy.
     """
 
     value: str | None
     allowed: bool
     kind: str
     residual: bool = False
-    matched: tuple[tuple[str, Location | None], ...] = ()
+    matched: tuple[Pattern, ...] = ()
 
 
 NORMAL = frozenset({"always", "upstream-success", "application-success", "file-found", "observed"})

@@ -19,7 +19,7 @@ from auditor.plan.cells import (
     route_language,
 )
 from auditor.plan.facts import NO_ORIGIN, OriginCell, Probe, Purpose
-from auditor.policy.model import Cors, Policy, Route
+from auditor.policy.model import Cors, Origin, Policy, Route
 from auditor.stack import Entry
 
 FORGED = (
@@ -153,8 +153,14 @@ class Planner:
         key = (cors.allow_origins, cors.null_origin, cors.enabled)
         if key not in self._cache:
             allowed = cors.allow_origins if cors.enabled else ()
-            self._cache[key] = origin_cells(self.matchers, allowed, cors.null_origin)
+            self._cache[key] = origin_cells(self.matchers, allowed, cors.null_origin, self._named())
         return self._cache[key]
+
+    def _named(self) -> list[Origin]:
+        """Return every origin that some route of the policy names."""
+        lists = [r.cors.allow_origins for r in self.policy.routes if r.cors]
+        lists += [r.websocket.allow_origins for r in self.policy.routes if r.websocket]
+        return list(dict.fromkeys(item for items in lists for item in items))
 
     def _cors(self, cors: Cors, place: _Place, methods: Sequence[str]) -> Iterator[Probe]:
         allowed = [m for m in cors.allow_methods or () if m != "OPTIONS"] or ["GET"]
@@ -178,7 +184,7 @@ class Planner:
         socket = route.websocket
         if socket is None:
             return
-        for origin in origin_cells(self.matchers, socket.allow_origins, socket.null_origin):
+        for origin in origin_cells(self.matchers, socket.allow_origins, socket.null_origin, self._named()):
             yield place.upgrade(origin)
 
     def _anywhere(self) -> Iterator[Probe]:
