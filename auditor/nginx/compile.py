@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from auditor.errors import Location
@@ -87,8 +87,30 @@ def plain_variables(directives: Iterable[Directive]) -> set[str]:
     return found
 
 
-def _http(http: Http, directives: Iterable[Directive]) -> None:
+PROXY_PARAMS = (
+    ("Host", "$http_host"),
+    ("X-Real-IP", "$remote_addr"),
+    ("X-Forwarded-For", "$proxy_add_x_forwarded_for"),
+    ("X-Forwarded-Proto", "$scheme"),
+)
+"""The request headers that Debian's `proxy_params` sets."""
+
+
+def shipped(directives: Iterable[Directive]) -> Iterator[Directive]:
+    """Put what a file of nginx's own brings in the place of an include that could not be read here."""
     for directive in directives:
+        name = directive.args[0].rsplit("/", 1)[-1] if directive.name == "include" and directive.args else ""
+        if name == "mime.types":
+            yield Directive("types", (), directive.location, (directive,))
+        elif name == "proxy_params":
+            for header in PROXY_PARAMS:
+                yield Directive("proxy_set_header", header, directive.location)
+        else:
+            yield directive
+
+
+def _http(http: Http, directives: Iterable[Directive]) -> None:
+    for directive in shipped(directives):
         name = directive.name
         if name == "server" and directive.block is not None:
             node = Node("server", http.node, directive)
@@ -111,7 +133,7 @@ def _http(http: Http, directives: Iterable[Directive]) -> None:
 def _fill(node: Node, directives: Iterable[Directive]) -> None:
     """Sort the directives of one block into its node."""
     locations: list[Node] = []
-    for directive in directives:
+    for directive in shipped(directives):
         name = directive.name
         if name in SCRIPT:
             node.script.append(directive)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from auditor.exchange import Unknown
 from auditor.nginx import directives
 from auditor.nginx.model import Node
+from auditor.nginx.syntax import SHIPPED
 
 CHANGES: dict[str, str] = {
     "sub_filter": "body",
@@ -88,6 +89,12 @@ def unknown_effects(node: Node) -> tuple[Unknown, ...]:
     level: Node | None = node
     while level is not None:
         for name, lines in level.own.items():
+            if name == "include":
+                for line in lines:
+                    if line.args and line.args[0].rsplit("/", 1)[-1] not in SHIPPED:
+                        reason = f"{line.args[0]} is not here, and may say anything"
+                        found[line.args[0]] = Unknown(reason, line.location, "answer")
+                continue
             concerns = concern(name, lines[-1].args)
             if name not in found and concerns:
                 found[name] = Unknown(f"{name} is not evaluated", lines[-1].location, concerns)

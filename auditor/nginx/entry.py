@@ -54,20 +54,13 @@ def _request_line(engine: Engine, run: Run) -> int:
     version = _VERSION.match(request.version)
     if not _METHOD.match(request.method) or version is None:
         return 400
-    tunnels = engine.version >= (1, 23, 0)
-    if not (tunnels and request.method == "CONNECT") and not plausible(request.target):
+    if request.method == "CONNECT" and engine.version >= (1, 23, 0):
+        return _tunnel(run)
+    if not plausible(request.target):
         return 400
     if request.version in {"2.0", "3.0"} and not run.listen.http2 and request.scheme == "http":
         return 505
-    if request.method == "CONNECT" and tunnels:
-        authority = _AUTHORITY.match(request.target)
-        host = clean_host(authority[1], strict=True) if authority else None
-        if host is None:
-            return 400
-        run.host, run.http, run.method, run.line_read = host, request.version, request.method, True
-        _select(run, host)
-        return 0
-    run.http, run.method, run.line_read = request.version, request.method, True
+    run.http, run.method, run.line_read = framing(request.version), request.method, True
     target = parse(request.target, merge=flag(run.server, "merge_slashes", default=True))
     if target is None:
         return 400
@@ -80,6 +73,23 @@ def _request_line(engine: Engine, run: Run) -> int:
             return 400
         run.host = host
         _select(run, host)
+    return 0
+
+
+def framing(version: str) -> str:
+    """Return the version whose framing nginx uses: 1.2 is answered as 1.1."""
+    return "1.1" if version.startswith("1.") and version != "1.0" else version
+
+
+def _tunnel(run: Run) -> int:
+    """Read the target of CONNECT: only host:port will do."""
+    request = run.request
+    authority = _AUTHORITY.match(request.target)
+    host = clean_host(authority[1], strict=True) if authority else None
+    if host is None:
+        return 400
+    run.host, run.http, run.method, run.line_read = host, framing(request.version), request.method, True
+    _select(run, host)
     return 0
 
 
@@ -125,6 +135,8 @@ def _header_lines(engine: Engine, run: Run) -> int:
             line = Field(line.name, value, line.made_by, line.layer)  # noqa: PLW2901 - as nginx reads it
         known = header.get(key)
         kept.append(line)
+        if most and len(kept) > most:
+            return 494
         if known is None:
             header[key] = value
         elif lower in SINGLE_HEADERS:
@@ -133,8 +145,6 @@ def _header_lines(engine: Engine, run: Run) -> int:
             header[key] = f"{known}; {value}"
         elif joins or key == "x_forwarded_for":
             header[key] = f"{known}, {value}"
-        if most and len(kept) > most:
-            return 494
         if key == "host" and not seen_host:
             seen_host = True
             host = clean_host(value, strict=engine.version >= (1, 29, 4))

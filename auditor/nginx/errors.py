@@ -56,6 +56,7 @@ def own_page(engine: Engine, run: Run, status: int) -> Phase | None:
         run.err_status = 400
     if text is not None:
         run.content_type = "text/html"
+        run.charset = run.given_charset
         run.content_type_by = None
         size = len(text)
         if settings.msie_padding and status >= 400 and _padded(run):

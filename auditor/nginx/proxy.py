@@ -24,6 +24,8 @@ HIDDEN = frozenset(
      "x-accel-charset"}
 )  # fmt: skip
 """Upstream headers that never pass by default (`ngx_http_proxy_hide_headers`)."""
+CACHE_DROPS = ("If-Modified-Since", "If-Unmodified-Since", "If-None-Match", "If-Match", "Range", "If-Range")
+"""Request headers that a cached upstream is not sent (`ngx_http_proxy_cache_headers`)."""
 HANDLED = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "content-type"})
 SCHEMES = {"proxy_pass": "http", "fastcgi_pass": "fastcgi", "uwsgi_pass": "uwsgi", "scgi_pass": "scgi",
            "grpc_pass": "grpc", "memcached_pass": "memcached"}  # fmt: skip
@@ -54,6 +56,7 @@ class Passing:
     dropped: frozenset[str]
     pass_headers: bool
     method: str
+    gets: bool
     version: str
     hidden: frozenset[str]
     ignored: frozenset[str]
@@ -88,6 +91,11 @@ def passing_of(engine: Engine, node: Node, handler: Node) -> Passing:
     given = {key.lower() for key, _ in sets}
     defaults = default_headers(engine.version)
     all_sets = sets + [(key, engine.value(value)) for key, value in defaults if key.lower() not in given]
+    cache = node.last(f"{family}_cache")
+    caches = cache is not None and cache.args != ("off",)
+    if caches:
+        all_sets += [(key, engine.value("")) for key in CACHE_DROPS if key.lower() not in given]
+    converts = node.last(f"{family}_cache_convert_head")
     version = node.last(f"{family}_http_version")
     method = node.last(f"{family}_method")
     forwards = node.last(f"{family}_pass_request_headers")
@@ -104,6 +112,7 @@ def passing_of(engine: Engine, node: Node, handler: Node) -> Passing:
         set_headers=tuple(all_sets),
         dropped=frozenset(key.lower() for key, _ in all_sets),
         pass_headers=forwards is None or forwards.args != ("off",),
+        gets=caches and (converts is None or converts.args != ("off",)),
         method=method.args[0] if method is not None and method.args else "",
         version=version.args[0]
         if version is not None and version.args
@@ -339,7 +348,7 @@ def request_for(run: Run, passing: Passing, scheme: str, address: str, target: s
     default = {"http": ":80", "https": ":443", "grpc": ":80", "grpcs": ":443"}.get(scheme, "")
     listen = address if ":" in address.rsplit("]", 1)[-1] or address.startswith("unix:") else address + default
     return Request(
-        method=passing.method or run.method,
+        method=passing.method or ("GET" if passing.gets and run.method == "HEAD" else run.method),
         target=target,
         headers=build_headers(run, passing, host),
         scheme="https" if scheme in {"https", "grpcs"} else "http",
