@@ -89,15 +89,17 @@ class Tally:
         return "\n".join(lines)
 
 
-def answers_for(sandbox: Sandbox, version: str) -> Answers:
-    """Load the configuration that the sandbox runs and return the evaluator's answers."""
+def answers_for(sandbox: Sandbox, version: str, answering: frozenset[str]) -> Answers:
+    """Load the configuration that the sandbox runs and return the evaluator's answers.
+
+    `answering`: addresses and names of upstream blocks that reach the upstream; any other refuses connections.
+    """
     from auditor.nginx import load
 
     configuration = load([sandbox.root / "nginx.conf"], prefix=sandbox.root, version=version)
-    down = {sandbox.names["@DOWN@"], "down"}
 
     def ask(request: Request) -> tuple[Outcome, ...]:
-        if request.listen in down:
+        if request.listen not in answering:
             return (Outcome("always", None, Action("application"), layer="upstream"),)
         return model(request)
 
@@ -110,11 +112,12 @@ def check(
     """Run one configuration and compare every request; raises `RefusedError` where nginx does not take it."""
     tally = tally if tally is not None else Tally()
     written = sandbox.start(http)
+    answering = _answering(sandbox, http)
     tally.configurations += 1
     tally.directives.update(node.name for node in http.walk())
     started = time.perf_counter()
     try:
-        answers = answers_for(sandbox, version)
+        answers = answers_for(sandbox, version, answering)
     except Exception as error:  # noqa: BLE001 - any way of failing to load what nginx accepts is a disagreement
         return [_crash(seed, http, Sent(), error, None)]
     finally:
@@ -141,7 +144,7 @@ def check(
             tally.evaluating += spent
             if spent > tally.slowest[0]:
                 tally.slowest = (spent, f"seed {seed} {sent.method} {sent.target}")
-        result = compare(outcomes, seen, written, {sandbox.names["@DOWN@"], "down"})
+        result = compare(outcomes, seen, written, answering)
         tally.agreed += result.agrees
         tally.decided += result.decided
         tally.single += result.decided and result.outcomes == 1
@@ -149,6 +152,16 @@ def check(
         if not result.agrees:
             found.append(Disagreement(seed, http, sent, result, seen))
     return found
+
+
+def _answering(sandbox: Sandbox, http: Node) -> frozenset[str]:
+    """Return the addresses, and names of upstream blocks, where the upstream answers."""
+    names = [
+        node.args[0]
+        for node in http.inside("upstream")
+        if any(server.args[0] in {"@UP@", "@UP2@"} for server in node.inside("server"))
+    ]
+    return frozenset((*sandbox.upstream.addresses, *names, *map(str.lower, names)))
 
 
 def _note(tally: Tally, seen: Observed, headings: dict[str, str]) -> None:

@@ -71,11 +71,11 @@ def as_request(sent: Sent, fill: dict[str, str]) -> Request:
     )
 
 
-def compare(outcomes: Sequence[Outcome], seen: Observed, written: Written, down: AbstractSet[str]) -> Comparison:
-    """Compare one prediction with what was observed."""
+def compare(outcomes: Sequence[Outcome], seen: Observed, written: Written, answering: AbstractSet[str]) -> Comparison:
+    """Compare one prediction with what was observed; `answering` are the addresses where an upstream hears requests."""
     best: Comparison | None = None
     for outcome in outcomes:
-        judge = _Judge(seen, written, down)
+        judge = _Judge(seen, written, answering)
         judge.outcome(outcome)
         result = Comparison(tuple(judge.differences), not judge.open, len(outcomes), tuple(judge.open))
         if best is None or (len(result.differences), not result.decided) < (len(best.differences), not best.decided):
@@ -86,8 +86,8 @@ def compare(outcomes: Sequence[Outcome], seen: Observed, written: Written, down:
 class _Judge:
     """Compares one outcome; collects differences and what was left open."""
 
-    def __init__(self, seen: Observed, written: Written, down: AbstractSet[str]) -> None:
-        self.seen, self.written, self.down = seen, written, down
+    def __init__(self, seen: Observed, written: Written, answering: AbstractSet[str]) -> None:
+        self.seen, self.written, self.answering = seen, written, answering
         self.differences: list[Difference] = []
         self.open: list[str] = []
 
@@ -161,7 +161,7 @@ class _Judge:
             if self.seen.asked and outcome.action.kind == "proxy":
                 self.differ("upstream", None, self.seen.asked[-1].target)
             return
-        if asked.listen in self.down:
+        if asked.listen not in self.answering:
             return
         if not self.seen.asked:
             self.differ("upstream", f"{asked.method} {asked.target} at {asked.listen}", None)

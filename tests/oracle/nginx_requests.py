@@ -27,7 +27,7 @@ HEADERS = (
     ("Connection", ("close", "keep-alive", "upgrade", "X-A")), ("Keep-Alive", ("1",)), ("TE", ("trailers",)), ("Proxy-Connection", ("x",)),
     ("Via", ("1.1 x",)), ("X-Real-IP", ("10.9.9.9", "x")), ("Bad Name", ("x",)), ("Bad\x01Name", ("x",)), ("Content-Type", ("text/x",)),
     ("Access-Control-Request-Method", ("PUT",)), ("Accept", ("text/html",)), ("X-HTTP-Method-Override", ("DELETE",)), ("Trailer", ("x",)),
-    ("", ("empty-name",)), ("X-A ", ("spaced",)), ("x-a", ("lower",)), ("Transfer-Encoding", ("gzip",)), ("Proxy-Authorization", ("x",)), ("X.Dot", ("d",)),
+    ("", ("empty-name",)), ("X-A ", ("spaced",)), ("x-a", ("lower",)), ("Transfer-Encoding", ("gzip",)), ("Proxy-Authorization", ("x",)), ("X.Dot", ("d",)), ("Expect", ("100-continue",)), ("X-Long", ("l" * 300, "l" * 600, "l" * 1200)),
 )  # fmt: skip
 RARE = frozenset(
     {"Bad Name", "Bad\x01Name", "", "X-A ", "Transfer-Encoding", "If-Match", "Trailer", "Proxy-Authorization"}
@@ -198,6 +198,8 @@ def _target(dice: Dice, seen: Sights) -> str:
         path = path.replace(" ", "%20")
     for _ in range(dice.weighted([(66, 0), (26, 1), (8, 2)])):
         path = _bend(dice, path)
+    if dice.chance(1):
+        path += dice.pick(["y" * 300, "y" * 700])
     if dice.chance(50):
         return path
     pairs = []

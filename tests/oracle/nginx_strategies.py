@@ -97,7 +97,7 @@ class Writer:
         """Add a server nobody reaches that declares the variables used but set nowhere."""
         used, known = set(), set(self.own)
         for node in tree.walk():
-            if node.name == "set":
+            if node.name in {"set", "auth_request_set"}:
                 known.add(node.args[0].removeprefix("$"))
             for arg in node.args:
                 known.update(_CAPTURE.findall(arg))

@@ -192,7 +192,7 @@ WRITTEN = write(TREE, "", "log")
 
 def judged(*outcomes: Outcome, seen: Observed = SEEN, written: Written = WRITTEN) -> Comparison:
     """Compare with the observation above."""
-    return compare(outcomes, seen, written, {"127.0.0.1:9"})
+    return compare(outcomes, seen, written, {"127.0.0.1:1"})
 
 
 def predicted(
