@@ -36,16 +36,16 @@ class _Frame:
     referers: list[list[Directive]] = field(default_factory=list)
 
 
-_KEPT = frozenset(
-    {"root", "alias", "ssl", "ssl_certificate", "ssl_certificate_key", "ssl_reject_handshake", "proxy_pass",
-     *(f"{p}_{d}" for p in _BUFFERED for d in buffers.SIZES)}
+_SIZED = frozenset(f"{prefix}_{size}" for prefix in _BUFFERED for size in buffers.SIZES)
+_KEPT = _SIZED | frozenset(
+    {"root", "alias", "ssl", "ssl_certificate", "ssl_certificate_key", "ssl_reject_handshake", "proxy_pass"}
 )  # fmt: skip  # fmt: skip
 
 
 class HttpScope:
     """What one http block (or a fragment of one) has declared and used."""
 
-    __slots__ = ("_frames", "_problem", "complete", "servers", "upstreams", "variables", "zones")
+    __slots__ = ("_frames", "_problem", "_sized", "complete", "servers", "upstreams", "variables", "zones")
 
     def __init__(self, problem: Report, *, complete: bool) -> None:
         """Start with nothing declared; `complete`: no declarations are in files that are not here."""
@@ -56,6 +56,7 @@ class HttpScope:
         self.zones = ZoneScope(problem, not complete)
         self.upstreams = UpstreamScope(problem, not complete)
         self.servers: list[listening.Server] = []
+        self._sized: list[tuple[dict[str, Directive], ...]] = []
 
     def enter(self, directive: Directive, context: str) -> None:
         """Take note of a directive; its block, where it has one, comes next."""
@@ -84,8 +85,8 @@ class HttpScope:
             self.servers.append(
                 listening.Server(directive, tuple(frame.listens), tuple(frame.server_names), dict(frame.settings))
             )
-        if any(setting.startswith(_BUFFERED) for setting in frame.settings):
-            self._buffers(frame)
+        if name == "server" or frame.settings.keys() & _SIZED:
+            self._sized.append((frame.settings, *(outer.settings for outer in reversed(self._frames))))
 
     def _matcher(self, directive: Directive) -> tuple[str, str]:
         if directive.name != "location":
@@ -184,14 +185,15 @@ class HttpScope:
         if directive.name == "alias" and frame.modifier == "@":
             self._problem(directive, -1, '"alias" does not work in a named location', "use root")
 
-    def _buffers(self, frame: _Frame) -> None:
-        """Compare the sizes of buffers with each other, those of outer blocks included (ngx_http_proxy_merge_loc_conf)."""
+    def _buffers(self, chain: tuple[dict[str, Directive], ...]) -> None:
+        """Compare the sizes of buffers in a block, given its settings and those of the blocks around it, inside out."""
         for prefix in _BUFFERED:
-            found = {d: self._inherited(frame, f"{prefix}_{d}") for d in buffers.SIZES}
-            here = next((frame.settings[f"{prefix}_{d}"] for d in found if f"{prefix}_{d}" in frame.settings), None)
+            names = [f"{prefix}_{size}" for size in buffers.SIZES]
+            found = [next((settings[name] for settings in chain if name in settings), None) for name in names]
+            here = next((one for one in found if one is not None), None)
             if here is None:
                 continue
-            if problem := buffers.misfit(*(found[d].args if found[d] else () for d in found)):  # type: ignore[union-attr]
+            if problem := buffers.misfit(*(one.args if one else () for one in found)):
                 self._problem(here, -1, problem.replace("*", prefix), "make the sizes fit each other")
 
     def referers(self, directive: Directive, _: str) -> None:
@@ -227,12 +229,6 @@ class HttpScope:
                     )
                 seen |= keys
 
-    def _inherited(self, frame: _Frame, name: str) -> Directive | None:
-        for one in (frame, *reversed(self._frames)):
-            if name in one.settings:
-                return one.settings[name]
-        return None
-
     def limit(self, directive: Directive, _: str) -> None:
         """Keep the use of a zone in the innermost block."""
         self.zones.limit(directive, self._frames[-1].zones)
@@ -244,8 +240,8 @@ class HttpScope:
 
     def finish(self) -> None:
         """Check what can only be known at the end: names that nothing declares, sockets that contradict each other."""
-        if self.servers:
-            self._buffers(self._frames[0])
+        for chain in self._sized:
+            self._buffers(chain)
         self.variables.finish()
         self.zones.finish()
         self.upstreams.finish()

@@ -197,7 +197,7 @@ class VariableScope:
 
     def log_format(self, directive: Directive) -> None:
         """Keep the name of a log format."""
-        name = directive.args[0].lower()
+        name = directive.args[0]
         if name in self.formats:
             self.problem(directive, 0, f'there is another log format "{name}"', "rename one of them")
         self.formats.add(name)
@@ -207,7 +207,7 @@ class VariableScope:
         if (
             len(directive.args) > 1
             and directive.args[0] != "off"
-            and directive.args[1].lower() not in self.formats
+            and directive.args[1].lower() not in {name.lower() for name in self.formats}
             and not self.open
         ):
             self.problem(

@@ -15,7 +15,7 @@ import pytest
 
 _ENVIRONMENT = re.compile(
     r"bind\(\)|listen\(\)|open\(\)|mkdir\(\)|chown\(\)|stat\(\)|getpwnam|getgrnam|host not found|dlopen\(\)|"
-    r"cannot load|read\(\)|failed to load|ENGINE_by_id|QuickJS|SSL_|PEM_read|BIO_new_file|setrlimit|socket\(\)|mmap\(|getaddrinfo|initgroups"
+    r"cannot load|invalid event type \"(?:poll|select|kqueue|eventport|/dev/poll)\"|read\(\)|failed to load|ENGINE_by_id|QuickJS|SSL_|PEM_read|BIO_new_file|setrlimit|socket\(\)|mmap\(|getaddrinfo|initgroups"
 )
 _AFTER_READING = re.compile(r"(?:bind|listen|open|mkdir|chown|setrlimit|socket|shmget|mmap)\(\)? (?!.* in \S+:\d+$)")
 
@@ -77,5 +77,6 @@ def ask(binary: Path, folder: Path, main: str = "nginx.conf") -> Answer:
     text = done.stderr.decode("latin-1")
     complaint = re.search(r"\[(?:emerg|crit|alert)\] (?:\d+#\d+: )?(.*)", text)
     message = complaint[1] if complaint else ""
+    assert f'open() "{folder / main}"' not in message, "nginx cannot read the file it is asked about"
     accepted = done.returncode == 0 or _AFTER_READING.match(message) is not None
     return Answer(accepted, message, not accepted and bool(_ENVIRONMENT.search(message)))

@@ -16,7 +16,7 @@ import pytest
 from auditor.nginx.syntax import Tree, load_tree
 
 sys.path.insert(0, str(Path(__file__).parent))
-from nginx_binary import Answer, ask, need_nginx, nginx_version
+from nginx_binary import Answer, ask, need_nginx, nginx_binaries, nginx_version
 
 HERE = Path(__file__).parent
 CASES = HERE.parents[2] / "shared" / "cases" / "nginx"
@@ -244,11 +244,18 @@ def describe(verdicts: list[Verdict]) -> str:
     )
 
 
-def test_bases_are_accepted(tmp_path: Path) -> None:
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return a folder that nginx may read as another user, with the files that the base configurations include."""
+    with tempfile.TemporaryDirectory(prefix="accepts-") as name:
+        yield prepare(Path(name))
+
+
+def test_bases_are_accepted(folder: Path) -> None:
     """Every configuration that the mutants come from is accepted by nginx and by us."""
     binary = need_nginx()
     for path in sorted(BASES.glob("*.conf")):
-        verdict = judge(path.read_text(encoding="latin-1"), prepare(tmp_path), binary)
+        verdict = judge(path.read_text(encoding="latin-1"), folder, binary)
         assert verdict.nginx.accepted, (path.name, verdict.nginx.message)
         assert not verdict.tree.problems, (path.name, verdict.tree.problems)
 
@@ -290,4 +297,22 @@ def test_recorded_cases(tmp_path: Path, recorded: str) -> None:
         if not unresolved and bool(tree.problems) != case.get("config_refused", False):
             wrong.append((path.stem, case.get("config_messages", ()), [problem.message for problem in tree.problems]))
     assert seen > 50
+    assert not wrong
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_snippets(folder: Path, index: int) -> None:
+    """Small contents of an http block, each once a disagreement or close to one, are judged as nginx judges them."""
+    need_nginx()
+    binaries = nginx_binaries()
+    if index >= len(binaries):
+        pytest.skip("there is no second nginx")
+    wrong = []
+    compared = 0
+    for line in (BASES / "snippets.txt").read_text().splitlines():
+        verdict = judge(f"events {{ }} http {{ {line}\n}}", folder, binaries[index])
+        compared += verdict.comparable
+        if verdict.comparable and not verdict.agree:
+            wrong.append((line, verdict.nginx.message, [problem.message for problem in verdict.tree.problems]))
+    assert compared > 150
     assert not wrong
