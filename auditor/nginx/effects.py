@@ -5,7 +5,6 @@ from __future__ import annotations
 from auditor.exchange import Unknown
 from auditor.nginx import directives
 from auditor.nginx.model import Node
-from auditor.nginx.syntax import SHIPPED
 
 CHANGES: dict[str, str] = {
     "sub_filter": "body",
@@ -80,6 +79,11 @@ CHANGES: dict[str, str] = {
 }
 """What each directive concerns; those that are "off" concern nothing."""
 
+SHIPPED = frozenset(
+    {"mime.types", "proxy_params", "fastcgi_params", "fastcgi.conf", "uwsgi_params", "scgi_params", "koi-utf",
+     "koi-win", "win-utf", "fastcgi-php.conf"}
+)  # fmt: skip
+"""Files that come with nginx, whose content changes no answer in a way that is not known."""
 OFF = frozenset({("off",), ("none",)})
 
 
