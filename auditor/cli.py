@@ -342,6 +342,23 @@ def trace(url: str | None, **values: Any) -> int:
     return 0
 
 
+@cli.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option(
+    "--mount", "mounts", multiple=True, callback=_pairs, metavar="INSIDE=HERE", help="Where a container path is."
+)
+@click.option("--nginx-version", metavar="X.Y.Z", default="1.31.3", help="The nginx version to model.")
+def diff(old: Path, new: Path, mounts: dict[str, str], nginx_version: str) -> int:
+    """Show which requests get another answer from a new nginx configuration; exit 1 if any does."""
+    from auditor.difference import compare
+    from auditor.report.difference import render
+
+    changes = compare(old, new, mounts=mounts, version=nginx_version)
+    click.echo(render(changes), nl=False)
+    return 1 if changes else 0
+
+
 @cli.group()
 def policy() -> None:
     """Validate, print and describe policy files."""

@@ -22,7 +22,7 @@ LINE = (
     {"options"},
     {"targets", "live", "checks"},
     {"verdicts", "watching"},
-    {"audit", "tracing"},
+    {"audit", "tracing", "difference"},
     {"report", "history", "fleet", "demo"},
     {"showing"},
     {"cli"},

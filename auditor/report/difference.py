@@ -1,0 +1,29 @@
+"""`auditor diff` for a terminal: a request, what it loses, what it gains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from auditor.difference import Difference
+from auditor.exchange import UNKNOWN_VALUE
+from auditor.report.text import curl_line, visible, where
+
+
+def render(changes: Sequence[Difference]) -> str:
+    """Return the changes like a diff; nothing where there are none."""
+    return "".join(_one(change) for change in changes)
+
+
+def _one(change: Difference) -> str:
+    lines = [curl_line(change.request)]
+    lines += [f"  old: {where(change.old)}"] if change.old else []
+    lines += [f"  new: {where(change.new)}"] if change.new else []
+    lines += [f"  - {_shown(line)}" for line in change.lost]
+    lines += [f"  + {_shown(line)}" for line in change.gained]
+    if change.alike:
+        lines.append(f"  and {change.alike} more cells of requests alike")
+    return "\n".join(lines) + "\n\n"
+
+
+def _shown(line: str) -> str:
+    return visible(line.replace(UNKNOWN_VALUE, "\N{HORIZONTAL ELLIPSIS}"))
