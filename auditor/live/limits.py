@@ -47,12 +47,18 @@ def measure(
     if burst + 2 + math.ceil(rate) > min(MOST, left):
         return None
     found: list[Measured | None] = [None]
+    fresh = client.sent == 0
 
     async def job(wire: Wire) -> None:
         wire.concurrency = CONNECTIONS
         gun = Gun(client, wire, entrypoint, request)
         try:
             found[0] = await _measure(gun, route=route, rate=rate, burst=burst, refusals=refusals)
+            early = found[0] is not None and found[0].rejected_at is not None and found[0].rejected_at <= burst
+            if early and not fresh:  # requests of our own may have filled the bucket: let it run empty, and ask again
+                gun.shots.clear()
+                await asyncio.sleep(min((burst + 1) / rate, 10.0))
+                found[0] = await _measure(gun, route=route, rate=rate, burst=burst, refusals=refusals) or found[0]
         finally:
             await gun.rest()
 
@@ -62,7 +68,7 @@ def measure(
 
 async def _measure(gun: Gun, *, route: str, rate: float, burst: int, refusals: frozenset[int]) -> Measured | None:
     timeout = gun.client.target.limits.timeout
-    first = await _first(gun, rate, burst, refusals)
+    first = await first_shot(gun, refusals, pause=min((burst + 1) / rate, 10.0))
     if first is None:
         return None
     started = first.sent
@@ -97,16 +103,15 @@ def _unlimited(gun: Gun, *, route: str, rate: float, burst: int, started: float)
     return Measured(route, sent, None, None, f"{sent} requests in {elapsed:.2f} s, none refused")
 
 
-async def _first(gun: Gun, rate: float, burst: int, refusals: frozenset[int]) -> Shot | None:
-    """Send the first request; where our own earlier ones filled the bucket, wait until it is empty and ask again."""
-    timeout = gun.client.target.limits.timeout
+async def first_shot(gun: Gun, refusals: frozenset[int], *, pause: float) -> Shot | None:
+    """Send the first request; where our own earlier ones filled the bucket, wait (seconds) and ask once more."""
     for attempt in range(2):
-        (shot, *_) = gun.fire(1) or [Shot(0.0)]
-        await gun.settle([shot], timeout)
-        if shot.passed(refusals):
-            return shot
-        gun.shots.clear()
-        if not shot.refused(refusals) or attempt:
+        fired = gun.fire(1)
+        await gun.settle(fired, gun.client.target.limits.timeout)
+        if fired and fired[0].passed(refusals):
+            return fired[0]
+        if attempt or not fired or not fired[0].refused(refusals):
             return None
-        await asyncio.sleep(min((burst + 1) / rate, 10.0))
+        gun.shots.clear()
+        await asyncio.sleep(pause)
     return None
