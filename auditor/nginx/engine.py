@@ -6,10 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from auditor.exchange import UNKNOWN_VALUE, Action, Headers, Outcome, Response, Unknown
+from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Outcome, Response, Setting, Unknown
 from auditor.nginx import access, content, errors, limits
 from auditor.nginx.gates import Gate, gate_of
 from auditor.nginx.headers import escaped_name, filter_headers, lines_of
+from auditor.nginx.in_force import headers_lost, settings_shown
 from auditor.nginx.input_headers import more_input
 from auditor.nginx.model import PASSES, Listen, Node
 from auditor.nginx.rewrite import SENT, STOP, run_program, set_location
@@ -47,6 +48,7 @@ class Engine:
             for arg in line.args
         )
         self.values: dict[str, Value] = {}
+        self.shown: dict[int, tuple[dict[str, Setting], tuple[Field, ...]]] = {}
         self.tries: dict[int, content.TryFiles | None] = {}
         self.passings: dict[tuple[int, int], Passing] = {}
 
@@ -337,6 +339,7 @@ class Engine:
         server, node = run.server, run.node.enclosing()
         names = server.own.get("server_name")
         limits_, why, unknown = tuple(run.limits), tuple(run.why or ()), tuple(run.unknown)
+        settings, lost = self._in_force(run.node)
         for inner in run.inner:
             limits_, why, unknown = limits_ + inner.limits, why + inner.why, unknown + inner.unknown
         return Outcome(
@@ -349,9 +352,19 @@ class Engine:
             selected=node.place,
             upstream_request=run.upstream_request,
             limits=limits_,
+            settings=settings,
+            lost=lost,
             why=why,
             unknown=unknown,
         )
+
+    def _in_force(self, node: Node) -> tuple[dict[str, Setting], tuple[Field, ...]]:
+        """Return what is shown of a node: settings in force, headers lost; made once a node."""
+        known = self.shown.get(id(node))
+        if known is None:
+            known = (settings_shown(node, self.http.upstreams), headers_lost(node, self.variables))
+            self.shown[id(node)] = known
+        return known
 
 
 __all__ = ["Engine", "Listen", "Phase", "escape"]

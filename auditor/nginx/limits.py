@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from auditor.exchange import Limit
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One limit as a request meets it: the key that names its bucket, and the limit itself."""
+    """One limit as a request meets it: the key that names its bucket (`shown`: readable), and the limit itself."""
 
     key: Value
+    shown: Value
     limit: Limit
 
 
@@ -61,7 +62,8 @@ def rules_of(node: Node, http: Http, variables: Variables, kind: str) -> tuple[R
             layer=LAYER,
             location=directive.location,
         )
-        result.append(Rule(variables.value(key), limit))
+        readable = re.sub(r"\$(?:binary_remote_addr\b|\{binary_remote_addr\})", "${remote_addr}", key)
+        result.append(Rule(variables.value(key), variables.value(readable), limit))
     return tuple(result)
 
 
@@ -73,9 +75,9 @@ def apply(run: Run, rules: tuple[Rule, ...], kind: str) -> int | None:
             run.note(
                 f"{kind} {rule.limit.zone}", rule.limit.location, f"does not count: its key {rule.limit.key} is empty"
             )
+    run.limits.extend(replace(rule.limit, value=rule.shown(run) if rule in counted else "") for rule in rules)
     if not counted:
         return None
-    run.limits.extend(rule.limit for rule in counted)
     if kind == "limit_req":
         run.limit_req_done = True
     else:
