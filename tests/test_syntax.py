@@ -323,6 +323,7 @@ def test_deep_and_huge_input_is_refused_not_crashed(tmp_path: Path) -> None:
         (tmp_path / f"f{number}").write_text(f"include f{number + 1};\ninclude f{number + 1};\n")
     (tmp_path / "f30").write_text("gzip on;\n")
     assert any("too many files" in one for one in messages(http(tmp_path, "include f0;")))
+    assert len(load(tmp_path, '""' * 50_000 + "; x" * 50_000).problems) <= 3000
     assert load_tree([tmp_path]).problems
     assert load_tree([tmp_path / "absent"]).problems
     assert http(tmp_path, 'include "a\0b";').problems

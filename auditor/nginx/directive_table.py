@@ -27,8 +27,9 @@ event | events | 1 | own | use debug_connection
 event | events | 1 | num | worker_connections
 event | events | F | flag | multi_accept accept_mutex
 http | http | 0B | own | server
-http | http | 1 | num | variables_hash_max_size variables_hash_bucket_size server_names_hash_max_size
-    server_names_hash_bucket_size map_hash_max_size map_hash_bucket_size
+http | http | 1 | num | server_names_hash_max_size server_names_hash_bucket_size map_hash_max_size
+    map_hash_bucket_size
+http | http | 1 | num:1-9999999 | variables_hash_max_size variables_hash_bucket_size
 http | http | 1 | size | http2_recv_buffer_size
 http | http | 12B | own | geo
 http | http | 1B | own | upstream
@@ -73,12 +74,13 @@ http | http server location | 1 | msec | client_body_timeout send_timeout keepal
     grpc_read_timeout grpc_next_upstream_timeout memcached_connect_timeout memcached_send_timeout
     memcached_read_timeout memcached_next_upstream_timeout keepalive_min_timeout tunnel_connect_timeout
     tunnel_send_timeout tunnel_read_timeout tunnel_next_upstream_timeout
-http | http server location | 1 | num | types_hash_max_size types_hash_bucket_size keepalive_requests max_ranges
-    open_file_cache_min_uses userid_service min_delete_depth proxy_headers_hash_max_size
-    proxy_headers_hash_bucket_size proxy_cache_min_uses proxy_next_upstream_tries proxy_ssl_verify_depth
-    fastcgi_cache_min_uses fastcgi_next_upstream_tries uwsgi_cache_min_uses uwsgi_next_upstream_tries
-    uwsgi_ssl_verify_depth scgi_cache_min_uses scgi_next_upstream_tries grpc_next_upstream_tries grpc_ssl_verify_depth
+http | http server location | 1 | num | keepalive_requests max_ranges open_file_cache_min_uses userid_service
+    min_delete_depth proxy_cache_min_uses proxy_next_upstream_tries proxy_ssl_verify_depth fastcgi_cache_min_uses
+    fastcgi_next_upstream_tries uwsgi_cache_min_uses uwsgi_next_upstream_tries uwsgi_ssl_verify_depth
+    scgi_cache_min_uses scgi_next_upstream_tries grpc_next_upstream_tries grpc_ssl_verify_depth
     memcached_next_upstream_tries memcached_gzip_flag tunnel_next_upstream_tries
+http | http server location | 1 | num:1-9999999 | types_hash_max_size types_hash_bucket_size
+    proxy_headers_hash_max_size proxy_headers_hash_bucket_size
 http | http server location | 1 | num:0-255 | uwsgi_modifier1 uwsgi_modifier2
 http | http server location | 1 | num:1-9 | gzip_comp_level
 http | http server location | 1 | num:400-599 | limit_conn_status limit_req_status
@@ -230,8 +232,9 @@ stream | server | 1 | own | proxy_pass return pass
 stream | server | 1+ | own | listen server_name
 stream | server | 2 | own | set
 stream | stream | 0B | own | server
-stream | stream | 1 | num | variables_hash_max_size variables_hash_bucket_size server_names_hash_max_size
-    server_names_hash_bucket_size map_hash_max_size map_hash_bucket_size
+stream | stream | 1 | num | server_names_hash_max_size server_names_hash_bucket_size map_hash_max_size
+    map_hash_bucket_size
+stream | stream | 1 | num:1-9999999 | variables_hash_max_size variables_hash_bucket_size
 stream | stream | 12B | own | geo
 stream | stream | 1B | own | upstream
 stream | stream | 2 | own | limit_conn_zone

@@ -65,6 +65,13 @@ class StreamScope:
         names = {d.name for d in content}
         if "ssl_certificate" in names and "ssl_certificate_key" not in names:
             self.problem(server, -1, "the certificate has no key", "add ssl_certificate_key")
+        seen: set[tuple[str | None, bool]] = set()
+        for listen in content:
+            if listen.name == "listen":
+                key = (listening.addresses(listen.args[0]), "udp" in listen.args)
+                if key in seen:
+                    self.problem(listen, 0, f"the server listens on {listen.args[0]} twice", "keep one of them")
+                seen.add(key)
         if "listen" not in names:
             self.problem(server, -1, "the server of stream listens nowhere", "add listen")
 

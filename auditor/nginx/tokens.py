@@ -16,6 +16,9 @@ from auditor.errors import Location, Problem
 LONGEST_TOKEN = 4096
 """A token must fit nginx's read buffer (NGX_CONF_BUFFER), its end included."""
 
+MOST_PROBLEMS = 1000
+"""So many problems of one file are kept: nobody reads more, and a hostile file has one at every byte."""
+
 DEEPEST_BLOCK = 200
 """Blocks nested deeper than this are not read: no configuration needs it, and every reader of the tree recurses."""
 
@@ -144,7 +147,8 @@ class _Reader:
 
     def problem(self, message: str, start: int, end: int, hint: str) -> None:
         """Keep a problem at a span of the text."""
-        self.problems.append(Problem(message, self.source.location(start, end), hint))
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(Problem(message, self.source.location(start, end), hint))
 
     def read(self) -> None:
         """Read the whole text."""

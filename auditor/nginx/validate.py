@@ -13,7 +13,7 @@ from auditor.nginx.arguments import words
 from auditor.nginx.directives import NEWER_VALUES, RECENT, SINCE, Rule, foreign, known, rules, version_key
 from auditor.nginx.http_scope import HttpScope
 from auditor.nginx.stream_scope import StreamScope
-from auditor.nginx.tokens import Directive
+from auditor.nginx.tokens import MOST_PROBLEMS, Directive
 
 CHILDREN = {
     ("main", "events"): "events",
@@ -56,7 +56,8 @@ class Validator:
         """Keep a problem at an argument of a directive (-1: at its name); one that a template left says so."""
         if index >= 0 and (match := _ENVIRONMENT_NAME.search(directive.args[index])):
             message, hint = f'"{match[0]}" is not substituted', f"pass --var {match[1]}=…"
-        self.problems.append(Problem(message, self.locate(directive, index), hint))
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(Problem(message, self.locate(directive, index), hint))
 
     def check(self, directives: tuple[Directive, ...], context: str) -> None:
         """Check the top level of a configuration, which is in a context, and everything in it."""
