@@ -22,7 +22,7 @@ from auditor.browser.page import Answer, FetchRequest, FetchResult, Page, Respon
 from auditor.browser.profile import CHROMIUM, Deviation, Profile
 from auditor.browser.reason import Reason
 from auditor.browser.safelist import DROPPED_HINTS, SAFE_METHODS, unsafe_names
-from auditor.browser.url import Origin, Url, from_bytes, parse_url
+from auditor.browser.url import Origin, Url, escaped_bytes, parse_url
 from auditor.browser.wire import has_nul, received
 from auditor.exchange import Field, Headers, Request, Response, Unknown
 
@@ -332,17 +332,25 @@ class _Run:
         if self.request.redirect == "error" and not (
             nowhere and Deviation.ERROR_NEEDS_LOCATION in self.profile.deviations
         ):
-            return self.fail(Reason.REDIRECT_FORBIDDEN, response)
+            refused = None if location is None else self.follow(here, location, response.status)
+            return self.fail(refused or Reason.REDIRECT_FORBIDDEN, response)
         if self.request.redirect == "manual" and self.request.mode != "navigate":
+            invalid = location is not None and self.target_of(location) is None
+            if invalid and Deviation.MANUAL_NEEDS_URL in self.profile.deviations:
+                return self.fail(Reason.INVALID_REDIRECT, response)
             return self.fail(Reason.OPAQUE_REDIRECT, response, "opaqueredirect")
         if location is None or nowhere:
             return self.finish(response)
         refused = self.follow(here, location, response.status)
         return None if refused is None else self.fail(refused, response)
 
+    def target_of(self, location: str) -> Url | None:
+        """Return where a Location leads (Fetch, "location URL"), None for a failure."""
+        return parse_url(escaped_bytes(location), self.url, spaces=Deviation.SPACE_IN_HOST in self.profile.deviations)
+
     def follow(self, here: Origin, location: str, status: int) -> Reason | None:
         """Move on to the Location (Fetch, "HTTP-redirect fetch")."""
-        url = parse_url(from_bytes(location), self.url, spaces=Deviation.SPACE_IN_HOST in self.profile.deviations)
+        url = self.target_of(location)
         if url is None:
             return Reason.INVALID_REDIRECT
         if url.scheme not in {"http", "https"}:

@@ -26,6 +26,7 @@ class Deviation(str, Enum):
     SAMESITE_IGNORES_REDIRECTS = "samesite_ignores_redirects"
     EMPTY_LOCATION = "empty_location"
     ERROR_NEEDS_LOCATION = "redirect_error_needs_location"
+    MANUAL_NEEDS_URL = "redirect_manual_needs_url"
     USERINFO_BLOCKED = "userinfo_blocked"
     STATUS_407 = "status_407"
     RETRIES = "status_408_421_retry"
@@ -132,6 +133,11 @@ DEVIATIONS: dict[Deviation, Known] = {
     Deviation.ERROR_NEEDS_LOCATION: Known(
         "redirect mode error fails on every redirect status",
         "only where there is a Location",
+        "tests/oracle/chromium_cases.jsonl",
+    ),
+    Deviation.MANUAL_NEEDS_URL: Known(
+        "redirect mode manual does not look at the Location",
+        "a Location that is no URL is a network error even so",
         "tests/oracle/chromium_cases.jsonl",
     ),
     Deviation.USERINFO_BLOCKED: Known(

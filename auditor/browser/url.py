@@ -149,6 +149,11 @@ def from_bytes(value: str) -> str:
     return value if value.isascii() else value.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
+def escaped_bytes(value: str) -> str:
+    """Read a Location (one character per byte): bytes that are not ASCII are percent-encoded one by one."""
+    return value if value.isascii() else "".join(char if char < "\x80" else f"%{ord(char):02X}" for char in value)
+
+
 def _relative(text: str, base: Url, *, spaces: bool) -> Url | None:
     """Resolve a relative reference (URL Standard, relative state)."""
     slashed = text.replace("\\", "/", 2) if text[:2].strip("/\\") == "" else text

@@ -74,7 +74,8 @@ def server(vector: Vector) -> Answer:
         if (request.scheme == "https") != (port in tls_ports):
             return None
         if not request.path.startswith("/v/"):
-            return Response(200, Headers.of([("Content-Type", "text/html")]))
+            page = [("Content-Type", "text/html"), ("Cache-Control", "no-store"), ("Content-Length", "34")]
+            return Response(200, Headers.of(page))
         hop = request.path.split("/", 3)[-1]
         preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
         kind = "preflight" if preflight else "actual"

@@ -188,11 +188,13 @@ def draw_fetch(rng: Random, vid: str) -> Vector:
 
 def draw_redirect(rng: Random, vid: str) -> Vector:
     """Draw a fetch along one to three redirects."""
-    context, origin, url_origin = page(rng, ["app"] * 4 + ["apps", "subs", "sandbox_csp"])
+    context, origin, url_origin = page(rng, ["app"] * 4 + ["apps", "subs", "evils", "sandbox_csp", "coep_credless_s"])
     init = request_init(rng)
     init.pop("redirect", None)
-    if rng.random() < 0.15:
-        init["mode"] = "no-cors"
+    if rng.random() < 0.2:
+        init["mode"] = rng.choice(["no-cors", "no-cors", "same-origin"])
+    elif rng.random() < 0.12:
+        init["redirect"] = rng.choice(["manual", "error"])
     where = [rng.choice(hosts(url_origin)) for _ in range(rng.randint(2, 4))]
     server: dict[str, Vector] = {}
     for hop, host in enumerate(where):
@@ -204,7 +206,7 @@ def draw_redirect(rng: Random, vid: str) -> Vector:
                 ["Access-Control-Allow-Credentials", "true"],
             ]
         if hop + 1 < len(where):
-            answer["status"] = rng.choice([301, 302, 303, 307, 307, 308])
+            answer["status"] = rng.choice([301, 302, 303, 307, 307, 308] * 4 + [300, 304, 305, 306])
             answer["headers"].append(["Location", location(rng, host, where[hop + 1], vid, hop + 1)])
         server[str(hop)] = {
             "actual": answer,
@@ -219,7 +221,24 @@ def location(rng: Random, here: str, there: str, vid: str, hop: int) -> str:
     plain = f"{there}{path}"
     scheme, rest = plain.split("://")
     odd = [f"{scheme}://u:p@{rest}", f"{plain}#f", f"//{rest}", f"{scheme.upper()}://{rest}", f" {plain} "]
-    odd += ["data:text/plain,x", "mailto:a@b", "http://[bad", "", f"{scheme}:{path}"]
+    odd += [
+        "data:text/plain,x",
+        "mailto:a@b",
+        "http://[bad",
+        "",
+        f"{scheme}:{path}",
+        f"\\\\{rest}",
+        f"{scheme}:\\\\{rest}",
+    ]
+    odd += [
+        f"{plain}?q=\u00e9",
+        f"{plain}?a b",
+        f"{scheme}:///{rest}",
+        f"{there}/x/..{path}",
+        f"{there}/%76{path[2:]}",
+        "//",
+        "?x",
+    ]
     if here == there:
         odd += [path, f".{path}", f"{hop}"]
     return rng.choice([plain] * 26 + odd)
