@@ -190,10 +190,10 @@ class Verdict:
 
     @property
     def comparable(self) -> bool:
-        """Whether the two answers are about the same question."""
-        return (not self.nginx.environment and not self.nginx.message.startswith("unknown directive")) or (
-            self.nginx.message.startswith("unknown directive") and bool(self.tree.problems)
-        )
+        """Whether the two answers are about the same question: nginx spoke, of the file, and of what we say we know."""
+        if not self.nginx.accepted and (self.nginx.environment or not self.nginx.message):
+            return False
+        return not self.nginx.message.startswith("unknown directive") or bool(self.tree.problems)
 
     @property
     def agree(self) -> bool:
