@@ -17,7 +17,7 @@ from auditor.plan.probes import Planner
 from auditor.policy.load import LoadedPolicy, Rule, load_policy, load_profiles, rules, target_rules
 from auditor.policy.model import HttpTarget
 from auditor.targets import Assembler, Assembly
-from auditor.verdicts import consolidate, differences, unevaluated, waive, wire_key
+from auditor.verdicts import consolidate, differences, unanswered, unevaluated, waive, wire_key
 
 
 def check(options: Options) -> Run:
@@ -133,6 +133,8 @@ def judge(loaded: LoadedPolicy, witnesses: Sequence[Facts]) -> tuple[Finding, ..
     observed = next((facts for facts in witnesses if facts.kind == "observed"), None)
     if predicted is not None and observed is not None:
         raw += differences(predicted, observed)
+    if observed is not None:
+        raw += unanswered(observed)
     replays = {
         wire_key(c.probe.request): c.exchange for cases in (observed.cases if observed else {}).values() for c in cases
     }

@@ -19,16 +19,22 @@ class Entry:
     host: str = ""
 
 
+ANY_PEER = "172.18.0.2"
+"""Where a layer's connections come from when nothing says so: an address of Docker's default pool."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """The layers of one policy, outermost first, and who answers at which upstream address.
 
     `addresses` maps an upstream address ("qwen-api:8000") to the id of the layer that answers there.
     An address that nobody declared leads to the next layer inward, or, past the last but one, to any backend.
+    `peers` maps a layer to the address that it opens connections from, as the next layer sees it.
     """
 
     layers: tuple[tuple[str, Layer], ...]
     addresses: Mapping[str, str] = field(default_factory=dict)
+    peers: Mapping[str, str] = field(default_factory=dict)
 
     def predict(self, request: Request, entry: Entry) -> tuple[Exchange, ...]:
         """Evaluate one request at one entry: an exchange per outcome that the configuration allows."""
@@ -56,7 +62,8 @@ class Stack:
             if target <= index:
                 asked.append(f"{self.layers[target][0]}@{request.listen}")
                 return (_loop(self.layers[target][0]),)
-            return self._answer(target, request, asked)
+            seen_from = self.peers.get(self.layers[index][0], ANY_PEER)
+            return self._answer(target, replace(request, client=seen_from), asked)
 
         return ask
 

@@ -76,7 +76,7 @@ class Assembler:
                 assembly.failed.add(target.id)
                 assembly.problems += [(target.id, problem) for problem in error.problems]
                 assembly.targets.append(TargetInfo(target.id, target.type))
-        self._compose_layers(layers, assembly)
+        self._compose_layers(layers, assembly, composes)
         return assembly
 
     def _read(self, target: Any, assembly: Assembly, composes: list[Compose]) -> Layer | None:
@@ -93,7 +93,23 @@ class Assembler:
             return self._asgi(target, assembly, composes)
         return None
 
-    def _compose_layers(self, layers: Mapping[str, tuple[str, Layer]], assembly: Assembly) -> None:
+    def _peer(
+        self, layer: tuple[str, Any], layers: Mapping[str, tuple[str, Any]], composes: Sequence[Compose]
+    ) -> str | None:
+        """Return the address that a layer's connections come from: its fixed one in Compose, or the one nginx trusts."""
+        files = {Path(file).resolve() for file, _ in layer[1].files}
+        for compose in composes:
+            for name, service in compose.services.items():
+                if service.addresses and files & {Path(source).resolve() for source in compose.files_in(name).values()}:
+                    return service.addresses[-1]
+        if layer[0] == "traefik":
+            trusted = (m for kind, other in layers.values() if kind == "nginx" for m in _trusted_proxies(other))
+            return next(trusted, None)
+        return None
+
+    def _compose_layers(
+        self, layers: Mapping[str, tuple[str, Layer]], assembly: Assembly, composes: Sequence[Compose]
+    ) -> None:
         policy = self.loaded.policy
         named = [name for name in policy.layers if name in layers]
         names = named or sorted(layers, key=lambda name: ORDER.index(layers[name][0]))
@@ -101,7 +117,8 @@ class Assembler:
         served = [route.served_by for route in policy.routes if route.served_by]
         backends = [*(policy.exposure.backends if policy.exposure else ()), *served]
         addresses = dict.fromkeys(backends, inner[-1] if inner else "")
-        assembly.stack = Stack(tuple((name, layers[name][1]) for name in names), addresses)
+        peers = {name: address for name in names if (address := self._peer(layers[name], layers, composes))}
+        assembly.stack = Stack(tuple((name, layers[name][1]) for name in names), addresses, peers)
         if names:
             kind, layer = layers[names[0]]
             assembly.entries = tuple(_entries(names[0], kind, layer))
@@ -136,6 +153,7 @@ class Assembler:
         assembly.matchers += tuple(
             Matcher(m.subject, m.kind, m.pattern, m.caseless, m.location) for m in matchers(configuration)
         )
+        assembly.tls += tuple(_nginx_tls(target.id, configuration))
         return configuration
 
     def _traefik(self, target: TraefikTarget, assembly: Assembly, composes: Sequence[Compose]) -> Layer:
@@ -217,6 +235,22 @@ class Assembler:
         assembly.targets.append(TargetInfo(target.id, target.type, hashes))
 
 
+def _trusted_proxies(configuration: Any) -> Iterator[str]:
+    """Yield an address of each network whose X-Forwarded-For an nginx configuration believes (`set_real_ip_from`)."""
+    import ipaddress  # noqa: PLC0415 - only where a proxy stands before nginx
+
+    todo = list(configuration.tree.directives)
+    while todo:
+        directive = todo.pop()
+        todo += directive.block or ()
+        if directive.name == "set_real_ip_from" and directive.args:
+            try:
+                network = ipaddress.ip_network(directive.args[0], strict=False)
+            except ValueError:
+                continue
+            yield str(network.network_address if network.num_addresses == 1 else network[1])
+
+
 def _entries(target: str, kind: str, layer: Any) -> Iterator[Entry]:
     """Yield the ways into the outermost layer."""
     if kind == "traefik":
@@ -270,6 +304,24 @@ def _traefik_matcher(found: Any) -> Matcher | None:
         return None
     subject, how, caseless = TRAEFIK_KINDS[kind]
     return Matcher(subject, how, found.text, caseless, found.location)
+
+
+def _nginx_tls(target: str, configuration: Any) -> Iterator[TlsEntry]:
+    """Yield each TLS listener of nginx with the lowest version that its default server accepts.
+
+    The default is TLSv1.2 and TLSv1.3 since 1.23.4, TLSv1 and above before (ngx_http_ssl_module).
+    """
+    for listen in configuration.listens:
+        if not listen.ssl or listen.default is None:
+            continue
+        line = listen.default.last("ssl_protocols")
+        recent = tuple(int(part) for part in configuration.version.split(".") if part.isdigit()) >= (1, 23, 4)
+        words = line.args if line is not None else (("TLSv1.2",) if recent else ("TLSv1",))
+        versions = sorted(word.removeprefix("TLSv") for word in words if word.startswith("TLSv"))
+        lowest = {"1": "1.0"}.get(versions[0], versions[0]) if versions else "1.0"
+        detail = " ".join(words) if line is not None else f"nginx's default: {' '.join(words)} and above"
+        name = f"{target} {listen.address}:{listen.port}"
+        yield TlsEntry(name, lowest, detail, line.location if line is not None else None)
 
 
 def _traefik_tls(target: str, dynamic: Sequence[Path]) -> Iterator[TlsEntry]:

@@ -9,7 +9,7 @@ from datetime import date
 from auditor.checks import Check
 from auditor.exchange import UNKNOWN_VALUE, Exchange, Request, Response
 from auditor.finding import Finding, Note, Severity, Verdict, Witness
-from auditor.plan.facts import Case, Facts
+from auditor.plan.facts import Case, Facts, Probe
 from auditor.policy.load import LoadedPolicy, Rule
 
 
@@ -235,6 +235,25 @@ def _fits(case: Case, observed: Case) -> bool:
 def wire_key(request: Request) -> object:
     """Identify a request as it goes over the wire."""
     return (request.method, request.scheme, request.target, request.headers.pairs())
+
+
+def unanswered(observed: Facts) -> Iterator[Finding]:
+    """Yield an unknown for every way in which requests to the running stack got no answer."""
+    failures: dict[str, list[Probe]] = {}
+    for probe, error in observed.failed:
+        failures.setdefault(error, []).append(probe)
+    for error, probes in failures.items():
+        yield Finding(
+            check="target-unreachable",
+            rule="targets",
+            verdict=Verdict.UNKNOWN,
+            severity=Severity.HIGH,
+            message=f"{len(probes)} of the requests to the running stack got no answer: {error}",
+            subject=error,
+            observed=error,
+            witness=Witness(probes[0].request),
+            evidence="observed",
+        )
 
 
 def unevaluated(every: Sequence[Rule], raw: Sequence[Finding], checks: Sequence[Check]) -> Iterable[Finding]:

@@ -40,7 +40,14 @@ def observe(
         return Observed(replace(predicted, kind="observed", cases={}, problems=(), missing=()), 0)
     requests = [(probe.entry.name, probe.request) for probe in probes]
     exchanges = client.send(requests, progress=options.progress)
-    answered = [(probe, (exchange,)) for probe, exchange in zip(probes, exchanges, strict=True) if exchange is not None]
+    pairs = [(probe, exchange) for probe, exchange in zip(probes, exchanges, strict=True) if exchange is not None]
+    answered = [(probe, (exchange,)) for probe, exchange in pairs if exchange.response is not None]
+    closed = _closed(predicted)
+    failed = tuple(
+        (p, e.error or "the connection was closed")
+        for p, e in pairs
+        if e.response is None and _key(p.request) not in closed
+    )
     exposure = loaded.policy.exposure
     doors = exposure.unreachable if exposure else ()
     timeout = target.limits.timeout
@@ -51,8 +58,9 @@ def observe(
         backends=predicted.backends,
         layers=predicted.layers,
         reaches=tuple(reach(client.scope, address, timeout) for address in doors),
-        measured=tuple(_measured(loaded, client, predicted)) if options.measure_limits else (),
-        tls=tuple(tls_versions(client.scope, timeout)),
+        measured=tuple(_measured(loaded, client, predicted)) if options.measure_limits and answered else (),
+        tls=tuple(tls_versions(client.scope, timeout)) if answered else (),
+        failed=failed,
     )
     return Observed(facts, client.sent)
 
@@ -107,6 +115,16 @@ def _coverage(sendable: Iterable[Probe], predicted: Facts) -> Iterator[Probe]:
 def _sendable(probe: Probe, target: HttpTarget, client: Client) -> bool:
     safe = probe.request.method in SAFE_METHODS or target.allow_unsafe_methods
     return safe and client.scope.address(probe.entry.name, probe.entry.scheme, probe.host) is not None
+
+
+def _closed(predicted: Facts) -> set[object]:
+    """Return the requests that the configuration closes without an answer."""
+    return {
+        _key(case.probe.request)
+        for cases in predicted.cases.values()
+        for case in cases
+        if case.response is None and case.exchange.outcome.action.kind == "close"
+    }
 
 
 def _everywhere(

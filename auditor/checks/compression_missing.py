@@ -11,7 +11,7 @@ Scripts and styles are a quarter of the size compressed.
 ## Fails
 
 ```yaml
-route: {match: [{paths: ["/assets/*.css"]}], caching: {compression: required}}
+route: {match: [{paths: ["/assets/app.css"]}], caching: {compression: required}}
 ```
 ```nginx
 server { listen 80; location / { root /srv; } }
@@ -20,7 +20,7 @@ server { listen 80; location / { root /srv; } }
 ## Passes
 
 ```yaml
-route: {match: [{paths: ["/assets/*.css"]}], caching: {compression: required}}
+route: {match: [{paths: ["/assets/app.css"]}], caching: {compression: required}}
 ```
 ```nginx
 server { listen 80; gzip on; gzip_types text/css; types { text/css css; } location / { root /srv; } }

@@ -71,4 +71,27 @@ Compare the two answers in the finding; reload the configuration, or describe th
 """,
 )
 
-OF_THE_AUDIT = (LIVE_DIFFERS, RULE_NOT_EVALUATED, WAIVER_UNUSED)
+TARGET_UNREACHABLE = CheckInfo(
+    "target-unreachable",
+    "The running stack did not answer",
+    Severity.HIGH,
+    "0.1.0",
+    """The running stack did not answer.
+
+## What it checks
+
+Whether every request of a live audit got an answer: no connection refused or reset, no time-out, no broken TLS handshake, no
+answer that is no HTTP. A request that the configuration itself closes without an answer (`return 444`) is not counted.
+
+## Why it matters
+
+What was not answered was not judged: the audit is incomplete, and says so, rather than passing.
+
+## Remediation
+
+Check the target's `entrypoints`, `resolve` and `limits.timeout`, and that the stack is up; `--ca-file` trusts a private
+certificate authority.
+""",
+)
+
+OF_THE_AUDIT = (LIVE_DIFFERS, RULE_NOT_EVALUATED, TARGET_UNREACHABLE, WAIVER_UNUSED)

@@ -15,7 +15,7 @@ rate_limit: {rate: 10/s, burst: 20, status: 429, key: client_ip}
 ```
 ```nginx
 http {
-    limit_req_zone $http_x_forwarded_for zone=one:10m rate=10r/s;
+    limit_req_zone $http_x_real_ip$binary_remote_addr zone=one:10m rate=10r/s;
     server {
         listen 80;
         location / {

@@ -11,7 +11,7 @@ The line in the file makes everybody believe that there is a limit.
 ## Fails
 
 ```yaml
-rate_limit: {rate: 10/s, burst: 20, status: 429, key: client_ip}
+route: {match: [{paths: ["/**"], methods: [GET, HEAD]}], rate_limit: {rate: 10/s, burst: 20, status: 429, key: client_ip}}
 ```
 ```nginx
 http {
@@ -21,7 +21,7 @@ http {
         location / {
             limit_req zone=one burst=20 nodelay;
             limit_req_status 429;
-            if ($request_method = GET) { return 204; }
+            if ($request_method = HEAD) { return 204; }
             proxy_pass http://app:8000;
         }
     }
@@ -31,7 +31,7 @@ http {
 ## Passes
 
 ```yaml
-rate_limit: {rate: 10/s, burst: 20, status: 429, key: client_ip}
+route: {match: [{paths: ["/**"], methods: [GET, HEAD]}], rate_limit: {rate: 10/s, burst: 20, status: 429, key: client_ip}}
 ```
 ```nginx
 http {

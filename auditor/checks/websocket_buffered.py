@@ -90,7 +90,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.judging import fail, place_subject
+from auditor.checks.judging import fail, normal, place_subject
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -104,7 +104,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     if rule.value.buffering != "off" or facts.kind == "observed":
         return
     for case in facts.of(rule.route, "websocket"):
-        if case.exchange.outcome.upstream_request is None or case.exchange.outcome.selected is None:
+        if case.exchange.outcome.upstream_request is None or case.exchange.outcome.selected is None or not normal(case):
             continue
         setting = case.exchange.outcome.settings.get("proxy_buffering")
         if setting is not None and setting.args == ("off",):

@@ -50,7 +50,10 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service; `networks` are names as declared, `aliases` every name other services reach it by."""
+    """One service; `networks` are names as declared, `aliases` every name other services reach it by.
+
+    `addresses` are the fixed ones (`ipv4_address`, `ipv6_address`).
+    """
 
     name: str
     location: Location
@@ -60,6 +63,7 @@ class Service:
     expose: tuple[tuple[int, Location], ...] = ()
     networks: tuple[tuple[str, Location], ...] = ()
     aliases: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     network_mode: str = ""
     network_mode_location: Location | None = None
     environment: Mapping[str, Variable] = field(default_factory=dict)

@@ -41,6 +41,12 @@ class Builder:
             ports=_distinct(self._ports(node.get("ports"))),
             expose=tuple({port: (port, place) for port, place in self._exposed(node.get("expose"))}.values()),
             networks=networks,
+            addresses=tuple(
+                text
+                for _, child in _children(node.get("networks"), "")
+                for key in ("ipv4_address", "ipv6_address")
+                if (text := _text(child.get(key)))
+            ),
             aliases=tuple(dict.fromkeys(alias for alias in (*own, *aliases) if alias)),
             network_mode=mode,
             network_mode_location=(node.get("network_mode") or node).place if mode else None,

@@ -157,7 +157,10 @@ class TlsEntry:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything known about one audit from one kind of witness: the configuration, or the running stack."""
+    """Everything known about one audit from one kind of witness: the configuration, or the running stack.
+
+    `failed` are the probes that the running stack did not answer, each with the reason.
+    """
 
     kind: Literal["predicted", "observed"]
     policy: LoadedPolicy
@@ -174,6 +177,7 @@ class Facts:
     dashboards: tuple[OpenDoor, ...] | None = None
     tls: tuple[TlsEntry, ...] | None = None
     mounts: Mapping[str, str] = field(default_factory=dict)
+    failed: tuple[tuple[Probe, str], ...] = ()
     _distinct: dict[str, tuple[Case, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def distinct(self, route: str | None) -> tuple[Case, ...]:
