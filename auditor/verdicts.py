@@ -18,7 +18,8 @@ def consolidate(raw: Sequence[Finding], replays: Mapping[object, Exchange]) -> t
 
     A predicted violation is `both` where the running stack shows it too: the same check fails on the same request
     (or names the same subject), or, for checks that only predictions can decide and that a replay can confirm, the
-    witness was answered exactly as predicted. It is `contradicted` where the check passed the very same request.
+    witness was answered exactly as predicted. It is `contradicted` where the check can see its violation in an answer
+    and the very same request was answered otherwise.
     `replays` maps a request on the wire to its observed exchange. What only was observed stands for itself.
     """
     groups: dict[tuple[str, str, str, str], list[Finding]] = {}
@@ -85,7 +86,8 @@ class _Observations:
 
     def _replayed(self, item: Finding) -> bool:
         answer = self.replays.get(_request_key(item))
-        if item.check not in REPLAYED or answer is None or not item.exchanges:
+        visible = item.check in REPLAYED or (item.check, item.rule) in self.decided
+        if not visible or answer is None or not item.exchanges:
             return False
         return _same_answer(item.exchanges[0], answer)
 

@@ -54,6 +54,8 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         return
     for case in facts.of(rule.route, "plain"):
         response = case.response
+        if "Accept-Encoding" not in case.probe.request.headers:
+            continue
         if response is None or not normal(case) or response.status != 200 or promised_redirect(facts, case):
             continue
         if "Content-Encoding" in response.headers or (facts.kind == "predicted" and _compresses(case)):

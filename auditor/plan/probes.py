@@ -129,6 +129,9 @@ class Planner:
         first = methods[0]
         for why, change in self._variations():
             yield replace(place.probe("plain", first), request=change(place.request(first)), why=why)
+        if route.caching is not None and route.caching.compression is not None:
+            asking = place.probe("plain", first)
+            yield replace(asking, request=asking.request.with_(Accept_Encoding="gzip"), why="Accept-Encoding")
         if route.rate_limit is not None:
             base = place.probe("variant", first)
             for name, value in FORGED:
