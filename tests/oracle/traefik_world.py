@@ -177,11 +177,14 @@ def traefik(folder: Path, static: Path, ports: list[int]) -> Iterator[None]:
                 refused = b"Cannot start the provider" in (folder / "traefik.log").read_bytes()
                 if refused or process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError((folder / "traefik.log").read_text("utf-8", "replace")[-4000:])
+                client = Client(port, tls=False)
                 try:
-                    answer = Client(port, tls=False).send("GET", "/", [("Host", "ready.test")])
+                    answer = client.send("GET", "/", [("Host", "ready.test")])
                 except OSError:
                     time.sleep(0.05)
                     continue
+                finally:
+                    client.close()
                 if answer.status == 418:
                     break
                 time.sleep(0.05)
