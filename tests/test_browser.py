@@ -399,6 +399,104 @@ def test_one_exchange_can_be_judged_by_itself() -> None:
     assert judged(response((ORIGIN, "*")), Unknown("Lua")) is Reason.UNDECIDED
 
 
+PUT = FetchRequest(API, method="PUT", headers=(("X-A", "1"),), credentials="include")
+GOOD = ((ORIGIN, "https://evil.example"), (CREDENTIALS, "true"))
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer", "words"),
+    [
+        (FetchRequest(API), response((ORIGIN, "*")), "can read GET /api/me"),
+        (FetchRequest(API), response((ORIGIN, "https://a.example, https://b.example")), "several origins in"),
+        (
+            FetchRequest(API),
+            response((ORIGIN, "https://a.example")),
+            "another value in Access-Control-Allow-Origin ('https://a.example')",
+        ),
+        (FetchRequest(API), response(*((ORIGIN, "*"),) * 3), "three Access-Control-Allow-Origin headers"),
+        (FetchRequest(API, credentials="include"), response((ORIGIN, "*")), "never covers credentials"),
+        (
+            FetchRequest(API, credentials="include"),
+            response(GOOD[0]),
+            "Access-Control-Allow-Credentials that is missing",
+        ),
+        (
+            FetchRequest(API, credentials="include"),
+            response(GOOD[0], (CREDENTIALS, "1")),
+            "that is '1', not exactly true",
+        ),
+        (PUT, response(*GOOD, status=401), "status 401, not 200 to 299"),
+        (PUT, response(*GOOD, ("Location", "/login"), status=302), "a redirect (302), which no browser follows"),
+        (PUT, response(*GOOD, ("Access-Control-Allow-Methods", "POST")), "the preflight allows POST, not PUT"),
+        (
+            PUT,
+            response(*GOOD, ("Access-Control-Allow-Methods", "PUT")),
+            "the preflight allows no header, and x-a was asked for",
+        ),
+        (
+            PUT,
+            response(*GOOD, ("Access-Control-Allow-Methods", "PUT POST")),
+            "a malformed Access-Control-Allow-Methods ('PUT POST')",
+        ),
+        (
+            PUT,
+            response(*GOOD, ("Access-Control-Allow-Headers", "(x)")),
+            "a malformed Access-Control-Allow-Headers ('(x)')",
+        ),
+        (FetchRequest(API), None, "closed without an answer"),
+        (FetchRequest("nonsense"), None, "InvalidUrl"),
+        (FetchRequest(API), response((ORIGIN, UNKNOWN_VALUE)), "is not decided"),
+    ],
+)
+def test_every_end_has_a_sentence(request_: FetchRequest, answer: Response | None, words: str) -> None:
+    """The sentence names the header and the value that decided."""
+    assert words in consequence(fetch(EVIL, request_, constant(answer)))
+
+
+def test_other_sentences() -> None:
+    """Opaque origins, sockets and undecided handshakes have sentences of their own."""
+    assert "from a sandboxed frame" in consequence(fetch(OPAQUE, FetchRequest(API), reflecting))
+    assert "is not decided" in consequence(websocket(EVIL, "wss://api.example/ws", constant(response(status=None))))
+    refused = consequence(websocket(EVIL, "wss://api.example/ws", constant(response(status=403))))
+    assert (
+        refused
+        == "no browser opens the WebSocket /ws for a page at https://evil.example: the handshake is answered with status 403"
+    )
+    assert explain(fetch(EVIL, FetchRequest(API), reflecting)) == "nothing stands in the way"
+
+
+@pytest.mark.parametrize(
+    ("text", "href"),
+    [
+        ("x", "https://app.example/a/x"),
+        ("../../x/./y/..", "https://app.example/x/"),
+        ("?q=\u00e9'", "https://app.example/a/b?q=%C3%A9%27"),
+        ("#f g", "https://app.example/a/b?c#f%20g"),
+        ("//b.example", "https://b.example/"),
+        ("\\\\b.example\\x", "https://b.example/x"),
+        ("https:/x", "https://app.example/x"),
+        ("http:x", "http://x/"),
+        (" h\tttps://B.example:443/%zz ", "https://b.example/%zz"),
+        ("https://[::ffff:1.2.3.4]:1", "https://[::ffff:102:304]:1/"),
+        ("https://a%41b.example", "https://aab.example/"),
+        ("mailto:x@y", "mailto:x@y"),
+    ],
+)
+def test_relative_urls(text: str, href: str) -> None:
+    """References resolve as in the URL Standard."""
+    url = parse_url(text, parse_url("https://app.example/a/b?c#d"))
+    assert url is not None
+    assert url.href == href
+
+
+@pytest.mark.parametrize(
+    "host", ["a%", "%ff", "\ufffd", "1.2.3.4.5", "0x100000000", "08", "[1]x", "[::1%25]", "a%00b", "xn--\ud800"]
+)
+def test_broken_hosts(host: str) -> None:
+    """None of these is a host."""
+    assert parse_url(f"https://{host}/") is None
+
+
 # -- the rest of the platform --------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,10 +36,21 @@ _JAVASCRIPT = frozenset(
     }
     | {f"text/javascript1.{minor}" for minor in range(6)}
 )
-_IMAGES = ("\x89PNG\r\n\x1a\n", "GIF87a", "GIF89a", "\xff\xd8\xff", "BM", "RIFF", "\0\0\1\0", "<svg", "<?xml")
+_IMAGES = ("\x89PNG\r\n\x1a\n", "GIF87a", "GIF89a", "\xff\xd8\xff", "BM", "RIFF", "\0\0\1\0")
 _FONTS = ("wOF2", "wOFF", "OTTO", "\0\1\0\0", "true", "ttcf")
-_NEVER = frozenset({"application/pdf", "application/x-protobuf", "application/zip", "application/gzip", "text/csv"})
-_DATA = frozenset({"application/json", "text/html", "text/json", "text/plain", "text/xml", "application/xml"})
+_NEVER = frozenset(
+    {"application/gzip", "application/msword", "application/pdf", "application/zip"}
+    | {"application/x-gzip", "application/x-protobuf", "multipart/byteranges", "text/csv", "text/event-stream"}
+)
+_SAFE = frozenset({"application/dash+xml", "image/svg+xml", "text/css", "text/vtt"})
+_TAGS = r"!doctype\ html|script|html|head|iframe|h1|div|font|table|a|style|title|b|body|br|p"
+_DATA = re.compile(
+    rf"""\s*(?:<(?:{_TAGS})[\s>]|<\?xml)   # markup
+    |\s*\{{\s*"(?:[^"\\]|\\.)*"\s*:                          # a JSON object
+    |\)\]\}}'|for\s?\(;;\);|while\s?\(1\);|\{{\}}\s?&&""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+"""What Chromium takes for data that no page may include: markup, a JSON object, a prefix that keeps scripts away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +123,20 @@ def _unusable(kind: Element, result: FetchResult, profile: Profile) -> Reason | 
             return Reason.WRONG_CONTENT_TYPE
         if kind == "style" and kind_of != "text/css":
             return Reason.WRONG_CONTENT_TYPE
-    signatures = {"image": _IMAGES, "font": _FONTS}.get(kind)
-    if signatures is not None and response.body is not None and not response.body.startswith(signatures):
+    if response.body is not None and not _has_format(kind, kind_of, response.body):
         return Reason.WRONG_FORMAT
     if kind != "image" and response.status is not None and not 200 <= response.status <= 299:
         return Reason.WRONG_STATUS
     return None
+
+
+def _has_format(kind: Element, kind_of: str | None, body: str) -> bool:
+    """Whether the bytes can be an image or a font; of scripts and styles any bytes may be."""
+    if kind == "font":
+        return body.startswith(_FONTS)
+    if kind != "image":
+        return True
+    return "<svg" in body if kind_of == "image/svg+xml" else body.startswith(_IMAGES)
 
 
 def nosniff(response: Response) -> bool:
@@ -133,13 +153,18 @@ def _looks_like_data(kind: Element, response: Response) -> bool:
     if kind not in {"image", "script"}:
         return False
     kind_of = essence(combined(response, "content-type") or "")
-    if kind_of in _NEVER or (kind_of in _DATA and nosniff(response)):
+    if kind_of in _NEVER or (nosniff(response) and kind_of not in _SAFE and _is_document(kind_of or "")):
         return True
-    body = (response.body or "").lstrip("\t\n\r ")
-    json = body.startswith("{") and body[1:].lstrip("\t\n\r ").startswith('"')
-    if kind_of is None or kind_of == "text/css" or kind_of.startswith(("audio/", "video/")):
+    if kind_of is None or kind_of in _SAFE or kind_of.startswith(("audio/", "video/")):
         return False
-    return json or (kind == "image" and kind_of in _DATA | _JAVASCRIPT)
+    return _DATA.match((response.body or "")[:1024]) is not None
+
+
+def _is_document(kind_of: str) -> bool:
+    """Whether a MIME type is HTML, XML, JSON or plain text, which no image or script should be."""
+    return kind_of in {"text/html", "text/plain", "text/xml", "application/xml", "text/json", "application/json"} or (
+        kind_of.endswith(("+json", "+xml"))
+    )
 
 
 def event_source(

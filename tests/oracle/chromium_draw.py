@@ -308,6 +308,38 @@ def draw_websocket(rng: Random, vid: str) -> Vector:
     return vector(vid, "ws", context, origin, asked=asked_for, server={"0": {"actual": answer}})
 
 
+TYPES = [
+    "text/html",
+    "application/json",
+    "application/ld+json",
+    "text/xml",
+    "image/svg+xml",
+    "text/plain",
+    "text/css",
+    "text/vtt",
+]
+TYPES += [
+    "text/javascript",
+    "image/png",
+    "video/mp4",
+    "application/octet-stream",
+    "application/pdf",
+    "text/csv",
+    "text/event-stream",
+]
+BODIES = [
+    "1",
+    '{"a":1}',
+    "[1]",
+    "{}",
+    "<!doctype html><p>",
+    "<?xml version='1.0'?><a/>",
+    ")]}'\n{}",
+    "",
+    "/* c */ 1",
+    "{a:1}",
+    '"s"',
+]
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
@@ -411,12 +443,26 @@ def vector(vid: str, kind: str, context: str, origin: str, *, asked: Vector, ser
     }
 
 
-DRAWS = (
-    [draw_fetch] * 8
-    + [draw_redirect] * 6
-    + [draw_sequence] * 2
-    + [draw_websocket, draw_element, draw_element, draw_beacon]
-)
+def draw_blocked(rng: Random, vid: str) -> Vector:
+    """Draw an image or script without `crossorigin` whose type and bytes may not fit (opaque response blocking)."""
+    kind = rng.choice(["script", "script", "img"])
+    typed = rng.choice(TYPES) + rng.choice(["", "; charset=utf-8"])
+    pairs: Pairs = [["Content-Type", typed]] if rng.random() < 0.95 else []
+    if rng.random() < 0.4:
+        pairs.append(["X-Content-Type-Options", rng.choice(["nosniff", "NoSniff", "nosniff, x", "x, nosniff"])])
+    answer: Vector = {
+        "status": rng.choice([200, 200, 200, 404, 206]),
+        "headers": [*pairs, ["Cache-Control", "no-store"]],
+    }
+    answer["body"] = rng.choice(BODIES)
+    if kind == "img" and rng.random() < 0.6:
+        answer["body_b64"] = PNG
+    asked: Vector = {"url": f"http://api.example:9080/v/{vid}/0", "init": {}}
+    return vector(vid, kind, "app", "http://app.example", asked=asked, server={"0": {"actual": answer}})
+
+
+DRAWS = [draw_fetch] * 9 + [draw_redirect] * 7 + [draw_sequence, draw_xhr, draw_element] * 2
+DRAWS += [draw_websocket, draw_beacon, draw_event_source, draw_form, draw_blocked]
 
 
 def draw(seed: int, count: int) -> list[Vector]:
