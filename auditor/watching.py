@@ -57,12 +57,14 @@ def observe(
         cases_by_route(_everywhere(answered, predicted)),
         backends=predicted.backends,
         layers=predicted.layers,
-        reaches=tuple(reach(client.scope, address, timeout) for address in doors),
-        measured=tuple(_measured(loaded, client, predicted)) if options.measure_limits and answered else (),
-        tls=tuple(tls_versions(client.scope, timeout)) if answered else (),
+        reaches=() if client.interrupted else tuple(reach(client.scope, address, timeout) for address in doors),
+        measured=tuple(_measured(loaded, client, predicted))
+        if options.measure_limits and answered and not client.interrupted
+        else (),
+        tls=tuple(tls_versions(client.scope, timeout)) if answered and not client.interrupted else (),
         failed=failed,
     )
-    return Observed(facts, client.sent)
+    return Observed(facts, client.sent, interrupted=client.interrupted)
 
 
 def select(
