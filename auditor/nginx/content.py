@@ -190,7 +190,7 @@ def _root(engine: Engine, path: str, number: int, run: Run, found: bool) -> Phas
 def _folder(engine: Engine, path: str, number: int, run: Run, found: bool) -> Phase | None:
     if found:
         return _index(engine, path, number + 1, run)
-    return there(run, path, FILE, partial(_no_folder, engine))
+    return there(run, path.rstrip("/"), FILE, partial(_no_folder, engine))
 
 
 def _no_folder(engine: Engine, run: Run, found: bool) -> Phase | None:

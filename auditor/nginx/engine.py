@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Outcome, Response, Setting, Unknown
 from auditor.nginx import access, content, errors, limits
+from auditor.nginx.disk import Disk
 from auditor.nginx.gates import Gate, gate_of
 from auditor.nginx.headers import escaped_name, filter_headers, lines_of
 from auditor.nginx.in_force import headers_lost, settings_shown
@@ -34,10 +35,11 @@ READ_ONLY = frozenset({"GET", "HEAD"})
 class Engine:
     """Runs requests through one configuration; holds nothing of any request."""
 
-    def __init__(self, http: Http, version: tuple[int, ...]) -> None:
+    def __init__(self, http: Http, version: tuple[int, ...], disk: Disk) -> None:
         """Prepare for a configuration."""
         self.http = http
         self.version = version
+        self.disk = disk
         self.version_text = ".".join(map(str, version))
         self.variables = Variables(http, version)
         self.charsets = frozenset(
@@ -300,7 +302,7 @@ class Engine:
         sub.escaped, sub.internal, sub.faithful, sub.main = False, True, False, False
         sub.limit_req_done, sub.limit_conn_done = run.limit_req_done, run.limit_conn_done
         sub.facts, sub.path, sub.taken, sub.pending = run.facts, run.path, run.taken, run.pending
-        sub.files, sub.budget, sub.evaluate = run.files, run.budget, run.evaluate
+        sub.files, sub.budget, sub.evaluate, sub.look = run.files, run.budget, run.evaluate, run.look
         sub.when, sub.limits, sub.unknown, sub.why = run.when, run.limits, run.unknown, run.why
         sub.http, sub.line_read, sub.authorising = run.http, True, True
         self.run(sub, self.server_rewrite)

@@ -43,6 +43,7 @@ def begin(engine: Engine, run: Run) -> int:
     request = run.request
     run.client = mapped(run.listen.address, request.client)
     run.evaluate = engine.value
+    run.look = engine.disk.kinds
     run.method = request.method
     run.version = engine.version_text
     return _request_line(engine, run) or _header_lines(engine, run) or _checks(engine, run)

@@ -9,6 +9,7 @@ from auditor.errors import Problem
 from auditor.exchange import Action, Ask, Headers, Outcome, Request, Response, Step, Unknown
 from auditor.nginx import errors
 from auditor.nginx.compile import compile_http
+from auditor.nginx.disk import Disk
 from auditor.nginx.engine import Engine, Phase
 from auditor.nginx.entry import begin, flag
 from auditor.nginx.access import real_ip
@@ -24,7 +25,7 @@ class Configuration:
     __slots__ = ("engine", "files", "missing", "problems", "tree", "version")
     name = LAYER
 
-    def __init__(self, tree: Tree, version: str = "1.31.3") -> None:
+    def __init__(self, tree: Tree, version: str = "1.31.3", mounts: Mapping[str, str] | None = None) -> None:
         """Compile a configuration for a version of nginx."""
         self.tree = tree
         self.problems: tuple[Problem, ...] = tree.problems
@@ -32,7 +33,7 @@ class Configuration:
         self.version = version
         http = compile_http(tree.directives, tree.context)
         self.missing: tuple[Unknown, ...] = (*tree.missing, *http.unreadable)
-        self.engine = Engine(http, tuple(int(part) for part in version.split(".") if part.isdigit()))
+        self.engine = Engine(http, tuple(int(part) for part in version.split(".") if part.isdigit()), Disk(mounts))
 
     @property
     def servers(self) -> tuple[Node, ...]:
@@ -63,9 +64,9 @@ class Configuration:
             way = pending.pop()
             try:
                 if way and isinstance(way[0], Run):
-                    outcomes.append(self._rest(way[0], way[1]))  # type: ignore[arg-type, misc]
+                    outcomes.append(self._rest(way[0], way[1]))
                 else:
-                    outcomes.append(self._once(request, listen, ask, way, pending, asked, budget, explain=explain))  # type: ignore[arg-type]
+                    outcomes.append(self._once(request, listen, ask, way, pending, asked, budget, explain=explain))
             except TooManyPaths:
                 return (*outcomes, _too_many())
             except RecursionError:
@@ -144,4 +145,4 @@ def load(
         ConfigurationError: there is nothing to read.
     """
     tree = load_tree(files, prefix=prefix, mounts=mounts, variables=variables, version=version, context=context)
-    return Configuration(tree, version)
+    return Configuration(tree, version, mounts)

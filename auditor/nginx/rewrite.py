@@ -27,7 +27,6 @@ Step = Callable[[Run], int | None]
 Condition = Callable[[Run], bool]
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 FILE, FOLDER, EITHER = frozenset({"file"}), frozenset({"folder"}), frozenset({"file", "folder"})
-ANY_KIND = frozenset({"file", "folder", "nothing"})
 _TESTS = {"f": FILE, "d": FOLDER, "e": EITHER, "x": EITHER}
 
 
@@ -377,23 +376,38 @@ def _file_test(operator: str, operand: str, variables: Variables, place: Locatio
 
 def is_there(run: Run, path: str, kinds: frozenset[str]) -> bool:
     """Whether a path is one of these kinds ("file", "folder") in this outcome; each path is asked consistently."""
-    path = path.rstrip("/") or "/"
-    possible = run.files.get(path, ANY_KIND)
+    if path.endswith("/"):
+        if kinds == FILE:
+            return False
+        path = path.rstrip("/") or "/"
+    possible = possible_kinds(run, path)
     inside, outside = possible & kinds, possible - kinds
-    if not outside:
-        return True
-    if not inside:
-        return False
+    if not outside or not inside:
+        return bool(inside)
     found = run.choose(("file", path, *sorted(inside)), 2) == 0
     run.files[path] = inside if found else outside
     run.when.append(("path", path))
     return found
 
 
+def possible_kinds(run: Run, path: str) -> frozenset[str]:
+    """Return what may be at a path, after what this outcome has settled and what is on disk here."""
+    settled = run.files.get(path)
+    if settled is None:
+        settled = run.look(path)
+        if len(settled) == 1:
+            run.files[path] = settled
+            run.when.append(("path", path))
+    return settled
+
+
 def there(run: Run, path: str, kinds: frozenset[str], then: Callable[[Run, bool], Any]) -> Any:
     """Go on with whether a path is one of these kinds, as the last thing a phase does; both ways are followed."""
-    path = path.rstrip("/") or "/"
-    possible = run.files.get(path, ANY_KIND)
+    if path.endswith("/"):
+        if kinds == FILE:
+            return then(run, False)  # noqa: FBT003 - not found
+        path = path.rstrip("/") or "/"
+    possible = possible_kinds(run, path)
     inside, outside = possible & kinds, possible - kinds
     if not outside or not inside:
         return then(run, bool(inside))

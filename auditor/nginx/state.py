@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from auditor.errors import Location
+from auditor.nginx.disk import ANY_KIND
 from auditor.exchange import UNKNOWN_VALUE, Action, Ask, Field, Limit, Outcome, Request, Step, Unknown
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ MOST_PATHS = 200
 
 MOST_WORK = 20_000
 """More tables than this are not read for one request."""
+
+
+def anything(_path: str) -> frozenset[str]:
+    """Say what may be at a path where nobody knows."""
+    return ANY_KIND
 
 
 class TooManyPaths(Exception):  # noqa: N818 - not an error of the user: the answer becomes unknown
@@ -127,6 +133,7 @@ class Run:
     path: tuple[int, ...] = ()
     taken: list[int] = field(default_factory=list)
     pending: list[Pending] = field(default_factory=list)
+    look: Callable[[str], frozenset[str]] = anything
     evaluate: Callable[[str], Callable[[Run], str]] = lambda text: lambda _run: text
     asked: dict[Request, tuple[Outcome, ...]] = field(default_factory=dict)
 
