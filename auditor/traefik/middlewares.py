@@ -119,7 +119,20 @@ def redirect_scheme(
     if re.match(r"^[a-z]+://[^/?#]*:[^/?#:]*[^0-9/?#:]", new):
         # Go's url.Parse: "invalid port"; the redirection answers with its error handler.
         return answer(502, STATUS_TEXT[502], kind="error", flow=flow, steps=(step,))
-    return following(flow) if new == old else redirect(flow, new, step, permanent=permanent)
+    if new == old:
+        return following(_reparsed(flow, old))
+    return redirect(flow, new, step, permanent=permanent)
+
+
+def _reparsed(flow: Flow, url: str) -> Flow:
+    """Take the URL apart again, as a redirection does with one that it leaves as it is."""
+    rest = re.sub(r"^[A-Za-z]+://[^/?#]*", "", url)
+    path, mark, query = rest.partition("?")
+    split = set_path(path)
+    if split is None:
+        return flow
+    parsed = replace(flow, path=split[0], raw_path=split[1], query=query, force_query=bool(mark) and not query)
+    return replace(parsed, uri=parsed.request_uri)
 
 
 def _redirect_scheme(middleware: Middleware, flow: Flow, following: Next, _: Context) -> tuple[Outcome, ...]:
@@ -137,8 +150,10 @@ def _redirect_regex(middleware: Middleware, flow: Flow, following: Next, _: Cont
     new = regex.replace_all(pattern, old, text_of(options.get("replacement"))) if matched else None
     if matched is None or (matched and new is None):
         return undecided(f"whether {pattern!r} matches the URL is not decided", middleware.location, (step,))
-    if new is None or new == old:
+    if new is None:
         return following(flow)
+    if new == old:
+        return following(_reparsed(flow, old))
     if new.startswith(":"):
         # Go's url.Parse: "missing protocol scheme"; the redirection answers with its error handler.
         return answer(502, STATUS_TEXT[502], kind="error", flow=flow, steps=(step,))

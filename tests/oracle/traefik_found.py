@@ -89,6 +89,9 @@ FOUND: dict[str, Group] = {
         [], _request("/?a=2&a=1"), _request("/?a=1&a=2"), rule="Host(`gN.test`) && Query(`a=1`)", ruleSyntax="v2"),
     "a path that does not parse drops a malformed query, also behind a base": _group(
         [{"replacePathRegex": {"regex": "y*", "replacement": "-"}}], _request("/old?x=%zz"), service="based"),
+    "a redirection that leaves the URL takes it apart again": _group(
+        [_ERRORS, {"replacePathRegex": {"regex": "y*", "replacement": "-"}}, {"redirectScheme": {"scheme": "http"}}],
+        _request("/api/x/?a=1"), _request("/api/?a=1;b=2", up=2)),
     "a noop service has no body": _group([], _request(), service="noop@internal"),
     "a host of a middleware's is sent on": _group([{"headers": {"customRequestHeaders": {"Host": "other.test"}}}], _request()),
 }  # fmt: skip
