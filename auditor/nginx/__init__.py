@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from auditor.nginx.evaluate import Configuration, load
 from auditor.nginx.matchers import Matcher, matchers
+from auditor.nginx.story import tell
 
-__all__ = ["Configuration", "Matcher", "load", "matchers"]
+__all__ = ["Configuration", "Matcher", "load", "matchers", "tell"]

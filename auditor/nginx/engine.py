@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Outcome, Response, Setting, Unknown
-from auditor.nginx import access, content, errors, limits
+from auditor.nginx import access, content, errors, explaining, limits
 from auditor.nginx.disk import Disk
 from auditor.nginx.gates import Gate, gate_of
 from auditor.nginx.headers import escaped_name, filter_headers, lines_of
@@ -93,6 +93,8 @@ class Engine:
     def _after_program(self, run: Run, result: int, following: Phase) -> Phase | None:
         if result == STOP:
             return following
+        if run.why is not None:
+            explaining.unreached(run, run.node)
         if result == SENT:
             return self.send(run)
         return errors.finish(self, run, result)
@@ -105,7 +107,8 @@ class Engine:
         run.node = node
         settings = self.settings(node)
         if run.why is not None:
-            run.note(node.label, node.place, "is chosen" if node.kind == "location" else "no location matches")
+            run.note(node.label, node.place, explaining.why_chosen(node, how))
+            explaining.others(run, node, how)
         if settings.unknowns:
             self._doubts(run, settings)
         if not run.internal and settings.internal:

@@ -42,7 +42,7 @@ def special(engine: Engine, run: Run, status: int) -> Phase | None:
                 return _error_page(engine, run, candidate)
     elif run.why is not None and settings.error_pages and any(one.status == status for one in settings.error_pages):
         run.note("error_page", settings.error_pages[0].location, f"is not consulted again for {status}")
-    if run.action.kind not in {"redirect", "return", "deny"} or run.error_page:
+    if run.action.kind not in {"redirect", "return", "deny"}:
         run.action = Action("redirect" if status in REDIRECTS else "error", run.action.upstream)
     return own_page(engine, run, status)
 

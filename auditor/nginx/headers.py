@@ -78,11 +78,15 @@ def _add_headers(run: Run, settings: Settings) -> None:
             line = Field(header.name, value, header.location, LAYER)
         run.sent.append(line)
     if run.why is not None:
+        inner = run.node
+        while "add_header" not in inner.own and inner.parent is not None:
+            inner = inner.parent
+        where = f"{inner.label} (line {inner.place.line})" if inner.place else "an inner block"
         for directive in settings.lost:
             run.note(
                 " ".join(("add_header", *directive.args)),
                 directive.location,
-                "does not apply here: an inner block has add_header lines of its own",
+                f"does not apply here: {where} has add_header lines of its own",
             )
 
 

@@ -1,0 +1,102 @@
+"""What an expert adds to a decision: why the other locations were not chosen, which lines are never reached."""
+
+from __future__ import annotations
+
+from auditor.nginx.model import HANDLERS, Node
+from auditor.nginx.regex import RegexError
+from auditor.nginx.select import EXACT, REDIRECT
+from auditor.nginx.state import Run
+
+MOST_OTHERS = 12
+LATER = (
+    "limit_req",
+    "limit_conn",
+    "access rules",
+    "auth_basic",
+    "auth_request",
+    "try_files",
+    *sorted(HANDLERS),
+)
+"""What runs after the rewrite phase, by the names under which a node keeps it."""
+
+
+def why_chosen(node: Node, how: str) -> str:
+    """Say how a location was found."""
+    if node.kind != "location":
+        return "no location matches: the server block itself answers"
+    if how == REDIRECT:
+        return "is chosen: the URI is its name without the final slash"
+    if node.modifier == "=":
+        return "is chosen: it is exactly the URI"
+    if node.regex is not None:
+        return "is chosen: the first regular expression that matches"
+    if how == EXACT:
+        return "is chosen"
+    plain = "is chosen: the longest prefix"
+    return plain + (
+        ", and ^~ keeps regular expressions out" if node.modifier == "^~" else ", and no regular expression matches"
+    )
+
+
+def others(run: Run, chosen: Node, how: str) -> None:
+    """Note every other location that could be taken for the one that answers, and why it is not."""
+    parent = chosen.parent if chosen.kind == "location" else chosen
+    told = 0
+    while parent is not None and parent.kind in {"server", "location"} and told < MOST_OTHERS:
+        for node in parent.locations:
+            if node is chosen or told >= MOST_OTHERS:
+                continue
+            reason = _reason(run.uri, node, chosen, how)
+            if reason:
+                told += 1
+                run.note(node.label, node.place, f"is not chosen: {reason}")
+        if parent.kind == "server":
+            break
+        chosen, parent = parent, parent.parent
+
+
+def _reason(uri: str, node: Node, chosen: Node, how: str) -> str:
+    """Return why a location that the URI fits was passed over; "" where it does not fit."""
+    if node.modifier == "@":
+        return ""
+    if node.regex is not None:
+        return _regex_reason(uri, node, chosen, how)
+    if node.modifier == "=":
+        if uri + "/" == node.name or uri == node.name + "/":
+            return f"it is exactly {node.name}, a slash apart from {uri}"
+        return ""
+    if not uri.startswith(node.name):
+        return f"its name ends with a slash that {uri} lacks" if uri + "/" == node.name else ""
+    if chosen.regex is not None:
+        return f"it is a prefix of {uri}, but the regular expression {chosen.name} wins over prefixes"
+    if len(node.name) < len(chosen.name):
+        return f"it is a prefix of {uri} too, but {chosen.name} is longer"
+    return f"it is a prefix of {uri}, but {chosen.pattern} is decided first"
+
+
+def _regex_reason(uri: str, node: Node, chosen: Node, how: str) -> str:
+    try:
+        if node.regex is None or not node.regex.search(uri):
+            return ""
+    except (RegexError, UnicodeEncodeError):
+        return ""
+    if chosen.regex is not None:
+        return "it matches too, but comes later in the file"
+    if chosen.modifier == "=":
+        return "it matches too, but an exact location ends the search"
+    if how == REDIRECT:
+        return "it matches too, but the missing slash is added first"
+    if chosen.modifier == "^~":
+        return f"it matches too, but ^~ of {chosen.name} keeps regular expressions out"
+    return "it matches too, but a nested location was found first"
+
+
+def unreached(run: Run, node: Node) -> None:
+    """Note the lines of the answering block that look as if they applied, but belong to phases that never came."""
+    for name in LATER:
+        for line in node.find(name) if name not in HANDLERS and name != "try_files" else node.own.get(name, []):
+            run.note(
+                " ".join((line.name, *line.args)),
+                line.location,
+                "is never reached: the rewrite phase has answered before it",
+            )
