@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from auditor.errors import Location, Problem
 from auditor.exchange import Action, Ask, Headers, Outcome, Request, Response, Step, Unknown
-from auditor.traefik import forward, middlewares, rules
+from auditor.traefik import forward, middlewares, rewriting, rules
 from auditor.traefik.flow import (
     LAYER,
     STATUS_TEXT,
@@ -32,6 +32,7 @@ from auditor.traefik.model import (
     list_of,
     option,
 )
+from auditor.traefik.stage import Context
 
 MAX_CHAIN = 100
 
@@ -254,7 +255,7 @@ class _Run:
         if router.name.endswith("@internal") and point.redirection is not None:
             redirection = point.redirection
             step = Step("redirections", redirection.location, f"everything goes to {redirection.to}", LAYER)
-            return middlewares.redirect_scheme(
+            return rewriting.redirect_scheme(
                 flow, self._nothing, redirection.scheme, redirection.port, step, permanent=redirection.permanent
             )
         chain = self.traefik.chain(router.middlewares)
@@ -275,7 +276,7 @@ class _Run:
         return composed(flow)
 
     def _wrapped(self, middleware: Middleware, following: Next) -> Next:
-        context = middlewares.Context(self.traefik.version, self.service, lambda: self.latest[-1], self.latest.append)
+        context = Context(self.traefik.version, self.service, lambda: self.latest[-1], self.latest.append)
 
         def stage(flow: Flow) -> tuple[Outcome, ...]:
             self.latest.append(flow)
