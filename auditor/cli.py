@@ -167,6 +167,7 @@ def _live_options(function: Command) -> Command:
             ),
             click.option("--insecure", is_flag=True, help="Do not verify certificates."),
             click.option("--measure-limits/--no-measure-limits", default=True, help="Send bursts to see rate limits."),
+            click.option("--browser", is_flag=True, help="Replay each CORS and WebSocket witness in Chromium."),
         )
     ):
         function = decorator(function)
@@ -305,6 +306,7 @@ def _live(command: Callable[[Options, LiveOptions], Run], options: Options, valu
         progress=progress,
         say=click.echo,
         measure_limits=values["measure_limits"],
+        browser=values["browser"],
     )
     return _finish(command(options, live_options), values)
 

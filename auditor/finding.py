@@ -70,7 +70,7 @@ class Finding:
     """One verdict of one check about one rule of the policy.
 
     `notes[0]` is the primary location. `subject` tells findings of one check and rule apart
-    (server, location, method, origin class); the fingerprint is made of it and never of line numbers.
+    (server, location, method, origin class); `in_browser` is what a real browser did with the witness; the fingerprint is made of it and never of line numbers.
     """
 
     check: str
@@ -91,6 +91,7 @@ class Finding:
     disposition: Disposition | None = None
     waiver: str = ""
     remediation: str = ""
+    in_browser: str = ""
 
     @property
     def fingerprint(self) -> str:

@@ -38,11 +38,12 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
-    """What the command line asks of a live audit; `progress` is told (requests done, requests planned)."""
+    """What the command line asks of a live audit; `browser`: replay witnesses in Chromium; `progress` is told (requests done, requests planned)."""
 
     dry_run: bool = False
     ca_file: Path | None = None
     insecure: bool = False
     measure_limits: bool = True
+    browser: bool = False
     progress: Callable[[int, int], None] = lambda _done, _total: None
     say: Callable[[str], object] = lambda _text: None

@@ -21,7 +21,7 @@ LINE = (
     {"plan"},
     {"options"},
     {"targets", "live", "checks"},
-    {"verdicts", "watching"},
+    {"verdicts", "watching", "replaying"},
     {"audit", "tracing", "difference"},
     {"report", "history", "fleet", "demo"},
     {"showing"},

@@ -87,13 +87,11 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
             yield None
             continue
         way = " → ".join(("internet", f"{visited[0][0]}:{case.probe.entry.name}", reached))
-        router = next((step for step in case.exchange.outcome.why if step.location), None)
         yield fail(
             CHECK,
             rule,
             f"{way} (avoids {' and '.join(avoided)}): {case.probe.host}{case.probe.path}",
             case=case,
-            at=case.place or (router.location if router else None),
             note="leads straight to the backend",
             expected=f"every request to {reached} passes {', '.join(facts.layers)}",
             observed=way,

@@ -90,8 +90,11 @@ class Case:
 
     @property
     def place(self) -> Location | None:
-        """The block of the configuration that answered."""
-        return self.exchange.outcome.selected
+        """The block of the configuration that answered, or the router that sent the request on."""
+        outcome = self.exchange.outcome
+        if outcome.selected is not None:
+            return outcome.selected
+        return next((step.location for step in outcome.why if step.directive == "router" and step.location), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,10 @@ def finding_text(finding: Finding) -> str:
         lines.append(f"   = rule: {visible(finding.rule)} ({where(finding.rule_location)})")
     if finding.witness is not None:
         lines.append(f"   = witness ({EVIDENCE[finding.evidence]}): {curl_line(finding.witness.request)}")
+    if finding.in_browser:
+        lines.append(f"   = browser: {visible(finding.in_browser)}")
+    if finding.remediation:
+        lines.append(f"   = why: {visible(finding.remediation)}")
     if finding.waiver:
         lines.append(f"   = {finding.disposition}: {visible(finding.waiver)}")
     lines.append(f"   = help: auditor explain {finding.check}")
