@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from auditor.backend import operations
+from auditor.backend.expressions import EXPRESSIONS
 from auditor.backend.values import (
     Call,
     Class,
@@ -92,26 +93,27 @@ class Interpreter:
     def _assign(self, node: ast.Assign, scope: dict[str, Any], module: Module) -> None:
         value = self.value(node.value, scope, module)
         for target in node.targets:
-            self._bind(target, value, scope, module)
+            self.bind(target, value, scope, module)
 
     def _annotated(self, node: ast.AnnAssign, scope: dict[str, Any], module: Module) -> None:
         if node.value is not None:
-            self._bind(node.target, self.value(node.value, scope, module), scope, module)
+            self.bind(node.target, self.value(node.value, scope, module), scope, module)
 
     def _augmented(self, node: ast.AugAssign, scope: dict[str, Any], module: Module) -> None:
         current = self.value(node.target, scope, module)
         added = self.value(node.value, scope, module)
         made = operations.binary(node.op, current, added, module.place(node))
-        self._bind(node.target, made, scope, module)
+        self.bind(node.target, made, scope, module)
 
-    def _bind(self, target: ast.expr, value: Any, scope: dict[str, Any], module: Module) -> None:
+    def bind(self, target: ast.expr, value: Any, scope: dict[str, Any], module: Module) -> None:
+        """Assign a value to a name, an attribute, an item or several of them."""
         if isinstance(target, ast.Name):
             scope[target.id] = self._perhaps_bound(target, value, scope, module)
         elif isinstance(target, (ast.Tuple, ast.List)):
             items = list(value) if isinstance(value, (list, tuple)) and len(value) == len(target.elts) else None
             for index, item in enumerate(target.elts):
                 part = items[index] if items else Undecided("an unpacked value is not decided", module.place(item))
-                self._bind(item, part, scope, module)
+                self.bind(item, part, scope, module)
         elif isinstance(target, ast.Attribute):
             owner = self.value(target.value, scope, module)
             if isinstance(owner, Instance):
@@ -154,7 +156,7 @@ class Interpreter:
             reason = f"the loop at {module.place(node)} is not decided"
             return reason if self._perhaps(node.body, scope, module, reason) else None
         for item in items:
-            self._bind(node.target, item, scope, module)
+            self.bind(node.target, item, scope, module)
             try:
                 self._block(node.body, scope, module)
             except _Break:
@@ -223,7 +225,7 @@ class Interpreter:
             return
         owner = self.value(decorator.func.value, scope, module)
         if isinstance(owner, Made):
-            call = self._call_of(decorator, decorator.func.attr, scope, module)
+            call = self.call_of(decorator, decorator.func.attr, scope, module)
             call.decorates = made
             owner.calls.append(call)
 
@@ -271,107 +273,12 @@ class Interpreter:
             return None
         if self.steps > MAX_STEPS or self.depth > MAX_DEPTH:
             return Undecided("the source is too long to follow", module.place(node))
-        handler = _EXPRESSIONS.get(type(node))
+        if isinstance(node, ast.Call):
+            return self._call(node, scope, module)
+        handler = EXPRESSIONS.get(type(node))
         if handler is None:
             return Undecided(f"a {type(node).__name__} is not followed", module.place(node))
-        return getattr(self, handler)(node, scope, module)
-
-    def _constant(self, node: ast.Constant, _scope: dict[str, Any], _module: Module) -> Any:
-        return node.value
-
-    def _name(self, node: ast.Name, scope: dict[str, Any], module: Module) -> Any:
-        if node.id in scope:
-            return scope[node.id]
-        if node.id in module.scope:
-            return module.scope[node.id]
-        if node.id in operations.BUILTINS:
-            return Imported(f"builtins.{node.id}", module.place(node))
-        return Undecided(f"the name {node.id} is not in these files", module.place(node))
-
-    def _sequence(self, node: ast.List | ast.Tuple | ast.Set, scope: dict[str, Any], module: Module) -> Any:
-        items: list[Any] = []
-        for item in node.elts:
-            if isinstance(item, ast.Starred):
-                inner = self.value(item.value, scope, module)
-                if not isinstance(inner, (list, tuple, set, frozenset)):
-                    items.append(Undecided("an unpacked value is not decided", module.place(item)))
-                    continue
-                items.extend(inner)
-            else:
-                items.append(self.value(item, scope, module))
-        if isinstance(node, ast.Tuple):
-            return tuple(items)
-        return items if isinstance(node, ast.List) or not known(items) else list(dict.fromkeys(items))
-
-    def _dict(self, node: ast.Dict, scope: dict[str, Any], module: Module) -> Any:
-        made: dict[Any, Any] = {}
-        for key, item in zip(node.keys, node.values, strict=True):
-            value = self.value(item, scope, module)
-            if key is None:
-                made |= value if isinstance(value, dict) else {}
-                continue
-            name = self.value(key, scope, module)
-            if isinstance(name, (str, int, float, bool, type(None))):
-                made[name] = value
-        return made
-
-    def _binary(self, node: ast.BinOp, scope: dict[str, Any], module: Module) -> Any:
-        left, right = self.value(node.left, scope, module), self.value(node.right, scope, module)
-        return operations.binary(node.op, left, right, module.place(node))
-
-    def _boolean(self, node: ast.BoolOp, scope: dict[str, Any], module: Module) -> Any:
-        last: Any = None
-        for item in node.values:
-            last = self.value(item, scope, module)
-            truth = operations.truth(last)
-            if truth is None:
-                return doubt_in(last) or Undecided("a condition is not decided", module.place(item))
-            if truth is isinstance(node.op, ast.Or):
-                return last
-        return last
-
-    def _unary(self, node: ast.UnaryOp, scope: dict[str, Any], module: Module) -> Any:
-        value = self.value(node.operand, scope, module)
-        if isinstance(node.op, ast.Not):
-            truth = operations.truth(value)
-            return doubt_in(value) if truth is None else not truth
-        if isinstance(node.op, ast.USub) and isinstance(value, (int, float)):
-            return -value
-        return Undecided("an operator is not followed", module.place(node))
-
-    def _compare(self, node: ast.Compare, scope: dict[str, Any], module: Module) -> Any:
-        left = self.value(node.left, scope, module)
-        for operator, item in zip(node.ops, node.comparators, strict=True):
-            right = self.value(item, scope, module)
-            result = operations.compare(operator, left, right)
-            if result is None:
-                return doubt_in(left) or doubt_in(right) or Undecided("a comparison is not decided", module.place(node))
-            if not result:
-                return False
-            left = right
-        return True
-
-    def _conditional(self, node: ast.IfExp, scope: dict[str, Any], module: Module) -> Any:
-        test = operations.truth(self.value(node.test, scope, module))
-        if test is None:
-            return Undecided("a condition is not decided", module.place(node.test))
-        return self.value(node.body if test else node.orelse, scope, module)
-
-    def _joined(self, node: ast.JoinedStr, scope: dict[str, Any], module: Module) -> Any:
-        parts: list[str] = []
-        for item in node.values:
-            inner = item.value if isinstance(item, ast.FormattedValue) else item
-            value = self.value(inner, scope, module)
-            if not isinstance(value, (str, int, float, bool)) or (
-                isinstance(item, ast.FormattedValue) and item.format_spec
-            ):
-                return doubt_in(value) or Undecided("part of a text is not decided", module.place(node))
-            parts.append(str(value))
-        return "".join(parts)
-
-    def _attribute(self, node: ast.Attribute, scope: dict[str, Any], module: Module) -> Any:
-        owner = self.value(node.value, scope, module)
-        return self.attribute(owner, node.attr, node, module)
+        return handler(self, node, scope, module)
 
     def attribute(self, owner: Any, name: str, node: ast.expr, module: Module) -> Any:
         """Return an attribute of a value."""
@@ -387,70 +294,10 @@ class Interpreter:
             return operations.class_attribute(owner, name, module.place(node))
         return doubt_in(owner) or Undecided(f"the attribute {name} is not followed", module.place(node))
 
-    def _subscript(self, node: ast.Subscript, scope: dict[str, Any], module: Module) -> Any:
-        owner = self.value(node.value, scope, module)
-        if isinstance(owner, Imported):
-            if owner.path == "os.environ":
-                return self.environment_value(self.value(node.slice, scope, module), node, module, required=True)
-            return owner
-        key = None if isinstance(node.slice, ast.Slice) else self.value(node.slice, scope, module)
-        if isinstance(node.slice, ast.Slice):
-            bounds = [self.value(part, scope, module) for part in (node.slice.lower, node.slice.upper, node.slice.step)]
-            if isinstance(owner, (str, list, tuple)) and all(isinstance(b, (int, type(None))) for b in bounds):
-                return owner[slice(*bounds)]
-        elif isinstance(owner, (list, tuple, dict, str)) and isinstance(key, (str, int)):
-            try:
-                return owner[key]  # type: ignore[index]
-            except (KeyError, IndexError, TypeError):
-                return Undecided("there is no such item", module.place(node))
-        return doubt_in(owner) or doubt_in(key) or Undecided("an item is not decided", module.place(node))
-
-    def _comprehension(
-        self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp, scope: dict[str, Any], module: Module
-    ) -> Any:
-        made: list[Any] = []
-        for inner in self._loops(node.generators, dict(scope), module):
-            if isinstance(inner, Undecided):
-                return inner
-            made.append(self.value(node.elt, inner, module))
-        return made
-
-    def _loops(
-        self, generators: list[ast.comprehension], scope: dict[str, Any], module: Module
-    ) -> Iterator[dict[str, Any] | Undecided]:
-        if not generators:
-            yield scope
-            return
-        first, rest = generators[0], generators[1:]
-        items = self.value(first.iter, scope, module)
-        items = list(items) if isinstance(items, dict) else items
-        if not isinstance(items, (list, tuple, set, frozenset)) or len(items) > 1000:
-            yield doubt_in(items) or Undecided("what is looped over is not decided", module.place(first.iter))
-            return
-        for item in items:
-            inner = dict(scope)
-            self._bind(first.target, item, inner, module)
-            tests = [operations.truth(self.value(test, inner, module)) for test in first.ifs]
-            if None in tests:
-                yield Undecided("a condition is not decided", module.place(first.iter))
-                return
-            if all(tests):
-                yield from self._loops(rest, inner, module)
-
-    def _await(self, node: ast.Await, scope: dict[str, Any], module: Module) -> Any:
-        return self.value(node.value, scope, module)
-
-    def _lambda(self, node: ast.Lambda, scope: dict[str, Any], module: Module) -> Any:
-        return Function(node, module, scope)
-
-    def _named(self, node: ast.NamedExpr, scope: dict[str, Any], module: Module) -> Any:
-        value = self.value(node.value, scope, module)
-        self._bind(node.target, value, scope, module)
-        return value
-
     # Calls ----------------------------------------------------------------------------------------------------
 
-    def _call_of(self, node: ast.Call, method: str, scope: dict[str, Any], module: Module) -> Call:
+    def call_of(self, node: ast.Call, method: str, scope: dict[str, Any], module: Module) -> Call:
+        """Return a call with its arguments' values and places."""
         positional: list[Any] = []
         for item in node.args:
             value = self.value(item.value if isinstance(item, ast.Starred) else item, scope, module)
@@ -472,16 +319,16 @@ class Interpreter:
         if isinstance(node.func, ast.Attribute):
             owner = self.value(node.func.value, scope, module)
             if isinstance(owner, Made):
-                call = self._call_of(node, node.func.attr, scope, module)
+                call = self.call_of(node, node.func.attr, scope, module)
                 owner.calls.append(call)
                 return Undecided(f"what {owner.kind}.{node.func.attr} returns is not followed", module.place(node))
             if isinstance(owner, (str, list, dict, tuple)):
-                call = self._call_of(node, node.func.attr, scope, module)
+                call = self.call_of(node, node.func.attr, scope, module)
                 return operations.method(owner, call)
             function = self.attribute(owner, node.func.attr, node, module)
         else:
             function = self.value(node.func, scope, module)
-        call = self._call_of(node, "", scope, module)
+        call = self.call_of(node, "", scope, module)
         return self.invoke(function, call, node, module)
 
     def invoke(self, function: Any, call: Call, node: ast.expr, module: Module) -> Any:
@@ -564,13 +411,4 @@ _STATEMENTS: Mapping[type[ast.stmt], str] = {
     ast.Break: "_jump", ast.Continue: "_jump", ast.FunctionDef: "_function",
     ast.AsyncFunctionDef: "_function", ast.ClassDef: "_class", ast.Import: "_import",
     ast.ImportFrom: "_import_from",
-}  # fmt: skip
-_EXPRESSIONS: Mapping[type[ast.expr], str] = {
-    ast.Constant: "_constant", ast.Name: "_name", ast.List: "_sequence",
-    ast.Tuple: "_sequence", ast.Set: "_sequence", ast.Dict: "_dict",
-    ast.BinOp: "_binary", ast.BoolOp: "_boolean", ast.UnaryOp: "_unary",
-    ast.Compare: "_compare", ast.IfExp: "_conditional", ast.JoinedStr: "_joined",
-    ast.Attribute: "_attribute", ast.Subscript: "_subscript", ast.ListComp: "_comprehension",
-    ast.GeneratorExp: "_comprehension", ast.SetComp: "_comprehension", ast.Call: "_call",
-    ast.Await: "_await", ast.Lambda: "_lambda", ast.NamedExpr: "_named",
 }  # fmt: skip

@@ -1,9 +1,8 @@
-"""From Python source to an application: files found, modules interpreted, middlewares and routes collected."""
+"""From Python source to an application: modules interpreted, middlewares and routes collected."""
 
 from __future__ import annotations
 
 import ast
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,78 +16,21 @@ from auditor.backend.application import (
     HttpsRedirect,
     Middleware,
     OtherMiddleware,
-    SetHeaders,
     TrustedHost,
 )
 from auditor.backend.cors import NEWEST, Cors, Generation
 from auditor.backend.interpret import Interpreter
+from auditor.backend.modules import Source, roots
 from auditor.backend.routes import Route
+from auditor.backend.setters import header_setter
 from auditor.backend.values import Call, Class, Function, Imported, Made, Module, Undecided, doubt_in, known
 from auditor.errors import ConfigurationError, Location, Problem
 from auditor.exchange import Unknown
 
-MAX_FILES = 400
-MAX_BYTES = 2 * 1024 * 1024
 _METHODS = ("get", "post", "put", "delete", "patch", "options", "head", "trace")
+
+
 _TEXTS = ("allow_origins", "allow_methods", "allow_headers", "expose_headers")
-
-
-@dataclass(slots=True)
-class Source:
-    """The files of one application, found by import as Python would from the first file's folders."""
-
-    roots: tuple[Path, ...]
-    modules: dict[str, Module] = field(default_factory=dict)
-    hashes: dict[str, str] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    mentioned: set[str] = field(default_factory=set)
-    reads_headers: bool = False
-
-    def find(self, name: str, importer: Module | None, level: int) -> Module | None:
-        """Return the module of these files that a name means, None where it is not one of them."""
-        parts = [part for part in name.split(".") if part]
-        if level and importer is not None:
-            base = Path(importer.path).parent
-            for _ in range(level - 1):
-                base = base.parent
-            bases: Sequence[Path] = (base,)
-        else:
-            bases = self.roots
-        for base in bases:
-            path = base.joinpath(*parts) if parts else base
-            for candidate in (path.with_suffix(".py") if parts else None, path / "__init__.py"):
-                if candidate is not None and candidate.is_file():
-                    return self.open(candidate, name)
-        return None
-
-    def open(self, path: Path, name: str) -> Module | None:
-        """Parse a file once; None where it is not Python or there are too many."""
-        key = str(path)
-        if key in self.modules:
-            return self.modules[key]
-        if len(self.modules) >= MAX_FILES:
-            return None
-        try:
-            raw = path.read_bytes()
-            if len(raw) > MAX_BYTES:
-                raise ValueError(f"larger than {MAX_BYTES} bytes")  # noqa: TRY301
-            tree = ast.parse(raw)
-        except SyntaxError as error:
-            place = Location(key, error.lineno or 0, error.offset or 0)
-            self.problems.append(Problem(f"{key} is not Python: {error.msg}", place, "correct the file"))
-            return None
-        except (OSError, ValueError, RecursionError, MemoryError) as error:
-            self.problems.append(Problem(f"{key} cannot be read: {error}", Location(key), "check the file"))
-            return None
-        self.hashes[key] = hashlib.sha256(raw).hexdigest()
-        lower = raw.lower()
-        self.mentioned |= {name for name in WELL_KNOWN if name.encode() in lower}
-        self.mentioned |= {"set-cookie"} if b"set_cookie" in lower else set()
-        self.mentioned |= CORS_HEADERS if b"access-control-" in lower else set()
-        self.reads_headers = self.reads_headers or b".headers" in lower or b"scope[" in lower
-        self.modules[key] = Module(name, key, tree)
-        return self.modules[key]
 
 
 def load(
@@ -109,7 +51,7 @@ def load(
     for path in files:
         if not path.is_file():
             raise ConfigurationError(f"cannot read {path}: no such file", Location(str(path)), "check the path")
-    source = Source(_roots(files))
+    source = Source(roots(files))
     opened = [source.open(path, path.stem) for path in files]
     main = opened[0]
     if main is None:
@@ -124,19 +66,6 @@ def load(
         return _nothing(main, source, application)
     built = _Builder(interpreter, source, chosen, generation).build()
     return replace(built, files=tuple(source.hashes.items()))
-
-
-def _roots(files: Sequence[Path]) -> tuple[Path, ...]:
-    found: dict[Path, None] = {}
-    for path in files:
-        folder = path.parent
-        found[folder] = None
-        for _ in range(4):
-            if not (folder / "__init__.py").is_file() and folder != path.parent:
-                break
-            folder = folder.parent
-            found[folder] = None
-    return tuple(found)
 
 
 def _run_factories(interpreter: Interpreter, main: Module) -> None:
@@ -411,70 +340,3 @@ def _trusted(options: dict[str, Any], call: Call) -> TrustedHost:
     if doubt is not None or not isinstance(hosts, (list, tuple, set)):
         return TrustedHost(call.location, unknown=doubt.reason if doubt else "its value is not followed")
     return TrustedHost(call.location, tuple(map(str, hosts)), redirect if isinstance(redirect, bool) else True)
-
-
-def header_setter(interpreter: Interpreter, function: Function, place: Location) -> Middleware:
-    """Read a middleware function that passes the request on and sets literal headers on what comes back."""
-    node = function.node
-    if isinstance(node, ast.Lambda):
-        return OtherMiddleware(place, "a lambda")
-    found: list[tuple[str, str | None, Location]] = []
-    reason = ""
-    for statement, certain in _walk(node.body, certain=True):
-        for name, value, where in _header_writes(statement):
-            made = interpreter.value(value, function.scope, function.module) if certain else None
-            header = interpreter.value(name, function.scope, function.module)
-            location = function.module.place(where)
-            if isinstance(header, str):
-                found.append((header, made if isinstance(made, str) else None, location))
-            else:
-                reason = "it sets headers whose names are not decided"
-        if isinstance(statement, ast.Return) and not _passes_on(statement):
-            reason = reason or f"it may answer by itself (line {statement.lineno})"
-    return SetHeaders(place, tuple(found), reason)
-
-
-def _walk(body: list[ast.stmt], *, certain: bool) -> Iterator[tuple[ast.stmt, bool]]:
-    for statement in body:
-        yield statement, certain
-        match statement:
-            case ast.If():
-                yield from _walk(statement.body, certain=False)
-                yield from _walk(statement.orelse, certain=False)
-            case ast.Try():
-                yield from _walk(statement.body, certain=certain)
-                for handler in statement.handlers:
-                    yield from _walk(handler.body, certain=False)
-                yield from _walk([*statement.orelse, *statement.finalbody], certain=certain)
-            case ast.With() | ast.AsyncWith():
-                yield from _walk(statement.body, certain=certain)
-            case ast.For() | ast.AsyncFor() | ast.While():
-                yield from _walk(statement.body, certain=False)
-
-
-def _header_writes(statement: ast.stmt) -> Iterator[tuple[ast.expr, ast.expr, ast.AST]]:
-    if isinstance(statement, ast.Assign):
-        for target in statement.targets:
-            if isinstance(target, ast.Subscript) and _is_headers(target.value):
-                yield target.slice, statement.value, statement
-    elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-        call = statement.value
-        if isinstance(call.func, ast.Attribute) and _is_headers(call.func.value):
-            if call.func.attr in ("setdefault", "append", "__setitem__") and len(call.args) == 2:
-                yield call.args[0], call.args[1], call
-            elif call.func.attr == "update" and len(call.args) == 1 and isinstance(call.args[0], ast.Dict):
-                pairs = zip(call.args[0].keys, call.args[0].values, strict=True)
-                yield from ((key, value, value) for key, value in pairs if key is not None)
-
-
-def _is_headers(node: ast.expr) -> bool:
-    return isinstance(node, ast.Attribute) and node.attr == "headers" and "req" not in ast.unparse(node.value).lower()
-
-
-def _passes_on(statement: ast.Return) -> bool:
-    value = statement.value
-    if isinstance(value, ast.Await):
-        value = value.value
-    if isinstance(value, ast.Name):
-        return True
-    return isinstance(value, ast.Call) and ast.unparse(value.func).endswith("call_next")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from urllib.parse import quote_plus
 
 from auditor.exchange import UNKNOWN_VALUE, Field, Headers, Outcome, Request
-from auditor.traefik import rules
+from auditor.traefik import matching
 from auditor.traefik.flow import LAYER, Flow, answer, canonical, escape_path, set_path, to_request, undecided
 from auditor.traefik.model import Entrypoint, Server, Service
 
@@ -92,7 +92,7 @@ def _managed(name: str) -> bool:
 
 
 def _forwarded(flow: Flow, point: Entrypoint) -> Flow:
-    trusted = point.trust_all or rules.in_networks(flow.client, point.trusted)
+    trusted = point.trust_all or matching.in_networks(flow.client, point.trusted)
     if not trusted:
         flow = flow.drop(*{line.name for line in flow.headers if _managed(line.name)})
     if not flow.header("X-Real-Ip"):
@@ -137,7 +137,7 @@ def routing_path(flow: Flow) -> str:
     return re.sub(r"%[0-9A-Fa-f]{2}", decode, flow.escaped_path)
 
 
-def view(flow: Flow) -> rules.View:
+def view(flow: Flow) -> matching.View:
     """Return what the rules look at."""
     host = flow.host
     if ":" in host:
@@ -148,7 +148,7 @@ def view(flow: Flow) -> rules.View:
             host = host[1:-1]
         elif plain and "]" not in port:
             host = head.strip("[]")
-    return rules.View(
+    return matching.View(
         method=flow.method,
         host=host.strip().lower(),
         path=routing_path(flow),
@@ -196,7 +196,7 @@ def cleaned(query: str) -> str:
     """Return a query as Go's reverse proxy does: rewritten in order of names where part of it is malformed."""
     if not re.search(r";|%(?![0-9A-Fa-f]{2})", query):
         return query
-    pairs = sorted(rules.parse_query(query), key=lambda pair: pair[0])
+    pairs = sorted(matching.parse_query(query), key=lambda pair: pair[0])
     return "&".join(f"{quote_plus(key, safe='-_.~')}={quote_plus(value, safe='-_.~')}" for key, value in pairs)
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from auditor.exchange import UNKNOWN_VALUE, Action, Field, Limit, Outcome, Response, Unknown
-from auditor.traefik import rules
+from auditor.traefik import matching
 from auditor.traefik.flow import LAYER, STATUS_TEXT, Flow, Next, answer, doubted, noted
 from auditor.traefik.model import Middleware, flag_of, list_of, number_of, option, text_of
 from auditor.traefik.stage import Context, step_of
@@ -87,7 +87,7 @@ def _ip_of(options: Node, flow: Flow) -> str | None:
     if list_of(strategy.get("excludedIPs")):
         excluded = tuple(text for text, _ in list_of(strategy.get("excludedIPs")))
         for address in reversed(forwarded):
-            if address and not rules.in_networks(address, excluded):
+            if address and not matching.in_networks(address, excluded):
                 return address
         return ""
     return flow.client
@@ -97,7 +97,7 @@ def allow_list(middleware: Middleware, flow: Flow, following: Next, _: Context) 
     """Refuse an address that is in none of the allowed ranges."""
     networks = tuple(text for text, _ in list_of(middleware.options.get("sourceRange")))
     address = _ip_of(middleware.options, flow)
-    if address and rules.in_networks(address, networks):
+    if address and matching.in_networks(address, networks):
         return noted(following(flow), step_of(middleware))
     status = number_of(middleware.options.get("rejectStatusCode")) or 403
     text = STATUS_TEXT.get(status, UNKNOWN_VALUE)

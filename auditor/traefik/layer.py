@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from auditor.errors import Location, Problem
 from auditor.exchange import Action, Ask, Headers, Outcome, Request, Response, Step, Unknown
-from auditor.traefik import forward, middlewares, rewriting, rules
+from auditor.traefik import forward, matching, middlewares, rewriting, rules
 from auditor.traefik.flow import (
     LAYER,
     STATUS_TEXT,
@@ -181,7 +181,7 @@ class Traefik:
             if router.uncertain or router.rule is None:
                 reason = f"the router {router.name} may take the request: {router.uncertain or 'no rule'}"
                 return self._signed(undecided(reason, router.location, (entry,)), point, router)
-            taken = rules.matches(router.rule, view, router.syntax)
+            taken = matching.matches(router.rule, view, router.syntax)
             if taken is None:
                 reason = f"whether the rule of {router.name} takes the request is not decided"
                 return self._signed(undecided(reason, router.location, (entry,)), point, router)
@@ -207,14 +207,14 @@ class Traefik:
                 return True
         return False
 
-    def _rival(self, candidates: list[Router], chosen: Router, view: rules.View) -> Router | None:
+    def _rival(self, candidates: list[Router], chosen: Router, view: matching.View) -> Router | None:
         for other in candidates:
             if other.name == chosen.name or other.priority != chosen.priority or other.rule is None:
                 continue
             if other.refused or self._broken(other):
                 continue
             same = (other.service, other.middlewares) == (chosen.service, chosen.middlewares)
-            if not same and rules.matches(other.rule, view, other.syntax) is not False:
+            if not same and matching.matches(other.rule, view, other.syntax) is not False:
                 return other
         return None
 
