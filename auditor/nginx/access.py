@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -154,7 +155,7 @@ def by_request(engine: Engine, run: Run, access: Access) -> int:
 def check(engine: Engine, run: Run, access: Access) -> int:
     """Run the access phase; return OK or the status to end with."""
     refused = 0
-    checks = (
+    checks: tuple[Callable[[], int], ...] = (
         lambda: by_address(run, access.rules),
         lambda: by_password(engine, run, access.password),
         lambda: by_request(engine, run, access),

@@ -130,7 +130,7 @@ def _http(http: Http, directives: Iterable[Directive]) -> None:
                 http.node.own.setdefault(GROUPS[name], []).append(directive)
 
 
-def _fill(node: Node, directives: Iterable[Directive]) -> None:
+def _fill(node: Node, directives: Iterable[Directive]) -> None:  # noqa: C901 - follows nginx's own
     """Sort the directives of one block into its node."""
     locations: list[Node] = []
     for directive in shipped(directives):
@@ -260,5 +260,5 @@ def _enter(http: Http, server: Node, address: tuple[str, int], directive: Direct
     options = directive.args[1:]
     listen.add(server, default="default_server" in options or "default" in options)
     listen.ssl |= "ssl" in options
-    listen.http2 |= "http2" in options or server.find("http2")[-1:] != [] and server.find("http2")[-1].args == ("on",)
+    listen.http2 |= "http2" in options or (server.find("http2")[-1:] != [] and server.find("http2")[-1].args == ("on",))
     listen.proxy_protocol |= "proxy_protocol" in options

@@ -95,7 +95,7 @@ def try_files(engine: Engine, what: TryFiles, index: int, run: Run) -> Phase | N
     return there(run, root_of(run) + name, FOLDER if folder else FILE, partial(_tried, engine, what, index, name))
 
 
-def _tried(engine: Engine, what: TryFiles, index: int, name: str, run: Run, found: bool) -> Phase | None:
+def _tried(engine: Engine, what: TryFiles, index: int, name: str, run: Run, found: bool) -> Phase | None:  # noqa: PLR0917 - follows nginx's own
     if not found:
         return try_files(engine, what, index + 1, run)
     run.note("try_files", what.directive.location, f"{root_of(run) + name} is there")
@@ -172,7 +172,7 @@ def _index(engine: Engine, path: str, number: int, run: Run) -> Phase | None:
     return there(run, path + text, FILE, partial(_indexed, engine, path, number, text, place))
 
 
-def _indexed(
+def _indexed(  # noqa: PLR0917 - follows nginx's own
     engine: Engine, path: str, number: int, text: str, place: Location | None, run: Run, found: bool
 ) -> Phase | None:
     if found:

@@ -240,7 +240,7 @@ class Engine:
         return self._other(run, directive)
 
     def _other(self, run: Run, directive: Directive) -> Phase | None:
-        if directive.name == "empty_gif" or directive.name == "stub_status":
+        if directive.name in {"empty_gif", "stub_status"}:
             if run.method not in READ_ONLY:
                 return errors.finish(self, run, 405)
             run.action = Action("static")

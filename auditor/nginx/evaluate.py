@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from auditor.errors import Problem
-from auditor.exchange import Action, Ask, Headers, Outcome, Request, Response, Step, Unknown
+from auditor.exchange import Action, Ask, Outcome, Request, Response, Step, Unknown
 from auditor.nginx import errors
+from auditor.nginx.access import real_ip
 from auditor.nginx.compile import compile_http
 from auditor.nginx.disk import Disk
 from auditor.nginx.engine import Engine, Phase
 from auditor.nginx.entry import begin, flag
-from auditor.nginx.access import real_ip
 from auditor.nginx.model import Listen, Node
 from auditor.nginx.select import find_listen, find_server
 from auditor.nginx.state import LAYER, MOST_PATHS, Pending, Run, TooManyPaths
@@ -80,7 +80,7 @@ class Configuration:
             raise AssertionError(run.request)
         return run.result
 
-    def _once(
+    def _once(  # noqa: PLR0917 - follows nginx's own
         self,
         request: Request,
         listen: Listen,
@@ -119,12 +119,12 @@ def rejects_handshake(listen: Listen, request: Request) -> bool:
 
 def _too_many() -> Outcome:
     unknown = Unknown(f"the configuration allows more than {MOST_PATHS} answers to this request")
-    return Outcome("always", Response(None, Headers(), None, True), Action("unknown"), LAYER, unknown=(unknown,))
+    return Outcome("always", Response(None, further_headers=True), Action("unknown"), LAYER, unknown=(unknown,))
 
 
 def _too_deep() -> Outcome:
     unknown = Unknown("the configuration refers to itself too deeply to be followed")
-    return Outcome("always", Response(None, Headers(), None, True), Action("unknown"), LAYER, unknown=(unknown,))
+    return Outcome("always", Response(None, further_headers=True), Action("unknown"), LAYER, unknown=(unknown,))
 
 
 def load(

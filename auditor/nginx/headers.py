@@ -51,7 +51,7 @@ def filter_headers(engine: Engine, run: Run) -> int:
     return _ranges(run, settings) if run.ranges and run.status == 200 else 0
 
 
-def _add_headers(run: Run, settings: Settings) -> None:
+def _add_headers(run: Run, settings: Settings) -> None:  # noqa: C901 - follows nginx's own
     """Run expires and add_header (`ngx_http_headers_filter`)."""
     safe = run.status in SAFE
     if not run.main:
@@ -321,9 +321,8 @@ def _expiry(run: Run, kind: str, time: int) -> tuple[str, str]:
         return "Thu, 31 Dec 2037 23:55:55 GMT", "max-age=315360000"
     if kind == "daily":
         return UNKNOWN_VALUE, f"max-age={UNKNOWN_VALUE}"
-    if kind == "modified":
-        if run.last_modified is not None or any(line.name.lower() == "last-modified" for line in run.sent):
-            return UNKNOWN_VALUE, UNKNOWN_VALUE
+    if kind == "modified" and _last_modified(run) is not None:
+        return UNKNOWN_VALUE, UNKNOWN_VALUE
     if time == 0 and kind != "modified":
         return UNKNOWN_VALUE, "max-age=0"
     if time < 0:
@@ -407,7 +406,7 @@ def accepts_gzip(header: Mapping[str, str]) -> bool:
     return False
 
 
-def lines_of(engine: Engine, run: Run) -> tuple[Field, ...]:
+def lines_of(engine: Engine, run: Run) -> tuple[Field, ...]:  # noqa: C901, PLR0915 - follows nginx's own
     """Put the header lines in the order in which they leave (`ngx_http_header_filter`)."""
     settings = engine.settings(run.node)
     status = run.status

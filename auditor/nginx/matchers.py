@@ -180,11 +180,11 @@ class _Collector:
                     caseless = any("A" <= char <= "Z" for char in name[1:])
                     yield Matcher("host", "regex", name[1:], caseless, line.location)
                 elif name.startswith(("*.", ".")) or name.endswith(".*"):
-                    yield Matcher("host", "wildcard-host", name.lower(), True, line.location)
+                    yield Matcher("host", "wildcard-host", name.lower(), caseless=True, location=line.location)
                 else:
-                    yield Matcher("host", "exact", name.lower(), True, line.location)
+                    yield Matcher("host", "exact", name.lower(), caseless=True, location=line.location)
 
-    def _table(self, name: str, table: Directive) -> Iterator[Matcher]:
+    def _table(self, name: str, table: Directive) -> Iterator[Matcher]:  # noqa: C901 - follows nginx's own
         if table.name == "geo":
             source = table.args[0] if len(table.args) > 1 else "$remote_addr"
             for line in table.block or ():
@@ -194,7 +194,14 @@ class _Collector:
         source = table.args[0] if table.args else ""
         if table.name == "split_clients":
             for subject in self.subjects(source)[0]:
-                yield Matcher(subject, "other", source, False, table.location, f"${name} is a hash of {source}")
+                yield Matcher(
+                    subject,
+                    "other",
+                    source,
+                    caseless=False,
+                    location=table.location,
+                    reason=f"${name} is a hash of {source}",
+                )
             return
         hostnames = any(line.name == "hostnames" and not line.args for line in table.block or ())
         regexes = False
@@ -204,7 +211,12 @@ class _Collector:
             if line.name == "include":
                 for subject in self.subjects(source)[0]:
                     yield Matcher(
-                        subject, "other", line.args[0], False, line.location, "lines of this map are not here"
+                        subject,
+                        "other",
+                        line.args[0],
+                        caseless=False,
+                        location=line.location,
+                        reason="lines of this map are not here",
                     )
             elif line.name.startswith("~"):
                 regexes = True
@@ -215,7 +227,7 @@ class _Collector:
             elif hostnames and (line.name.startswith(("*.", ".")) or line.name.endswith(".*")):
                 yield from self.test(source, "wildcard-host", line.name, line.location, caseless=True)
             else:
-                key = line.name[1:] if line.name.startswith("\\") else line.name
+                key = line.name.removeprefix("\\")
                 yield from self.test(source, "exact", key, line.location, caseless=True)
         if regexes:
             yield from self.test(source, "nonempty", "", table.location)
@@ -241,14 +253,21 @@ class _Collector:
         elif words[1] in {"=", "!="}:
             if "$" in words[-1]:
                 for subject in dict.fromkeys(self.subjects(words[0])[0] + self.subjects(words[-1])[0]):
-                    yield Matcher(subject, "other", words[-1], False, line.location, "compares two parts of a request")
+                    yield Matcher(
+                        subject,
+                        "other",
+                        words[-1],
+                        caseless=False,
+                        location=line.location,
+                        reason="compares two parts of a request",
+                    )
             else:
                 yield from self.test(words[0], "exact", words[-1], line.location)
         elif words[1].endswith(("~", "~*")):
             yield from self.test(words[0], "regex", words[-1], line.location, caseless=words[1].endswith("*"))
 
     def _rewrite(self, line: Directive, node: Node) -> Iterator[Matcher]:
-        yield Matcher("path", "regex", line.args[0], False, line.location)
+        yield Matcher("path", "regex", line.args[0], caseless=False, location=line.location)
         replacement = line.args[1] if len(line.args) > 1 else ""
         flag = line.args[2] if len(line.args) > 2 else ""
         leaves = flag in {"redirect", "permanent"} or replacement.startswith(("http://", "https://", "$scheme"))
@@ -256,42 +275,61 @@ class _Collector:
             return
         for subject in self.subjects(replacement.partition("?")[0])[0] or ["path"]:
             yield Matcher(
-                subject, "other", line.args[0], False, line.location, "locations are chosen by the rewritten path"
+                subject,
+                "other",
+                line.args[0],
+                caseless=False,
+                location=line.location,
+                reason="locations are chosen by the rewritten path",
             )
 
-    def _rules(self, node: Node, place: Location) -> Iterator[Matcher]:
+    def _rules(self, node: Node, place: Location) -> Iterator[Matcher]:  # noqa: C901 - follows nginx's own
         """Yield the tests of the other phases."""
         for line in node.own.get("access rules", ()):
             if line.args and line.args[0] != "all":
-                yield Matcher("remote_addr", "network", line.args[0], False, line.location)
+                yield Matcher("remote_addr", "network", line.args[0], caseless=False, location=line.location)
         for line in node.own.get("limit_except", ()):
             for method in line.args:
-                yield Matcher("method", "exact", method.upper(), False, line.location)
+                yield Matcher("method", "exact", method.upper(), caseless=False, location=line.location)
         for kind in ("limit_req", "limit_conn"):
             for line in node.own.get(kind, ()):
                 yield from self._limit(kind, line)
         for line in node.own.get("valid_referers", ()):
             yield from _referers(line)
         for line in node.own.get("auth_basic", ()):
-            yield Matcher("header:authorization", "nonempty", "", False, line.location)
+            yield Matcher("header:authorization", "nonempty", "", caseless=False, location=line.location)
         for line in (*node.own.get("try_files", ()), *node.own.get("error_page", ())):
             if line.args and line.args[-1].startswith(("/", "$")) and "$" in line.args[-1].partition("?")[0]:
                 for subject in self.subjects(line.args[-1].partition("?")[0])[0]:
                     yield Matcher(
-                        subject, "other", line.args[-1], False, line.location, "a location is chosen by this text"
+                        subject,
+                        "other",
+                        line.args[-1],
+                        caseless=False,
+                        location=line.location,
+                        reason="a location is chosen by this text",
                     )
         if node.handler is not None and node.handler.args and "$" in node.handler.args[0]:
             authority = node.handler.args[0].partition("://")[2].partition("/")[0] or node.handler.args[0]
             for subject in self.subjects(authority)[0]:
-                yield Matcher(subject, "other", authority, False, node.handler.location, "names the upstream")
+                yield Matcher(
+                    subject,
+                    "other",
+                    authority,
+                    caseless=False,
+                    location=node.handler.location,
+                    reason="names the upstream",
+                )
         for line in node.own.get("gzip", ()):
             if line.args == ("on",):
-                yield Matcher("header:accept-encoding", "regex", "gzip", True, line.location)
+                yield Matcher("header:accept-encoding", "regex", "gzip", caseless=True, location=line.location)
         for line in node.own.get("set_real_ip_from", ()):
             header = node.last("real_ip_header")
             name = header.args[0].lower() if header is not None and header.args else "x-real-ip"
-            yield Matcher("remote_addr", "network", line.args[0] if line.args else "", False, line.location)
-            yield Matcher(f"header:{name}", "nonempty", "", False, line.location)
+            yield Matcher(
+                "remote_addr", "network", line.args[0] if line.args else "", caseless=False, location=line.location
+            )
+            yield Matcher(f"header:{name}", "nonempty", "", caseless=False, location=line.location)
         del place
 
     def _limit(self, kind: str, line: Directive) -> Iterator[Matcher]:
@@ -306,37 +344,46 @@ class _Collector:
             for node in server.below():
                 place = node.place or Location("nginx")
                 for extension in settings_of(node, engine.variables).types:
-                    yield Matcher("path", "suffix", f".{extension}", True, place)
+                    yield Matcher("path", "suffix", f".{extension}", caseless=True, location=place)
 
 
 def _location(node: Node, place: Location) -> Iterator[Matcher]:
     if node.regex is not None:
         yield Matcher("path", "regex", node.regex.pattern, node.regex.caseless, place)
     elif node.modifier == "=":
-        yield Matcher("path", "exact", node.name, False, place)
+        yield Matcher("path", "exact", node.name, caseless=False, location=place)
     elif node.modifier != "@":
-        yield Matcher("path", "prefix", node.name, False, place)
-        yield Matcher("path", "exact", node.name, False, place)
+        yield Matcher("path", "prefix", node.name, caseless=False, location=place)
+        yield Matcher("path", "exact", node.name, caseless=False, location=place)
     parent = node.parent
     if parent is not None and parent.tree is not None and parent.tree.redirects.get(node.name[:-1]) is node:
-        yield Matcher("path", "exact", node.name[:-1], False, place)
+        yield Matcher("path", "exact", node.name[:-1], caseless=False, location=place)
     if node.handler is None:
-        yield Matcher("path", "suffix", "/", False, place)
+        yield Matcher("path", "suffix", "/", caseless=False, location=place)
 
 
 def _referers(line: Directive) -> Iterator[Matcher]:
     """Yield valid_referers as regular expressions on the whole Referer."""
     for word in line.args:
         if word == "none":
-            yield Matcher("header:referer", "nonempty", "", False, line.location)
+            yield Matcher("header:referer", "nonempty", "", caseless=False, location=line.location)
         elif word == "blocked":
-            yield Matcher("header:referer", "regex", "^https?://", True, line.location)
+            yield Matcher("header:referer", "regex", "^https?://", caseless=True, location=line.location)
         elif word.startswith("~"):
-            yield Matcher("header:referer", "regex", f"^https?://(?=.*{word[1:]})", True, line.location)
+            yield Matcher(
+                "header:referer", "regex", f"^https?://(?=.*{word[1:]})", caseless=True, location=line.location
+            )
         elif word != "server_names":
-            yield Matcher("header:referer", "regex", _referer(word), True, line.location)
+            yield Matcher("header:referer", "regex", _referer(word), caseless=True, location=line.location)
         else:
-            yield Matcher("header:referer", "other", word, True, line.location, "compares with the server's names")
+            yield Matcher(
+                "header:referer",
+                "other",
+                word,
+                caseless=True,
+                location=line.location,
+                reason="compares with the server's names",
+            )
 
 
 def _referer(word: str) -> str:

@@ -343,7 +343,7 @@ def _flagged(attributes: list[str], flags: tuple[str, ...]) -> list[str]:
     return result
 
 
-def request_for(run: Run, passing: Passing, scheme: str, address: str, target: str, host: str) -> Request:
+def request_for(run: Run, passing: Passing, scheme: str, address: str, target: str, host: str) -> Request:  # noqa: PLR0917 - follows nginx's own
     """Return the request as the upstream receives it."""
     default = {"http": ":80", "https": ":443", "grpc": ":80", "grpcs": ":443"}.get(scheme, "")
     listen = address if ":" in address.rsplit("]", 1)[-1] or address.startswith("unix:") else address + default

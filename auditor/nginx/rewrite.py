@@ -11,9 +11,9 @@ from auditor.exchange import UNKNOWN_VALUE, Action, Field, Unknown
 from auditor.nginx.model import Node
 from auditor.nginx.regex import Regex
 from auditor.nginx.state import LAYER, Run, Undecided
+from auditor.nginx.template import ScriptError, Value, split
 from auditor.nginx.tokens import Directive
 from auditor.nginx.uri import escape_args, unescape_redirect
-from auditor.nginx.template import ScriptError, Value, split
 
 if TYPE_CHECKING:
     from auditor.nginx.variables import Variables
@@ -23,6 +23,8 @@ STOP = -1
 SENT = -2
 """What a step of a program says: go on, stop the program, or the answer is complete; else a status to end with."""
 
+Going = Callable[[Run], Any] | None
+"""How a request goes on: the next phase, or None where the answer is complete."""
 Step = Callable[[Run], int | None]
 Condition = Callable[[Run], bool]
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -38,7 +40,7 @@ def text_of(directive: Directive) -> str:
 
 def run_program(run: Run, node: Node, variables: Variables) -> int:
     """Run a level's program; STOP where the request goes on, SENT, or the status to end with."""
-    program = node.program
+    program: tuple[Step, ...] | None = node.program
     if program is None:
         program = node.program = compile_program(node.script, node, variables)
     if not program:
@@ -189,7 +191,7 @@ def _rewrite(directive: Directive, _node: Node, variables: Variables) -> Step:
     return step
 
 
-def _replacement(
+def _replacement(  # noqa: C901 - follows nginx's own
     text: str, variables: Variables, *, redirect: bool, keep_args: bool
 ) -> Callable[[Run], tuple[str, str | None]]:
     """Return the function that writes a replacement: the path, and the arguments after the last "?" where there is one."""
@@ -231,7 +233,7 @@ def _replacement(
     return write
 
 
-def _if(directive: Directive, node: Node, variables: Variables) -> Step:
+def _if(directive: Directive, node: Node, variables: Variables) -> Step:  # noqa: C901 - follows nginx's own
     condition = compile_condition(directive, variables)
     child = node.children.get(id(directive))
     body: list[tuple[Step, ...]] = []
@@ -401,7 +403,7 @@ def possible_kinds(run: Run, path: str) -> frozenset[str]:
     return settled
 
 
-def there(run: Run, path: str, kinds: frozenset[str], then: Callable[[Run, bool], Any]) -> Any:
+def there(run: Run, path: str, kinds: frozenset[str], then: Callable[[Run, bool], Going]) -> Going:
     """Go on with whether a path is one of these kinds, as the last thing a phase does; both ways are followed."""
     if path.endswith("/"):
         if kinds == FILE:
@@ -414,20 +416,20 @@ def there(run: Run, path: str, kinds: frozenset[str], then: Callable[[Run, bool]
     return run.fork(2, partial(_settled, path, inside, outside, then))
 
 
-def _settled(
+def _settled(  # noqa: PLR0917 - follows nginx's own
     path: str,
     inside: frozenset[str],
     outside: frozenset[str],
-    then: Callable[[Run, bool], Any],
+    then: Callable[[Run, bool], Going],
     run: Run,
     pick: int,
-) -> Any:
+) -> Going:
     run.files[path] = outside if pick else inside
     run.when.append(("path", path))
     return then(run, pick == 0)
 
 
-_MAKERS: dict[str, Callable[[Directive, Node, "Variables"], Step]] = {
+_MAKERS: dict[str, Callable[[Directive, Node, Variables], Step]] = {
     "set": _set,
     "break": _break,
     "return": _return,

@@ -60,7 +60,7 @@ def clean_host(text: str, *, strict: bool) -> str | None:
     return name.lower() if name else None
 
 
-def find_server(listen: Listen, host: str, run: Run | None = None) -> tuple[Node | None, str]:
+def find_server(listen: Listen, host: str, run: Run | None = None) -> tuple[Node | None, str]:  # noqa: C901 - follows nginx's own
     """Return the server with this (clean) name and how it matched; (None, "") where only the default is left."""
     server = listen.exact.get(host)
     if server is not None:

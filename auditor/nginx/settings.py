@@ -10,8 +10,8 @@ from auditor.errors import Location
 from auditor.exchange import Field, Unknown
 from auditor.nginx.model import Node
 from auditor.nginx.state import LAYER
-from auditor.nginx.tokens import Directive
 from auditor.nginx.template import Value
+from auditor.nginx.tokens import Directive
 
 if TYPE_CHECKING:
     from auditor.nginx.variables import Variables
@@ -185,7 +185,7 @@ def _build(node: Node, variables: Variables) -> Settings:
                 "application/javascript",
                 "application/rss+xml",
             }
-        ),  # fmt: skip
+        ),
         etag=flag(node, "etag", default=True),
         if_modified=since.args[0] if since is not None and since.args else "exact",
         max_ranges=int(ranges.args[0]) if ranges is not None and ranges.args and ranges.args[0].isdigit() else -1,
@@ -211,7 +211,7 @@ def add_headers(node: Node, variables: Variables) -> tuple[tuple[AddHeader, ...]
     """Return the `add_header` lines that apply, and those of outer levels that are lost (H2, H3 of the rule book)."""
     kept = [_compiled(directive, variables) for directive in inherited_headers(node)]
     texts = {id(item.location) for item in kept}
-    lost = []
+    lost: list[Directive] = []
     outer = node
     while outer is not None:
         lost.extend(item for item in outer.own.get("add_header", ()) if id(item.location) not in texts)

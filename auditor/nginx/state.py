@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from auditor.errors import Location
-from auditor.nginx.disk import ANY_KIND
 from auditor.exchange import UNKNOWN_VALUE, Action, Ask, Field, Limit, Outcome, Request, Step, Unknown
+from auditor.nginx.disk import ANY_KIND
 
 if TYPE_CHECKING:
     from auditor.nginx.model import Listen, Node

@@ -12,8 +12,8 @@ from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE
 from auditor.nginx.regex import Regex
 from auditor.nginx.state import Run
-from auditor.nginx.tokens import Directive
 from auditor.nginx.template import Getter, Value
+from auditor.nginx.tokens import Directive
 
 if TYPE_CHECKING:
     from auditor.nginx.variables import Variables
@@ -77,8 +77,7 @@ def _enter(result: MapTable, key: str, entry: Entry) -> None:
         caseless = key.startswith("~*")
         result.regexes.append((Regex(key[2 if caseless else 1 :], caseless=caseless), entry))
         return
-    if key.startswith("\\"):
-        key = key[1:]
+    key = key.removeprefix("\\")
     key = lower(key)
     if result.hostnames and key.startswith("*."):
         result.heads.setdefault(key[2:], (entry, False))
@@ -200,7 +199,7 @@ def parse_network(text: str) -> Network | None:
         return None
 
 
-def _geo(name: str, directive: Directive, variables: Variables) -> Getter:
+def _geo(name: str, directive: Directive, variables: Variables) -> Getter:  # noqa: C901 - follows nginx's own
     """Compile a `geo` block: the most specific network wins."""
     source = variables.get(directive.args[0].lstrip("$").lower()) if len(directive.args) > 1 else None
     networks: list[tuple[Network, str]] = []

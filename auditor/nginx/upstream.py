@@ -18,7 +18,7 @@ from auditor.nginx.proxy import (
     split_address,
 )
 from auditor.nginx.rewrite import text_of
-from auditor.nginx.state import LAYER, Run, Undecided
+from auditor.nginx.state import Run, Undecided
 from auditor.nginx.tokens import Directive
 from auditor.nginx.uri import decode, normalise
 
@@ -105,7 +105,7 @@ def _literal(address: str) -> bool:
     return address.startswith(("unix:", "[")) or all(part.isdigit() for part in host.split(".")) or host == "localhost"
 
 
-def _exchange(
+def _exchange(  # noqa: PLR0917 - follows nginx's own
     engine: Engine, run: Run, what: Passing, asked: Request, every: tuple[tuple[str, ...], tuple[str, ...]], scheme: str
 ) -> Phase | None:
     """Ask one peer after the other, or list what any backend may answer."""
@@ -195,7 +195,7 @@ def down(engine: Engine, run: Run) -> Phase | None:
     return engine.finish(run, 502)
 
 
-def receive(engine: Engine, run: Run, what: Passing, response: Response) -> Phase | None:
+def receive(engine: Engine, run: Run, what: Passing, response: Response) -> Phase | None:  # noqa: C901 - follows nginx's own
     """Send an upstream's answer on, as far as nothing replaces it."""
     run.upstream.status = response.status
     run.upstream.headers = response.headers.fields
@@ -237,7 +237,7 @@ def receive(engine: Engine, run: Run, what: Passing, response: Response) -> Phas
     return engine.send(run)
 
 
-def copy(run: Run, what: Passing, line: Field, response: Response, *, hiding: bool = True) -> None:
+def copy(run: Run, what: Passing, line: Field, response: Response, *, hiding: bool = True) -> None:  # noqa: C901 - follows nginx's own
     """Copy one upstream header line (`ngx_http_upstream_process_headers`)."""
     name = line.name.lower()
     if hiding and name in what.hidden and name not in {"content-length", "transfer-encoding"}:
@@ -291,7 +291,8 @@ def accel_redirect(engine: Engine, run: Run, what: Passing, response: Response, 
 
 def peers_of(directive: Directive) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the addresses of an upstream block: the servers in use, and the backups."""
-    first, backup = [], []
+    first: list[str] = []
+    backup: list[str] = []
     for line in directive.block or ():
         if line.name != "server" or not line.args or "down" in line.args[1:]:
             continue

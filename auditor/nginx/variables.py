@@ -38,9 +38,18 @@ class Variables:
         """Return the function that reads this variable (its name in lower case)."""
         getter = self.getters.get(name)
         if getter is None:
-            self.getters[name] = lambda run: self.getters[name](run)  # a map may refer to itself
+            self.getters[name] = self._later(name)  # a map may refer to itself
             getter = self.getters[name] = self._build(name)
         return getter
+
+    def _later(self, name: str) -> Getter:
+        """Return a getter that finds the real one when it is used."""
+        getters = self.getters
+
+        def get(run: Run) -> str:
+            return getters[name](run)
+
+        return get
 
     def value(self, text: str) -> Value:
         """Compile a text with variables."""
@@ -243,7 +252,7 @@ def server_name(run: Run) -> str:
     first = names[0].args[0] if names and names[0].args else ""
     if not first.startswith("~"):
         first = first.lower()
-    return first[1:] if first.startswith(".") else first
+    return first.removeprefix(".")
 
 
 def _host(run: Run) -> str:
@@ -317,7 +326,7 @@ _LIVE: Mapping[str, Callable[[Run], str]] = {
     "upstream_status": lambda run: run.statuses,
     "limit_req_status": lambda run: UNKNOWN_VALUE if run.limit_req_done else "",
     "limit_conn_status": lambda run: UNKNOWN_VALUE if run.limit_conn_done else "",
-    "invalid_referer": lambda run: invalid_referer(run),
+    "invalid_referer": invalid_referer,
     "proxy_host": lambda run: run.upstream.address.partition(" ")[0],
     "proxy_port": lambda run: run.upstream.address.partition(" ")[2],
 }
