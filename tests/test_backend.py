@@ -161,6 +161,23 @@ def test_routes_of_routers_have_their_prefixes_and_places(tmp_path: Path) -> Non
     assert _named(application.answer(_request("/v1/items/7")), "upstream-success").location == "/v1/items/{item}"
 
 
+def test_a_websocket_passes_cors_unseen(tmp_path: Path) -> None:
+    """CORSMiddleware does not look at handshakes: any origin may connect unless the handler refuses."""
+    text = f'{HEAD}app.add_middleware(CORSMiddleware, allow_origins=["https://a"])\n@app.websocket("/ws")\nasync def ws(s): ...\n'
+    application = _load(tmp_path, text)
+    upgrade = (("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Origin", "https://evil"))
+    accepted = _named(application.answer(_request("/ws", *upgrade)), "upstream-success")
+    assert accepted.response is not None
+    assert (accepted.response.status, "Access-Control-Allow-Origin" in accepted.response.headers) == (101, False)
+    assert not accepted.unknown
+    looking = text.replace("ws(s): ...", "ws(s):\n    if s.headers.get('origin') != 'https://a':\n        return\n")
+    doubted = _named(_load(tmp_path, looking).answer(_request("/ws", *upgrade)), "upstream-success")
+    assert any("Origin" in item.reason for item in doubted.unknown)
+    elsewhere = _named(application.answer(_request("/other", *upgrade)), "always").response
+    assert elsewhere is not None
+    assert elsewhere.status == 403
+
+
 def test_routers_that_are_not_there_leave_the_paths_open(tmp_path: Path) -> None:
     """An include of something unknown means that any path may be served."""
     application = _load(tmp_path, f"{HEAD}from elsewhere import router\napp.include_router(router)\n")

@@ -96,9 +96,11 @@ def test_variables_come_from_env_and_from_outside_but_not_from_this_process(tmp_
     assert [port.published for port in compose.services["a"].ports] == ["", "9081"]
     assert {(item.name, item.required, item.location.line) for item in compose.unset} == {("PORT", None, 4), ("MUST", "set it", 5)}
     assert compose.services["a"].environment["A"].value == "$x"
+    assert any("set it" in problem.message for problem in compose.problems)
     given = load([tmp_path / "docker-compose.yml"], environment={"PORT": "8080", "MUST": "y"})
     assert given.services["a"].ports[0].published == "8080"
     assert not given.unset
+    assert not given.problems
 
 
 def test_several_files_merge_and_say_where_each_part_is_from(tmp_path: Path) -> None:

@@ -165,6 +165,10 @@ class Application:
         CORSMiddleware and its like see HTTP requests only (Starlette: `scope["type"] != "http"`).
         """
         route = next((r for r in self.routes if r.kind == "websocket" and routes.matches(r, path)), None)
+        if route is None and not self.complete:
+            missing = Unknown("routers that are not in the files may take this path", self.location, "status")
+            response = Response(None, further_headers=True)
+            return (Outcome("always", response, Action("application"), layer=LAYER, unknown=(missing,)),)
         if route is None:
             return (Outcome("always", Response(403), Action("application"), layer=LAYER),)
         step = Step("websocket", route.location, route.path, LAYER)

@@ -44,6 +44,7 @@ def load(
     services = {name: builder.service(name, node) for name, node in (section.children() if section else ())}
     if not services:
         loader.problems.append(Problem("the files declare no services", root.location, "is this a Compose file?"))
+    loader.problems.extend(_missing(item) for item in loader.unset if item.required is not None)
     enabled = {name: found for name, found in services.items() if _enabled(found, wanted)}
     networks = _networks(root, enabled)
     _check(enabled, networks, builder)
@@ -65,6 +66,11 @@ def _project_name(files: Sequence[Path]) -> str:
         if named is not None and named.is_scalar and "$" not in named.text:
             return named.text
     return re.sub(r"[^a-z0-9_-]", "", files[0].resolve().parent.name.lower()).lstrip("_-")
+
+
+def _missing(item: Unset) -> Problem:
+    message = f"Compose refuses to start without the variable {item.name}: {item.required}"
+    return Problem(message, item.location, "set it in the env_file, or in the environment given")
 
 
 def _unknown(item: Unset) -> Unknown:

@@ -197,7 +197,8 @@ _headers = st.lists(
         st.sampled_from(ORIGINS).map(lambda value: ("Origin", value)),
         st.sampled_from(("GET", "PUT", "")).map(lambda value: ("Access-Control-Request-Method", value)),
         st.sampled_from((
-            ("Access-Control-Request-Headers", "x-a,content-type"), ("X-Api-Key", "k1"), ("X-API-KEY", "k2"), ("Cookie", "a=1"), ("Accept-Encoding", "gzip"), ("Authorization", "Basic eDp5"),
+            ("Access-Control-Request-Headers", "x-a,content-type"), ("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Upgrade", "h2c"),
+            ("Connection", "keep-alive, Upgrade"), ("X-Api-Key", "k1"), ("X-API-KEY", "k2"), ("Cookie", "a=1"), ("Accept-Encoding", "gzip"), ("Authorization", "Basic eDp5"),
             ("X-Forwarded-For", "10.1.2.3"), ("X-Forwarded-For", "9.9.9.9, 10.0.0.1"), ("X-Forwarded-Proto", "https"),
             ("X-Forwarded-Host", "gN.test"), ("X-Real-Ip", "8.8.8.8"), ("Connection", "close"), ("Connection", "X-Api-Key"),
             ("Te", "trailers"), ("X-Forwarded-Prefix", "/q"), ("X_Forwarded_Proto", "https"), ("User-Agent", "t"), ("Forwarded", "for=1.1.1.1"),
