@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+
 class Yaml12(yaml.SafeLoader):
     """YAML 1.2: `on` and `off` are words."""
 

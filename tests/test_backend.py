@@ -23,7 +23,9 @@ def _load(folder: Path, text: str, environment: dict[str, str] | None = None, **
     return load([file], environment or {})
 
 
-def _cors(folder: Path, expression: str, before: str = "", environment: dict[str, str] | None = None, **others: str) -> Application:
+def _cors(
+    folder: Path, expression: str, before: str = "", environment: dict[str, str] | None = None, **others: str
+) -> Application:
     text = f"{HEAD}{before}\napp.add_middleware(CORSMiddleware, allow_origins={expression})\n"
     return _load(folder, text, environment, **others)
 
@@ -82,18 +84,30 @@ def test_origins_are_followed_to_where_they_are_written(
         ("ORIGINS", "ORIGINS = ['https://a']\nif fetch():\n    ORIGINS = ['*']", "condition"),
         ("ORIGINS", "ORIGINS = ['https://a']\nfor o in fetch():\n    ORIGINS.append(o)", "loop"),
         ("f()", "def f():\n    if fetch():\n        return ['*']\n    return ['https://a']", "condition"),
-        ("ORIGINS", "ORIGINS = []\nfor o in ['a', 'b']:\n    if fetch(o):\n        continue\n    ORIGINS.append(o)", "condition"),
-        ("s.cors", "from pydantic_settings import BaseSettings\nclass S(BaseSettings):\n    cors: list[str]\ns = S()", "no default"),
+        (
+            "ORIGINS",
+            "ORIGINS = []\nfor o in ['a', 'b']:\n    if fetch(o):\n        continue\n    ORIGINS.append(o)",
+            "condition",
+        ),
+        (
+            "s.cors",
+            "from pydantic_settings import BaseSettings\nclass S(BaseSettings):\n    cors: list[str]\ns = S()",
+            "no default",
+        ),
         ("'https://a'", "", "text"),
         ("g(*args)", "from m import g", "not in these files"),
     ],
 )
-def test_what_cannot_be_followed_is_unknown_with_its_reason(expression: str, before: str, word: str, tmp_path: Path) -> None:
+def test_what_cannot_be_followed_is_unknown_with_its_reason(
+    expression: str, before: str, word: str, tmp_path: Path
+) -> None:
     """A value from elsewhere is not guessed: the argument is undecided, and says why and where."""
     application = _cors(tmp_path, expression, before)
     assert word in application.cors[0].unknown["allow_origins"]
     outcomes = application.answer(_request("/", ("Origin", "https://a"), method="OPTIONS"))
-    assert any(item.concerns == "header:access-control-allow-origin" and item.location for o in outcomes for item in o.unknown)
+    assert any(
+        item.concerns == "header:access-control-allow-origin" and item.location for o in outcomes for item in o.unknown
+    )
 
 
 def test_the_last_middleware_added_is_outermost(tmp_path: Path) -> None:
@@ -187,7 +201,9 @@ def test_routers_that_are_not_there_leave_the_paths_open(tmp_path: Path) -> None
 
 def test_middlewares_of_others_are_unknown_by_name(tmp_path: Path) -> None:
     """A middleware that is not in the files may do anything to headers."""
-    application = _load(tmp_path, f"{HEAD}from slowapi.middleware import SlowAPIMiddleware\napp.add_middleware(SlowAPIMiddleware)\n")
+    application = _load(
+        tmp_path, f"{HEAD}from slowapi.middleware import SlowAPIMiddleware\napp.add_middleware(SlowAPIMiddleware)\n"
+    )
     outcome = _named(application.answer(_request("/")), "always")
     assert any("SlowAPIMiddleware" in item.reason for item in outcome.unknown)
 
@@ -222,7 +238,11 @@ def test_an_importable_application_is_asked_in_process(tmp_path: Path) -> None:
     backend = InProcess("in_process_app:app", tmp_path)
     response = backend.answer(_request("/x", ("Origin", "https://a")))[0].response
     assert response is not None
-    assert (response.status, response.body, response.headers.get("Access-Control-Allow-Origin")) == (200, "1", "https://a")
+    assert (response.status, response.body, response.headers.get("Access-Control-Allow-Origin")) == (
+        200,
+        "1",
+        "https://a",
+    )
     crashed = backend.answer(_request("/boom", ("Origin", "https://a")))[0]
     assert crashed.when == "upstream-error"
     assert crashed.response is not None

@@ -88,13 +88,18 @@ def test_the_host_s_network_is_one_door_for_each_port_known(tmp_path: Path) -> N
     assert any("other" in item.reason for item in compose.unknown)
 
 
-def test_variables_come_from_env_and_from_outside_but_not_from_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_come_from_env_and_from_outside_but_not_from_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two machines that read the same files read the same: what nothing sets is listed with its place."""
     monkeypatch.setenv("PORT", "1")
     text = 'services:\n  a:\n    image: x\n    ports: ["${PORT}:80", "${OTHER:-81}:81"]\n    environment: {A: "$$x", B: "${MUST:?set it}"}\n'
     compose = _load(tmp_path, text, env="OTHER=9081\n")
     assert [port.published for port in compose.services["a"].ports] == ["", "9081"]
-    assert {(item.name, item.required, item.location.line) for item in compose.unset} == {("PORT", None, 4), ("MUST", "set it", 5)}
+    assert {(item.name, item.required, item.location.line) for item in compose.unset} == {
+        ("PORT", None, 4),
+        ("MUST", "set it", 5),
+    }
     assert compose.services["a"].environment["A"].value == "$x"
     assert any("set it" in problem.message for problem in compose.problems)
     given = load([tmp_path / "docker-compose.yml"], environment={"PORT": "8080", "MUST": "y"})
@@ -126,7 +131,9 @@ def test_profiles_leave_services_out_until_they_are_asked_for(tmp_path: Path) ->
 
 def test_extends_and_include_bring_in_other_files(tmp_path: Path) -> None:
     """A base in another file, an included file; one that is not there is unknown."""
-    (tmp_path / "base.yml").write_text("services:\n  base: {image: b, ports: ['1:1'], environment: {A: '1', B: '1'}}\n", "utf-8")
+    (tmp_path / "base.yml").write_text(
+        "services:\n  base: {image: b, ports: ['1:1'], environment: {A: '1', B: '1'}}\n", "utf-8"
+    )
     (tmp_path / "more.yml").write_text("services:\n  extra: {image: e, ports: ['2:2']}\n", "utf-8")
     text = (
         "include: [more.yml, absent.yml]\nservices:\n  a:\n    extends: {file: base.yml, service: base}\n"
@@ -134,7 +141,10 @@ def test_extends_and_include_bring_in_other_files(tmp_path: Path) -> None:
     )
     compose = _load(tmp_path, text)
     service = compose.services["a"]
-    assert (service.image, {name: variable.value for name, variable in service.environment.items()}) == ("b", {"A": "1", "B": "2"})
+    assert (service.image, {name: variable.value for name, variable in service.environment.items()}) == (
+        "b",
+        {"A": "1", "B": "2"},
+    )
     assert "extra" in compose.services
     assert any("absent.yml" in item.reason for item in compose.unknown)
     assert any("extends itself" in problem.message for problem in compose.problems)
@@ -144,10 +154,16 @@ def test_files_inside_a_container_are_found_in_volumes_and_in_the_dockerfile(tmp
     """What nginx includes by its path in the container leads to a file here; a volume hides what the image has."""
     (tmp_path / "web").mkdir()
     (tmp_path / "web" / "security.conf").write_text("", "utf-8")
-    dockerfile = "FROM node AS build\nCOPY . /src\nFROM nginx\nWORKDIR /etc/nginx\nCOPY --chown=nginx security.conf conf.d/\n"
-    (tmp_path / "web" / "Dockerfile").write_text(dockerfile + 'COPY ["default.conf", "/etc/nginx/nginx.conf"]\nEXPOSE 80/tcp\n', "utf-8")
+    dockerfile = (
+        "FROM node AS build\nCOPY . /src\nFROM nginx\nWORKDIR /etc/nginx\nCOPY --chown=nginx security.conf conf.d/\n"
+    )
+    (tmp_path / "web" / "Dockerfile").write_text(
+        dockerfile + 'COPY ["default.conf", "/etc/nginx/nginx.conf"]\nEXPOSE 80/tcp\n', "utf-8"
+    )
     compose = _load(tmp_path)
-    found = {inside: Path(outside).relative_to(tmp_path).as_posix() for inside, outside in compose.files_in("nginx").items()}
+    found = {
+        inside: Path(outside).relative_to(tmp_path).as_posix() for inside, outside in compose.files_in("nginx").items()
+    }
     assert found == {"/etc/nginx/conf.d/security.conf": "web/security.conf", "/etc/nginx/nginx.conf": "nginx.conf"}
     assert compose.services["nginx"].listening == (80,)
 
@@ -162,7 +178,9 @@ def test_files_inside_a_container_are_found_in_volumes_and_in_the_dockerfile(tmp
 )  # fmt: skip
 def test_ports_in_the_short_syntax(text: str, wanted: list[tuple[int, str, str]], tmp_path: Path) -> None:
     """Addresses, ranges and single ports; YAML's sexagesimal numbers do not get in the way."""
-    compose = _load(tmp_path, f"services:\n  a:\n    image: x\n    ports:\n      - {text if text[0] != '[' else repr(text)}\n")
+    compose = _load(
+        tmp_path, f"services:\n  a:\n    image: x\n    ports:\n      - {text if text[0] != '[' else repr(text)}\n"
+    )
     assert [(port.target, port.published, port.host_ip) for port in compose.services["a"].ports] == wanted
 
 
@@ -205,7 +223,9 @@ def test_no_file_brings_it_down(text: str, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared cases are not here")
 @pytest.mark.parametrize(
-    "path", [*sorted(SHARED.glob("compose/*/*.y*ml")), *sorted(SHARED.glob("traefik/*/docker-compose.yml"))], ids=lambda p: "/".join(p.parts[-3:-1])
+    "path",
+    [*sorted(SHARED.glob("compose/*/*.y*ml")), *sorted(SHARED.glob("traefik/*/docker-compose.yml"))],
+    ids=lambda p: "/".join(p.parts[-3:-1]),
 )
 def test_public_files_load(path: Path) -> None:
     """Files as people write them give services and doors with places, or say what is not decided."""

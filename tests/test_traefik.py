@@ -64,7 +64,9 @@ def _files(folder: Path, static: str = STATIC, dynamic: str = DYNAMIC, suffix: s
     return load(one, [two])
 
 
-def _request(target: str = "/", *headers: tuple[str, str], method: str = "GET", scheme: str = "https", **more: str) -> Request:
+def _request(
+    target: str = "/", *headers: tuple[str, str], method: str = "GET", scheme: str = "https", **more: str
+) -> Request:
     lines = Headers.of([("Host", "example.com"), *headers])
     return Request(method, target, lines, scheme, **more)  # type: ignore[arg-type]
 
@@ -89,7 +91,10 @@ def test_every_header_names_the_line_that_made_it(tmp_path: Path) -> None:
     assert response is not None
     lines = {line.name: (line.value, line.made_by.line if line.made_by else 0) for line in response.headers}
     text = DYNAMIC.splitlines()
-    assert lines["Access-Control-Allow-Origin"] == ("https://app.example.com", text.index("          - https://app.example.com") + 1)
+    assert lines["Access-Control-Allow-Origin"] == (
+        "https://app.example.com",
+        text.index("          - https://app.example.com") + 1,
+    )
     assert lines["X-Edge"][0] == "traefik"
     assert text[lines["X-Edge"][1] - 1].strip().startswith("customResponseHeaders")
     assert lines["Strict-Transport-Security"] == ("max-age=31536000", text.index("        stsSeconds: 31536000") + 1)
@@ -127,7 +132,13 @@ def test_limits_are_on_every_outcome_that_passes_them(tmp_path: Path) -> None:
     """A rate limit is listed with its rate in requests a second, and may refuse with 429."""
     outcomes = _files(tmp_path).answer(_request("/api/x"))
     limit = _only(outcomes, "upstream-success").limits[0]
-    assert (round(limit.rate, 3), limit.burst, limit.status, limit.key, limit.layer) == (1.667, 50, 429, "client_ip", "traefik")
+    assert (round(limit.rate, 3), limit.burst, limit.status, limit.key, limit.layer) == (
+        1.667,
+        50,
+        429,
+        "client_ip",
+        "traefik",
+    )
     refused = _only(outcomes, "limited")
     assert refused.response is not None
     assert refused.response.status == 429
@@ -143,11 +154,19 @@ def test_an_upstream_that_is_down_becomes_a_bad_gateway_with_the_middlewares_hea
 
 def test_a_client_cannot_forge_what_the_upstream_is_told(tmp_path: Path) -> None:
     """X-Forwarded-* of a client that is not trusted are replaced by what is true."""
-    forged = [("X-Forwarded-For", "1.1.1.1"), ("X-Forwarded-Proto", "http"), ("X-Forwarded-Host", "evil"), ("X-Real-Ip", "1.1.1.1")]
+    forged = [
+        ("X-Forwarded-For", "1.1.1.1"),
+        ("X-Forwarded-Proto", "http"),
+        ("X-Forwarded-Host", "evil"),
+        ("X-Real-Ip", "1.1.1.1"),
+    ]
     outcome = _only(_files(tmp_path).answer(_request("/api/x", *forged, client="9.9.9.9")), "upstream-success")
     sent = outcome.upstream_request
     assert sent is not None
-    told = {name: sent.headers.all(name) for name in ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-Ip")}
+    told = {
+        name: sent.headers.all(name)
+        for name in ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-Ip")
+    }
     assert told == {
         "X-Forwarded-For": ("9.9.9.9",), "X-Forwarded-Proto": ("https",), "X-Forwarded-Host": ("example.com",), "X-Real-Ip": ("9.9.9.9",),
     }  # fmt: skip
@@ -186,7 +205,12 @@ LABELS = {
 def _shown(traefik: Traefik) -> list[tuple[object, ...]]:
     outcomes = traefik.answer(_request("/x", ("Origin", "https://app.example.com"), scheme="http"))
     return [
-        (o.when, o.response and o.response.status, o.response and o.response.headers.pairs(), o.upstream_request and o.upstream_request.listen)
+        (
+            o.when,
+            o.response and o.response.status,
+            o.response and o.response.headers.pairs(),
+            o.upstream_request and o.upstream_request.listen,
+        )
         for o in outcomes
     ]
 
@@ -195,7 +219,10 @@ def test_yaml_toml_and_labels_say_the_same(tmp_path: Path) -> None:
     """One configuration in three spellings gives the same answers."""
     for suffix, text in (("yml", YAML), ("toml", TOML)):
         (tmp_path / f"d.{suffix}").write_text(text, "utf-8")
-    labels = {name: (value, Location("docker-compose.yml", 10 + index, 7)) for index, (name, value) in enumerate(LABELS.items())}
+    labels = {
+        name: (value, Location("docker-compose.yml", 10 + index, 7))
+        for index, (name, value) in enumerate(LABELS.items())
+    }
     yaml, toml = load(None, [tmp_path / "d.yml"]), load(None, [tmp_path / "d.toml"])
     docker = load(None, containers=[Container("qwen-api", labels)])
     assert _shown(yaml) == _shown(toml) == _shown(docker)
@@ -210,7 +237,11 @@ def test_a_container_without_routers_has_the_default_one() -> None:
     place = Location("docker-compose.yml", 3, 3)
     traefik = load(None, containers=[Container("shop", {"traefik.enable": ("true", place)}, (9000, 80))])
     router = traefik.routers["shop@docker"]
-    assert (router.rule_text, router.service, traefik.upstreams(router.service)[0].address) == ("Host(`shop`)", "shop@docker", "shop:80")
+    assert (router.rule_text, router.service, traefik.upstreams(router.service)[0].address) == (
+        "Host(`shop`)",
+        "shop@docker",
+        "shop:80",
+    )
     hidden = load(None, containers=[Container("shop", {"traefik.enable": ("false", place)}, (80,))])
     assert not hidden.routers
 
@@ -221,7 +252,11 @@ def test_flags_stand_for_the_static_file() -> None:
     flags = ["--entrypoints.web.address=:80", "--entryPoints.websecure.address=:443", "--api.insecure=true",
              "--entrypoints.web.http.redirections.entrypoint.to=websecure"]  # fmt: skip
     traefik = load(None, flags=[(flag, place) for flag in flags])
-    assert [(point.name, point.port) for point in traefik.entrypoints] == [("web", 80), ("websecure", 443), ("traefik", 8080)]
+    assert [(point.name, point.port) for point in traefik.entrypoints] == [
+        ("web", 80),
+        ("websecure", 443),
+        ("traefik", 8080),
+    ]
     redirection = traefik.entrypoints[0].redirection
     assert redirection is not None
     assert (redirection.port, redirection.permanent) == ("443", True)
@@ -309,7 +344,9 @@ def test_expressions_are_go_s_not_python_s() -> None:
     assert regex.search("^(a+)+$", "a" * 60 + "!") is None
 
 
-@pytest.mark.parametrize("text", ["a: [", "a: &a [*a]", "- 1\n- 2", "\x00", "{{ range }}", "http: 3", "http: {routers: [1, 2]}", "? [a]: b"])
+@pytest.mark.parametrize(
+    "text", ["a: [", "a: &a [*a]", "- 1\n- 2", "\x00", "{{ range }}", "http: 3", "http: {routers: [1, 2]}", "? [a]: b"]
+)
 def test_no_file_brings_it_down(text: str, tmp_path: Path) -> None:
     """Broken or odd files are errors that a person can read, or problems."""
     try:
@@ -329,7 +366,9 @@ def test_anchors_that_expand_without_end_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not PUBLIC.is_dir(), reason="the shared cases are not here")
-@pytest.mark.parametrize("path", sorted(PUBLIC.glob("*/*.y*ml")) + sorted(PUBLIC.glob("*/*.toml")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "path", sorted(PUBLIC.glob("*/*.y*ml")) + sorted(PUBLIC.glob("*/*.toml")), ids=lambda path: path.parent.name
+)
 def test_public_files_load_and_answer(path: Path) -> None:
     """Files as people write them give a verdict or say what is not decided, and never a traceback."""
     traefik = load(None, [path])

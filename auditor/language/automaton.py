@@ -25,7 +25,8 @@ Row: TypeAlias = "tuple[tuple[int, int], ...]"
 NODE_LIMIT = 60_000
 STATE_LIMIT = 20_000
 ITEM_LIMIT = 200_000
-WORK_LIMIT = 700_000
+CLOSURE_LIMIT = 700_000
+ROW_LIMIT = 1_500_000
 
 
 class TooLarge(Exception):  # noqa: N818 - an answer (not decided), not a fault
@@ -137,7 +138,7 @@ class _Program:
     def spend(self, steps: int) -> None:
         """Count steps of construction; TooLarge where one expression takes too many."""
         self.work += steps
-        if self.work > WORK_LIMIT:
+        if self.work > CLOSURE_LIMIT:
             raise TooLarge
 
     def add(self, kind: int, argument: int | str, targets: tuple[int, ...]) -> int:
@@ -228,19 +229,8 @@ class Automaton:
     """A lazily determinised automaton; `search`: the match may begin anywhere. Anything may follow a match."""
 
     __slots__ = (
-        "_accepts",
-        "_closures",
-        "_edges",
-        "_entry",
-        "_finals",
-        "_item_ids",
-        "_items",
-        "_program",
-        "_rows",
-        "_search",
-        "_starts",
-        "_state_ids",
-        "_states",
+        "_accepts", "_closures", "_edges", "_entry", "_finals", "_item_ids", "_items", "_program", "_row_work", "_rows",
+        "_search", "_starts", "_state_ids", "_states",
     )  # fmt: skip
 
     def __init__(self, program: _Program, entry: int, *, search: bool) -> None:
@@ -258,6 +248,7 @@ class Automaton:
         self._rows: list[Row | None] = [(), ((FULL, ALL),)]
         self._finals: list[bool | None] = [False, True]
         self._starts: dict[int, int] = {}
+        self._row_work = 0
 
     @property
     def start(self) -> int:
@@ -294,7 +285,9 @@ class Automaton:
             for item in _bits(self._states[state]):
                 for mask, bits in self._item_edges(item):
                     parts = _split(parts, mask, bits)
-                self._program.spend(len(parts))
+                self._row_work += len(parts)
+                if self._row_work > ROW_LIMIT:
+                    raise TooLarge
             merged: dict[int, int] = {}
             for mask, bits in parts:
                 if bits:
@@ -537,6 +530,20 @@ class Automaton:
                 stack.extend(inner)
         return False
 
+    def simulate(self, text: bytes) -> bool:
+        """Decide one string without keeping states, for automata that have grown too large for more of them."""
+        now = self._states[self.start]
+        for byte in text:
+            bit, after = BIT[byte], 0
+            for item in _bits(now):
+                for mask, bits in self._item_edges(item):
+                    if mask & bit:
+                        after |= bits
+            if after & 1:
+                return True
+            now = after
+        return any(self._accepting(item) for item in _bits(now))
+
 
 def _bits(value: int) -> list[int]:
     """Return the positions of the set bits, lowest first."""
@@ -564,7 +571,16 @@ def _split(parts: list[tuple[int, int]], mask: int, bits: int) -> list[tuple[int
 
 
 def accepts(machine: Machine, text: bytes) -> bool:
-    """Whether a string is in the language."""
+    """Whether a string is in the language; TooLarge where not even that can be decided."""
+    try:
+        return _run(machine, text)
+    except TooLarge:
+        if isinstance(machine, Automaton):
+            return machine.simulate(text)
+        raise
+
+
+def _run(machine: Machine, text: bytes) -> bool:
     state = machine.start
     for byte in text:
         bit = BIT[byte]

@@ -200,7 +200,9 @@ class _Family:
 
 def _machines(leaves: tuple[Leaf, ...]) -> tuple[Machine, ...]:
     """Return the upper and, where it is another one, the lower bound of each leaf."""
-    return tuple(m for leaf in leaves for m in ((leaf.upper,) if leaf.lower is leaf.upper else (leaf.upper, leaf.lower)))
+    return tuple(
+        m for leaf in leaves for m in ((leaf.upper,) if leaf.lower is leaf.upper else (leaf.upper, leaf.lower))
+    )
 
 
 @lru_cache(maxsize=32)

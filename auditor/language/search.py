@@ -47,6 +47,16 @@ class Clock:
         self._seconds = budget.seconds
         self._deadline = time.monotonic() + budget.seconds
 
+    def part(self) -> Clock:
+        """Set a third of what is left aside for an attempt, and return it as a clock of its own."""
+        third = self._left // 3
+        self._left -= third
+        return Clock(Budget(third, max(0.0, (self._deadline - time.monotonic()) / 3)))
+
+    def give_back(self, other: Clock) -> None:
+        """Take back what an attempt did not use."""
+        self._left += max(0, other._left)
+
     def use(self, steps: int = 1) -> None:
         """Count steps; OutOfBudget when there are none left or the time is over."""
         self._left -= steps

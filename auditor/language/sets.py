@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, TypeAlias
@@ -297,40 +298,50 @@ def solve(wanted: tuple[_Bound, ...], refused: tuple[_Bound, ...], clock: Clock)
     if {id(m) for _, m in wanted} & {id(m) for _, m in refused}:
         return None
     try:
-        finite = [b for b in wanted if isinstance(b[1], Words) and not b[1].caseless]
+        finite = [(b, b[1]) for b in wanted if isinstance(b[1], Words) and not b[1].caseless]
         if finite:
-            smallest = min(finite, key=lambda b: len(b[1].words) if isinstance(b[1], Words) else 0)
-            words = smallest[1].words if isinstance(smallest[1], Words) else []
-            for word in sorted(words, key=len):
-                if all(_matches(b, word) for b in wanted) and not any(_matches(b, word) for b in refused):
-                    return word
-            return None
-        waiting_in = sorted(wanted, key=lambda bound: -len(bound[0].needs))
-        machines: list[Machine] = [waiting_in.pop(0)[1]] if waiting_in else [Prefix(b"")]
-        active: list[Machine] = []
-        single: set[bytes] = set()
-        waiting = list(refused)
-        while True:
-            found = shortest(machines, [*active, Words(single)] if single else active, clock)
-            if found is None:
-                return None
-            missing = next((b for b in waiting_in if not _matches(b, found)), None)
-            if missing is not None:
-                waiting_in.remove(missing)
-                machines.append(missing[1])
-                continue
-            culprit = next((b for b in waiting if _matches(b, found)), None)
-            if culprit is None:
+            _, smallest = min(finite, key=lambda pair: len(pair[1].words))
+            return next((w for w in sorted(smallest.words, key=len) if _fits(w, wanted, refused)), None)
+        ordered = sorted(wanted, key=lambda bound: -len(bound[0].needs))
+        if len(ordered) > 1:
+            attempt = clock.part()
+            with suppress(OutOfBudget):
+                found = _search(ordered[:1], ordered[1:], list(refused), attempt)
+                clock.give_back(attempt)
                 return found
-            machine = culprit[1]
-            many = isinstance(machine, Words) and not machine.caseless and len(machine.words) > _SINGLE_WORDS
-            if many and len(single) < _SINGLE_WORDS:
-                single.add(found)
-            else:
-                waiting.remove(culprit)
-                active.append(machine)
+        return _search(ordered, [], list(refused), clock)
     except TooLarge as e:
         raise OutOfBudget("more states than an automaton may have") from e
+
+
+def _fits(word: bytes, wanted: Sequence[_Bound], refused: Sequence[_Bound]) -> bool:
+    return all(_matches(b, word) for b in wanted) and not any(_matches(b, word) for b in refused)
+
+
+def _search(wanted: list[_Bound], later: list[_Bound], refused: list[_Bound], clock: Clock) -> bytes | None:
+    """Walk with `wanted`, then again with each of `later` and `refused` that a candidate shows to be needed."""
+    machines: list[Machine] = [machine for _, machine in wanted] or [Prefix(b"")]
+    active: list[Machine] = []
+    single: set[bytes] = set()
+    while True:
+        found = shortest(machines, [*active, Words(single)] if single else active, clock)
+        if found is None:
+            return None
+        missing = next((b for b in later if not _matches(b, found)), None)
+        if missing is not None:
+            later.remove(missing)
+            machines.append(missing[1])
+            continue
+        culprit = next((b for b in refused if _matches(b, found)), None)
+        if culprit is None:
+            return found
+        machine = culprit[1]
+        many = isinstance(machine, Words) and not machine.caseless and len(machine.words) > _SINGLE_WORDS
+        if many and len(single) < _SINGLE_WORDS:
+            single.add(found)
+        else:
+            refused.remove(culprit)
+            active.append(machine)
 
 
 @lru_cache(maxsize=2048)

@@ -42,7 +42,11 @@ POLICIES: Mapping[str, list[Any]] = {
     "many": [
         *(f"https://{host}.example.{tld}" for host in ("app", "www") for tld in ("com", "org")),
         "https://partner.example.net",
-        *(item for tld in ("com", "net", "org") for item in (f"https://example.{tld}", {"pattern": f"https://*.example.{tld}"})),
+        *(
+            item
+            for tld in ("com", "net", "org")
+            for item in (f"https://example.{tld}", {"pattern": f"https://*.example.{tld}"})
+        ),
     ],
 }
 

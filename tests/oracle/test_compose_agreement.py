@@ -37,7 +37,9 @@ _port = st.one_of(
         "published": st.sampled_from(("8080", "9000", "${G}")), "host_ip": st.just("127.0.0.1"), "protocol": st.sampled_from(("tcp", "udp"))}),
 )  # fmt: skip
 _environment = st.one_of(
-    st.dictionaries(st.sampled_from(("K", "L", "M")), st.one_of(_value, st.integers(0, 9), st.booleans(), st.none()), max_size=3),
+    st.dictionaries(
+        st.sampled_from(("K", "L", "M")), st.one_of(_value, st.integers(0, 9), st.booleans(), st.none()), max_size=3
+    ),
     st.lists(st.builds(lambda key, value: f"{key}={value}", st.sampled_from(("K", "L", "N")), _value), max_size=3),
 )
 _labels = st.one_of(
@@ -46,7 +48,9 @@ _labels = st.one_of(
 )
 _networks = st.one_of(
     st.lists(st.sampled_from(("front", "back", "default")), max_size=2, unique=True),
-    st.dictionaries(st.sampled_from(("front", "back")), st.one_of(st.none(), st.just({"aliases": ["other"]})), max_size=2),
+    st.dictionaries(
+        st.sampled_from(("front", "back")), st.one_of(st.none(), st.just({"aliases": ["other"]})), max_size=2
+    ),
 )
 _volume = st.one_of(
     st.sampled_from(("./a:/etc/a:ro", "./b:/etc/a", "data:/data", "/anonymous", "../x:/etc/x/", "/abs:/abs")),
@@ -75,7 +79,14 @@ def _whole(services: dict[str, Any], *, extends: bool) -> dict[str, Any]:
 
 def _theirs(files: list[Path]) -> dict[str, Any] | None:
     assert PROGRAM is not None
-    arguments = [PROGRAM, *(part for file in files for part in ("-f", str(file))), "config", "--format", "json", "--no-path-resolution"]
+    arguments = [
+        PROGRAM,
+        *(part for file in files for part in ("-f", str(file))),
+        "config",
+        "--format",
+        "json",
+        "--no-path-resolution",
+    ]
     found = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False,
                            env={"PATH": os.environ.get("PATH", ""), "HOME": str(files[0].parent)})  # fmt: skip
     return json.loads(found.stdout) if found.returncode == 0 else None
@@ -94,7 +105,10 @@ def compare(theirs: dict[str, Any], ours: Compose) -> list[str]:
         mine = ours.services.get(name)
         if mine is None:
             continue
-        ports = sorted((p.get("host_ip", ""), str(p.get("published", "")), p["target"], p["protocol"]) for p in service.get("ports") or [])
+        ports = sorted(
+            (p.get("host_ip", ""), str(p.get("published", "")), p["target"], p["protocol"])
+            for p in service.get("ports") or []
+        )
         pairs: list[tuple[str, Any, Any]] = [
             ("ports", ports, sorted((p.host_ip, p.published, p.target, p.protocol) for p in mine.ports)),
             ("environment", {k: _shown(v) for k, v in (service.get("environment") or {}).items()},

@@ -47,7 +47,13 @@ _CORS = st.fixed_dictionaries({}, optional={
     "max_age": st.sampled_from((0, 1, 600, 86400)),
 })  # fmt: skip
 _TRUSTED = st.fixed_dictionaries(
-    {"allowed_hosts": st.lists(st.sampled_from(("app.test", "*.app.test", "www.other.test", "localhost", "*", "[::1]")), min_size=1, max_size=2)},
+    {
+        "allowed_hosts": st.lists(
+            st.sampled_from(("app.test", "*.app.test", "www.other.test", "localhost", "*", "[::1]")),
+            min_size=1,
+            max_size=2,
+        )
+    },
     optional={"www_redirect": st.booleans()},
 )
 _MIDDLEWARE = st.one_of(
@@ -62,17 +68,35 @@ _HEADERS = st.lists(
         st.sampled_from(("x-a", "X-A,content-type", "x-b", "", "authorization, x-a", "x-a,,")).map(
             lambda value: ("Access-Control-Request-Headers", value)
         ),
-        st.sampled_from((("Cookie", "a=1"), ("Access-Control-Request-Private-Network", "true"), ("X-Forwarded-Host", "h"))),
+        st.sampled_from(
+            (("Cookie", "a=1"), ("Access-Control-Request-Private-Network", "true"), ("X-Forwarded-Host", "h"))
+        ),
     ),
     max_size=4,
 )
-_HOST = st.sampled_from(("app.test", "a.app.test", "other.test", "localhost:8000", "APP.test", "app.test:443", "[::1]:80", "a b", "x/y", "", "app.test:80"))
+_HOST = st.sampled_from(
+    (
+        "app.test",
+        "a.app.test",
+        "other.test",
+        "localhost:8000",
+        "APP.test",
+        "app.test:443",
+        "[::1]:80",
+        "a b",
+        "x/y",
+        "",
+        "app.test:80",
+    )
+)
 _REQUEST = st.fixed_dictionaries({
     "method": st.sampled_from(("GET", "OPTIONS", "OPTIONS", "POST", "HEAD")), "headers": _HEADERS, "host": _HOST,
     "scheme": st.sampled_from(("http", "https")), "target": st.sampled_from(("/", "/a/b?c=d", "/a%20b", "/?")),
     "profile": st.integers(0, len(PROFILES) - 1),
 })  # fmt: skip
-_CASE = st.tuples(st.lists(_MIDDLEWARE, min_size=1, max_size=2), st.lists(_REQUEST, min_size=REQUESTS, max_size=REQUESTS))
+_CASE = st.tuples(
+    st.lists(_MIDDLEWARE, min_size=1, max_size=2), st.lists(_REQUEST, min_size=REQUESTS, max_size=REQUESTS)
+)
 
 
 def real(middlewares: list[tuple[str, dict[str, Any]]]) -> Any:
@@ -143,7 +167,9 @@ def differences(middlewares: list[tuple[str, dict[str, Any]]], drawn: list[dict[
     with asyncio.Runner() as runner:
         for item in drawn:
             headers = [("Host", item["host"]), ("X-Up", str(item["profile"])), *item["headers"]]
-            request = Request(item["method"], item["target"], Headers.of(headers), item["scheme"], listen="127.0.0.1:80")
+            request = Request(
+                item["method"], item["target"], Headers.of(headers), item["scheme"], listen="127.0.0.1:80"
+            )
             status, lines = PROFILES[item["profile"]]
             inner = Outcome("always", Response(status, Headers.of(lines), "up"), Action("application"))
             outcomes = layer.through(request, lambda _, inner=inner: (inner,))
@@ -255,7 +281,9 @@ PATHS = ("/", "/health", "/health/", "/help", "/docs", "/redoc", "/openapi.json"
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
-@pytest.mark.parametrize("environment", [{}, {"ORIGINS": "https://env.test", "DEBUG": "no"}, {"DEBUG": "TRUE"}], ids=str)
+@pytest.mark.parametrize(
+    "environment", [{}, {"ORIGINS": "https://env.test", "DEBUG": "no"}, {"DEBUG": "TRUE"}], ids=str
+)
 def test_an_application_read_from_source_answers_as_when_it_runs(
     name: str, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,7 +311,11 @@ def test_an_application_read_from_source_answers_as_when_it_runs(
                 for lines in headers:
                     request = Request(method, path, Headers.of([("Host", "h.test"), *lines]))
                     status, observed, body = runner.run(asked(module.app, request))
-                    wrong = [_against(outcome, status, observed, body) for outcome in layer.answer(request) if outcome.response]
+                    wrong = [
+                        _against(outcome, status, observed, body)
+                        for outcome in layer.answer(request)
+                        if outcome.response
+                    ]
                     assert not all(wrong), f"{method} {path} {lines}: {wrong}; observed {status} {observed} {body!r}"
 
 

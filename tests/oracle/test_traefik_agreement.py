@@ -55,7 +55,12 @@ def _named(data: Any, number: int) -> Any:
 def dynamic(drawn: list[Group], upstream: int, closed: int) -> dict[str, Any]:
     """Put the groups into one dynamic configuration."""
     routers: dict[str, Any] = {
-        f"ready-{point}": {"rule": "Host(`ready.test`)", "service": "noop@internal", "entryPoints": [point], "priority": 2**62}
+        f"ready-{point}": {
+            "rule": "Host(`ready.test`)",
+            "service": "noop@internal",
+            "entryPoints": [point],
+            "priority": 2**62,
+        }
         for point in ENTRYPOINTS
     }
     middlewares: dict[str, Any] = {"ep": {"headers": {"customResponseHeaders": {"X-Entry": "secure"}}}}
@@ -88,7 +93,9 @@ def static(folder: Path, ports: dict[str, int], file: Path) -> dict[str, Any]:
     points["raw"]["http"] = {"sanitizePath": False, "encodeQuerySemicolons": True}
     points["secure"]["http"] = {"middlewares": ["ep@file"]}
     points["redirect"]["http"] = {"redirections": {"entryPoint": {"to": "secure"}}}
-    points["redirect2"]["http"] = {"redirections": {"entryPoint": {"to": ":8443", "scheme": "https", "permanent": False, "priority": 30}}}
+    points["redirect2"]["http"] = {
+        "redirections": {"entryPoint": {"to": ":8443", "scheme": "https", "permanent": False, "priority": 30}}
+    }
     return {"entryPoints": points, "providers": {"file": {"filename": str(file), "watch": False}}, "log": {"level": "ERROR"},
             "global": {"checkNewVersion": False, "sendAnonymousUsage": False}}  # fmt: skip
 
@@ -133,7 +140,9 @@ def _same(expected: dict[str, list[str]], actual: dict[str, list[str]]) -> list[
     wrong = []
     for name in sorted(expected.keys() | actual.keys()):
         mine, theirs = expected.get(name, []), actual.get(name, [])
-        if len(mine) != len(theirs) or any(UNKNOWN_VALUE not in a and a != b for a, b in zip(mine, theirs, strict=False)):
+        if len(mine) != len(theirs) or any(
+            UNKNOWN_VALUE not in a and a != b for a, b in zip(mine, theirs, strict=False)
+        ):
             wrong.append(f"{name}: predicted {mine}, observed {theirs}")
     return wrong
 
@@ -142,7 +151,9 @@ def compare(outcome: Outcome, answer: Any, seen: list[Any]) -> list[str]:
     """Return how an outcome differs from what was observed."""
     response = outcome.response
     assert response is not None
-    wrong = [] if response.status == answer.status else [f"status: predicted {response.status}, observed {answer.status}"]
+    wrong = (
+        [] if response.status == answer.status else [f"status: predicted {response.status}, observed {answer.status}"]
+    )
     doubted = {item.concerns.removeprefix("header:") for item in outcome.unknown if item.concerns.startswith("header:")}
     skip = IGNORED | doubted
     wrong += _same(_lines(list(response.headers.pairs()), skip), _lines(answer.headers, skip | {"connection"}))
@@ -176,7 +187,17 @@ def run(drawn: list[Group], folder: Path, tally: Tally) -> None:
         with traefik(folder, settings_file, [ports["plain"]]):
             for number, group in enumerate(drawn):
                 for index, request in enumerate(group.requests):
-                    one(model, group, number, f"{number}-{index}", _named(request, number), ports, clients, upstream, tally)
+                    one(
+                        model,
+                        group,
+                        number,
+                        f"{number}-{index}",
+                        _named(request, number),
+                        ports,
+                        clients,
+                        upstream,
+                        tally,
+                    )
     finally:
         upstream.stop()
         for client in clients.values():
@@ -197,11 +218,15 @@ def one(model: Traefik, group: Group, number: int, key: str, drawn: Any, ports: 
     outcomes = [outcome for outcome in model.answer(request, ask) if outcome.when != "limited"]
     tally.pairs += 1
     tally.statuses[answer.status] += 1
-    doubt = next((item.reason for outcome in outcomes for item in outcome.unknown if item.concerns in ("answer", "status")), None)
+    doubt = next(
+        (item.reason for outcome in outcomes for item in outcome.unknown if item.concerns in ("answer", "status")), None
+    )
     if doubt is not None:
         tally.undecided[re.sub(r"[rm]?[0-9]?-?g[0-9]{4}(@file)?", "…", doubt)[:80]] += 1
     seen = upstream.seen.get(key, [])
-    candidates = [outcome for outcome in outcomes if outcome.response is not None and outcome.response.status is not None]
+    candidates = [
+        outcome for outcome in outcomes if outcome.response is not None and outcome.response.status is not None
+    ]
     if doubt is not None and len(candidates) < len(outcomes):
         return
     results = [compare(outcome, answer, seen) for outcome in candidates]
@@ -222,7 +247,10 @@ def measure(pairs: int, number: int, *, report: bool = False) -> Tally:
             run(drawn, Path(folder), tally)
         number += 1
         if report:
-            print(f"{tally.pairs} pairs, {sum(tally.undecided.values())} not decided, {len(tally.disagreements)} disagree", flush=True)
+            print(
+                f"{tally.pairs} pairs, {sum(tally.undecided.values())} not decided, {len(tally.disagreements)} disagree",
+                flush=True,
+            )
     return tally
 
 
@@ -260,7 +288,9 @@ def main() -> int:
     tally = measure(arguments.pairs, arguments.seed, report=True)
     for line in tally.disagreements[: arguments.show]:
         print(line)
-    print(f"pairs {tally.pairs}; disagreements {len(tally.disagreements)}; not decided {dict(tally.undecided)}; statuses {dict(tally.statuses)}")
+    print(
+        f"pairs {tally.pairs}; disagreements {len(tally.disagreements)}; not decided {dict(tally.undecided)}; statuses {dict(tally.statuses)}"
+    )
     return 1 if tally.disagreements else 0
 
 

@@ -16,8 +16,15 @@ def _request(target: str = "/", *headers: tuple[str, str], method: str = "GET", 
             "version": version}  # fmt: skip
 
 
-def _group(middlewares: list[dict[str, Any]], *requests: dict[str, Any], rule: str = "HostRegexp(`gN`)", **router: Any) -> Group:
-    made = {"rule": rule, "service": "up", "middlewares": [f"m{index}-gN" for index in range(len(middlewares))], **router}
+def _group(
+    middlewares: list[dict[str, Any]], *requests: dict[str, Any], rule: str = "HostRegexp(`gN`)", **router: Any
+) -> Group:
+    made = {
+        "rule": rule,
+        "service": "up",
+        "middlewares": [f"m{index}-gN" for index in range(len(middlewares))],
+        **router,
+    }
     return Group((made,), tuple(middlewares), requests)
 
 

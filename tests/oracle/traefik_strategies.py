@@ -32,14 +32,16 @@ def _call(name: str, *values: str) -> str:
     return f"{name}({', '.join(f'`{value}`' for value in values)})"
 
 
-_path = st.sampled_from(("/", "/api", "/api/", "/api/x", "/old", "/a b", "/static/", "/v1/items/7", "/a%2Fb", "/你", "/a!b'(c)*"))
+_path = st.sampled_from(
+    ("/", "/api", "/api/", "/api/x", "/old", "/a b", "/static/", "/v1/items/7", "/a%2Fb", "/你", "/a!b'(c)*")
+)
 _LEAVES = st.one_of(
     st.builds(lambda path: _call("PathPrefix", path), _path),
     st.builds(lambda path: _call("PathPrefix", path), _path),
     st.builds(lambda path: _call("Path", path), _path),
-    st.sampled_from((r"^/api", r"/x$", r"^/v[0-9]+/items/\d+$", r"(?i)^/api/", r"\.(js|css)$", r"^/[^/]*$", r"[[:upper:]]")).map(
-        lambda text: _call("PathRegexp", text)
-    ),
+    st.sampled_from(
+        (r"^/api", r"/x$", r"^/v[0-9]+/items/\d+$", r"(?i)^/api/", r"\.(js|css)$", r"^/[^/]*$", r"[[:upper:]]")
+    ).map(lambda text: _call("PathRegexp", text)),
     st.sampled_from(("GET", "OPTIONS", "POST", "get", "HEAD")).map(lambda text: _call("Method", text)),
     st.sampled_from(("1", "", "2", " x", "/../b")).map(lambda text: _call("Query", "a", text)),
     st.just(_call("Query", "b")),
@@ -51,7 +53,9 @@ _LEAVES = st.one_of(
         lambda pair: _call("HeaderRegexp", *pair)
     ),
     st.sampled_from(("127.0.0.1", "10.0.0.0/8", "127.0.0.0/8", "::1")).map(lambda text: _call("ClientIP", text)),
-    st.sampled_from((_call("HostRegexp", "^www"), _call("HostRegexp", "gN"), _call("Host", "www.gN.test"), _call("Host", "gN.test"))),
+    st.sampled_from(
+        (_call("HostRegexp", "^www"), _call("HostRegexp", "gN"), _call("Host", "www.gN.test"), _call("Host", "gN.test"))
+    ),
 )
 _RULES = st.recursive(
     _LEAVES,
@@ -82,7 +86,9 @@ _RULES_V2 = st.recursive(
     ),
     max_leaves=3,
 )
-_HOSTS_V2 = st.sampled_from(("Host(`gN.test`, `www.gN.test`)", "Host(`gN.test`)", "HostRegexp(`{sub:[a-z.]*}gN.test`)", "HostHeader(`gN.test`)"))
+_HOSTS_V2 = st.sampled_from(
+    ("Host(`gN.test`, `www.gN.test`)", "Host(`gN.test`)", "HostRegexp(`{sub:[a-z.]*}gN.test`)", "HostHeader(`gN.test`)")
+)
 _HOSTS = st.sampled_from((
     "Host(`gN.test`)", "Host(`gN.test`)", "HostRegexp(`gN`)", "HostRegexp(`gN`)", "HostRegexp(`gN.test`)", "HostRegexp(`gN.`)", "(Host(`gN.test`) || Host(`www.gN.test`))", r"HostRegexp(`^(www\.)?gN\.test$`)", "Host(`GN.test`)",
     r"HostRegexp(`^.+\.gN\.test$`)", "Host(`*.gN.test`)", 'Host("gN.test")', "host(`gN.test`)", "Host(`gN.test.`)",
@@ -163,10 +169,14 @@ _REST = st.one_of(
     st.just({"buffering": {"maxRequestBodyBytes": 1000}}),
     st.just({"contentType": {}}),
 )  # fmt: skip
-_MIDDLEWARES = st.one_of(st.fixed_dictionaries({"headers": _HEADERS}), st.fixed_dictionaries({"headers": _HEADERS}), _REST, _REST)
+_MIDDLEWARES = st.one_of(
+    st.fixed_dictionaries({"headers": _HEADERS}), st.fixed_dictionaries({"headers": _HEADERS}), _REST, _REST
+)
 
 
-_SERVICES = st.sampled_from((*("up",) * 20, "down", "none", "nohost", "nohost", "based", "based", "missing", "noop@internal"))
+_SERVICES = st.sampled_from(
+    (*("up",) * 20, "down", "none", "nohost", "nohost", "based", "based", "missing", "noop@internal")
+)
 
 
 @st.composite
@@ -185,7 +195,11 @@ def _router(draw: st.DrawFn, middlewares: int) -> dict[str, Any]:
         made["entryPoints"] = draw(st.lists(st.sampled_from(ENTRYPOINTS), min_size=3, max_size=5, unique=True))
     if draw(st.integers(0, 9)) == 9:
         made["tls"] = {}
-    made["middlewares"] = [f"m{index}-gN" for index in draw(st.lists(st.integers(0, middlewares), min_size=min(1, middlewares), max_size=3)) if index < middlewares]
+    made["middlewares"] = [
+        f"m{index}-gN"
+        for index in draw(st.lists(st.integers(0, middlewares), min_size=min(1, middlewares), max_size=3))
+        if index < middlewares
+    ]
     if draw(st.integers(0, 30)) == 30:
         made["middlewares"].append("absent-gN")
     return made
