@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+import auditor
 from auditor import __version__, cli
+from auditor.cli import audits
+from auditor.cli.options import find_policy
 from auditor.errors import AuditorError, Location
 
 NGINX = """events {}
@@ -115,7 +118,9 @@ def test_no_policy_is_exit_2(
 def test_unknown_option_is_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
     """A misspelt option: 2."""
     assert cli.run(["check", "--fail-onn", "high"]) == 2
-    assert "No such option" in capsys.readouterr().err
+    text = capsys.readouterr().err
+    assert "No such option" in text
+    assert text.splitlines()[-1].startswith("exit 2: No such option")
 
 
 def test_missing_file_is_exit_3(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -215,7 +220,7 @@ def test_errors_of_every_kind_are_shown_alike(
     def fails(**_: object) -> None:
         raise AuditorError("what happened", Location("file.yaml", 3, 1), "what to do")
 
-    monkeypatch.setattr(cli.check, "callback", fails)
+    monkeypatch.setattr(audits.check, "callback", fails)
     assert cli.run(["check"]) == 2
     text = capsys.readouterr().err
     assert "error: what happened" in text
@@ -258,7 +263,7 @@ def test_two_runs_print_the_same_bytes(project: Path) -> None:
     outputs = set()
     for seed in ("1", "2"):
         command = [sys.executable, "-m", "auditor", "check", "-f", "table"]
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(auditor.__file__).parents[1])}
         done = subprocess.run(command, cwd=project, env=environment, capture_output=True, check=False)
         outputs.add(done.stdout)
     assert len(outputs) == 1
@@ -279,7 +284,7 @@ def test_check_never_loads_what_only_live_audits_need(project: Path) -> None:
         "import sys; from auditor.cli import run; run(['check', '-q']);"
         "print([m for m in ('httpx', 'httpcore', 'hypothesis', 'websockets', 'fastapi', 'rich') if m in sys.modules])"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(auditor.__file__).parents[1])}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=project, env=environment, capture_output=True, text=True, check=True
     )
@@ -296,7 +301,7 @@ def test_interrupt_is_exit_130(project: Path) -> None:
             f"  - {{id: live, type: http, entrypoints: {{web: 'http://127.0.0.1:{port}'}}, limits: {{timeout: 30s}}}}\nroutes:",
         )
         edit(project / "nginx.conf", "nosniff", "none")
-        environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+        environment = {**os.environ, "PYTHONPATH": str(Path(auditor.__file__).parents[1])}
         command = [sys.executable, "-m", "auditor", "audit"]
         with subprocess.Popen(
             command, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -340,8 +345,8 @@ def test_policy_is_found_up_to_the_git_root_and_never_at_home(tmp_path: Path, mo
     (tmp_path / "auditor.yaml").write_text(POLICY)
     inner = tmp_path / "repo" / "deep"
     inner.mkdir(parents=True)
-    assert cli.find_policy(inner) is None
+    assert find_policy(inner) is None
     (tmp_path / "repo" / ".git").mkdir()
     (tmp_path / "repo" / ".github").mkdir()
     (tmp_path / "repo" / ".github" / "auditor.yaml").write_text(POLICY)
-    assert cli.find_policy(inner) == tmp_path / "repo" / ".github" / "auditor.yaml"
+    assert find_policy(inner) == tmp_path / "repo" / ".github" / "auditor.yaml"
