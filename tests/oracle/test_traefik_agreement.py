@@ -1,16 +1,14 @@
 """The Traefik layer held against the real Traefik: same status, headers, router and upstream request, or "not decided".
 
-The long run: `python tests/oracle/test_traefik_agreement.py --pairs 20000 [--seed N]`.
+The long run: `pytest -m slow tests/oracle/test_traefik_agreement.py`.
 """
 
 from __future__ import annotations
 
-import argparse
 import collections
 import json
 import os
 import re
-import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +21,7 @@ from traefik_strategies import ENTRYPOINTS, Group, groups
 from traefik_world import Client, Upstream, binary, free_ports, profile, traefik, written
 
 from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Outcome, Request, Response
-from auditor.traefik import Traefik, load
+from auditor.traefik import load
 
 GROUPS_PER_PROCESS = 60
 IGNORED = {"date"}
@@ -85,7 +83,7 @@ def dynamic(drawn: list[Group], upstream: int, closed: int) -> dict[str, Any]:
     return {"http": {"routers": routers, "middlewares": middlewares, "services": services}}
 
 
-def static(folder: Path, ports: dict[str, int], file: Path) -> dict[str, Any]:
+def static(ports: dict[str, int], file: Path) -> dict[str, Any]:
     """Return the static configuration: an entrypoint of each kind."""
     points: dict[str, Any] = {name: {"address": f"127.0.0.1:{port}"} for name, port in ports.items()}
     points["trusted"]["forwardedHeaders"] = {"insecure": True}
@@ -116,16 +114,6 @@ def ask(request: Request) -> tuple[Outcome, ...]:
 
 class _Sandbox:
     closed = 0
-
-
-@dataclass
-class Tally:
-    """What a run found: pairs compared, those not decided and why, and the disagreements."""
-
-    pairs: int = 0
-    undecided: collections.Counter[str] = field(default_factory=collections.Counter)
-    disagreements: list[str] = field(default_factory=list)
-    statuses: collections.Counter[int] = field(default_factory=collections.Counter)
 
 
 def _lines(pairs: list[tuple[str, str]], skip: set[str]) -> dict[str, list[str]]:
@@ -173,6 +161,33 @@ def compare(outcome: Outcome, answer: Any, seen: list[Any]) -> list[str]:
     return wrong
 
 
+@dataclass
+class Tally:
+    """What a run found: pairs compared, those not decided and why, and the disagreements."""
+
+    pairs: int = 0
+    undecided: collections.Counter[str] = field(default_factory=collections.Counter)
+    disagreements: list[str] = field(default_factory=list)
+
+    def judge(self, outcomes: list[Outcome], answer: Any, seen: list[Any]) -> list[str] | None:
+        """Count one pair; return how the likest outcome differs, None where one agrees or the model does not decide."""
+        self.pairs += 1
+        doubts = (
+            item.reason for outcome in outcomes for item in outcome.unknown if item.concerns in ("answer", "status")
+        )
+        doubt = next(doubts, None)
+        if doubt is not None:
+            self.undecided[re.sub(r"[rm]?[0-9]?-?g[0-9]{4}(@file)?", "…", doubt)[:80]] += 1
+        candidates = [item for item in outcomes if item.response is not None and item.response.status is not None]
+        if doubt is not None and len(candidates) < len(outcomes):
+            return None
+        results = [compare(outcome, answer, seen) for outcome in candidates]
+        if not all(results):
+            return None
+        chosen = candidates[0].location if candidates else None
+        return [f"router {chosen}", *min(results, key=len, default=["no outcome"])]
+
+
 def run(drawn: list[Group], folder: Path, tally: Tally) -> None:
     """Run one Traefik with all groups and compare every request."""
     numbers = free_ports(len(ENTRYPOINTS) + 1)
@@ -180,65 +195,47 @@ def run(drawn: list[Group], folder: Path, tally: Tally) -> None:
     upstream = Upstream()
     upstream.start()
     file = written(folder / "dynamic.yml", dynamic(drawn, upstream.port, _Sandbox.closed))
-    settings_file = written(folder / "traefik.yml", static(folder, ports, file))
+    settings_file = written(folder / "traefik.yml", static(ports, file))
     model = load(settings_file, [file])
     clients: dict[tuple[str, bool], Client] = {}
     try:
         with traefik(folder, settings_file, [ports["plain"]]):
             for number, group in enumerate(drawn):
                 for index, request in enumerate(group.requests):
-                    one(
-                        model,
-                        group,
-                        number,
-                        f"{number}-{index}",
-                        _named(request, number),
-                        ports,
-                        clients,
-                        upstream,
-                        tally,
-                    )
+                    key = f"{number}-{index}"
+                    sent = _named(request, number)
+                    point, tls = sent["entrypoint"], sent["tls"]
+                    client = clients.setdefault((point, tls), Client(ports[point], tls=tls))
+                    answer = client.send(sent["method"], sent["target"], _headers(sent, key), sent["version"])
+                    asked = _request(sent, key, ports[point])
+                    outcomes = [outcome for outcome in model.answer(asked, ask) if outcome.when != "limited"]
+                    wrong = tally.judge(outcomes, answer, upstream.seen.get(key, []))
+                    if wrong is not None:
+                        tally.disagreements.append("\n  ".join((*wrong, _shown(group, number, sent))))
     finally:
         upstream.stop()
         for client in clients.values():
             client.close()
 
 
-def one(model: Traefik, group: Group, number: int, key: str, drawn: Any, ports: dict[str, int],
-        clients: dict[tuple[str, bool], Client], upstream: Upstream, tally: Tally) -> None:  # fmt: skip
-    """Send one request, predict it, compare."""
-    point, tls = drawn["entrypoint"], drawn["tls"]
-    headers = [("Host", drawn["host"]), ("X-Id", key), ("X-Up", str(drawn["up"])), *map(tuple, drawn["headers"])]
-    client = clients.setdefault((point, tls), Client(ports[point], tls=tls))
-    answer = client.send(drawn["method"], drawn["target"], headers, drawn["version"])
-    request = Request(
-        drawn["method"], drawn["target"], Headers.of(headers), "https" if tls else "http", drawn["version"],
-        listen=f"127.0.0.1:{ports[point]}", sni="sandbox.test" if tls else None,
+def _headers(sent: Any, key: str) -> list[tuple[str, str]]:
+    return [("Host", sent["host"]), ("X-Id", key), ("X-Up", str(sent["up"])), *map(tuple, sent["headers"])]
+
+
+def _request(sent: Any, key: str, port: int) -> Request:
+    tls = sent["tls"]
+    return Request(
+        sent["method"], sent["target"], Headers.of(_headers(sent, key)), "https" if tls else "http", sent["version"],
+        listen=f"127.0.0.1:{port}", sni="sandbox.test" if tls else None,
     )  # fmt: skip
-    outcomes = [outcome for outcome in model.answer(request, ask) if outcome.when != "limited"]
-    tally.pairs += 1
-    tally.statuses[answer.status] += 1
-    doubt = next(
-        (item.reason for outcome in outcomes for item in outcome.unknown if item.concerns in ("answer", "status")), None
-    )
-    if doubt is not None:
-        tally.undecided[re.sub(r"[rm]?[0-9]?-?g[0-9]{4}(@file)?", "…", doubt)[:80]] += 1
-    seen = upstream.seen.get(key, [])
-    candidates = [
-        outcome for outcome in outcomes if outcome.response is not None and outcome.response.status is not None
-    ]
-    if doubt is not None and len(candidates) < len(outcomes):
-        return
-    results = [compare(outcome, answer, seen) for outcome in candidates]
-    if all(results):
-        best = min(results, key=len, default=["no outcome"])
-        text = json.dumps({"request": drawn, "routers": [_named(r, number) for r in group.routers],
-                           "middlewares": [_named(m, number) for m in group.middlewares]}, ensure_ascii=False)  # fmt: skip
-        chosen = candidates[0].location if candidates else None
-        tally.disagreements.append("\n  ".join([f"router {chosen}", *best, text]))
 
 
-def measure(pairs: int, number: int, *, report: bool = False) -> Tally:
+def _shown(group: Group, number: int, sent: Any) -> str:
+    return json.dumps({"request": sent, "routers": [_named(r, number) for r in group.routers],
+                       "middlewares": [_named(m, number) for m in group.middlewares]}, ensure_ascii=False)  # fmt: skip
+
+
+def measure(pairs: int, number: int) -> Tally:
     """Compare at least so many pairs, in as many processes as needed."""
     tally = Tally()
     while tally.pairs < pairs:
@@ -246,11 +243,6 @@ def measure(pairs: int, number: int, *, report: bool = False) -> Tally:
         with tempfile.TemporaryDirectory() as folder:
             run(drawn, Path(folder), tally)
         number += 1
-        if report:
-            print(
-                f"{tally.pairs} pairs, {sum(tally.undecided.values())} not decided, {len(tally.disagreements)} disagree",
-                flush=True,
-            )
     return tally
 
 
@@ -278,21 +270,12 @@ def test_the_model_agrees_with_traefik() -> None:
     assert sum(tally.undecided.values()) < tally.pairs * 0.02, tally.undecided
 
 
-def main() -> int:
-    """Run long and say what was found."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--pairs", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=1000)
-    parser.add_argument("--show", type=int, default=5)
-    arguments = parser.parse_args()
-    tally = measure(arguments.pairs, arguments.seed, report=True)
-    for line in tally.disagreements[: arguments.show]:
-        print(line)
-    print(
-        f"pairs {tally.pairs}; disagreements {len(tally.disagreements)}; not decided {dict(tally.undecided)}; statuses {dict(tally.statuses)}"
-    )
-    return 1 if tally.disagreements else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+@pytest.mark.slow
+@pytest.mark.usefixtures("_traefik_is_there")
+@pytest.mark.parametrize("part", range(10))
+def test_the_model_agrees_with_traefik_at_length(part: int) -> None:
+    """A tenth of the long run of 20,000 pairs; TRAEFIK_PAIRS and TRAEFIK_SEED set others."""
+    pairs, first = int(os.environ.get("TRAEFIK_PAIRS", "20000")), int(os.environ.get("TRAEFIK_SEED", "1000"))
+    tally = measure(-(-pairs // 10), first + 100 * part)
+    assert not tally.disagreements, "\n".join(tally.disagreements[:5])
+    assert sum(tally.undecided.values()) < tally.pairs * 0.02, tally.undecided

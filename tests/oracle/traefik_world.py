@@ -121,6 +121,7 @@ class Client:
     """Sends a request to one port exactly as written, over one connection while it lasts."""
 
     def __init__(self, port: int, *, tls: bool) -> None:
+        """Send to this port of the loopback, by TLS or plainly; the connection opens with the first request."""
         self._port, self._tls = port, tls
         self._socket: socket.socket | None = None
 
