@@ -29,6 +29,7 @@ SHORT = [bytes(t) for n in range(5) for t in itertools.product(b"ab.", repeat=n)
 
 
 def test_each_byte_has_one_bit() -> None:
+    """The alphabet is all 256 bytes, one bit each."""
     assert sorted(RANKED) == list(range(256))
     assert sum(BIT) == FULL
     assert all(lowest_byte(BIT[b]) == b for b in range(256))
@@ -36,15 +37,18 @@ def test_each_byte_has_one_bit() -> None:
 
 @given(st.binary())
 def test_sets_of_bytes_keep_their_members(data: bytes) -> None:
+    """A mask has exactly the bytes that it was made of."""
     assert set(members(bytes_mask(data))) == set(data)
 
 
 @given(st.binary())
 def test_folding_is_ascii_only(data: bytes) -> None:
+    """Letters of ASCII get their other case, no other byte does."""
     assert set(members(fold(bytes_mask(data)))) == set(data.lower()) | set(data.upper())
 
 
 def test_text_is_latin_1_and_beyond_that_utf_8() -> None:
+    """Text is one byte a character where Latin-1 has it, UTF-8 elsewhere."""
     assert to_bytes("é") == b"\xe9"
     assert to_bytes("€") == "€".encode()
 
@@ -82,6 +86,7 @@ def test_text_is_latin_1_and_beyond_that_utf_8() -> None:
     ],
 )
 def test_what_a_matcher_contains(language: Language, inside: list[str], outside: list[str]) -> None:
+    """Each kind of matcher contains the strings that nginx would match with it, and no others."""
     assert language.is_exact
     assert [s for s in inside if language.contains(s) is not True] == []
     assert [s for s in outside if language.contains(s) is not False] == []
@@ -103,6 +108,7 @@ def test_what_a_matcher_contains(language: Language, inside: list[str], outside:
     ],
 )
 def test_path_globs(glob: str, inside: list[str], outside: list[str]) -> None:
+    """`*` stays within a segment and `**` does not."""
     language = Language.glob_path(glob)
     assert [s for s in inside if not language.contains(s)] == []
     assert [s for s in outside if language.contains(s)] == []
@@ -134,12 +140,14 @@ def test_path_globs(glob: str, inside: list[str], outside: list[str]) -> None:
     ],
 )
 def test_what_is_not_decided_says_why(pattern: str, reason: str) -> None:
+    """A construct without an exact automaton names itself."""
     language = Language.regex(pattern)
     assert not language.is_exact
     assert reason in " ".join(language.reasons)
 
 
 def test_bounds_still_decide_what_they_can() -> None:
+    """Between its bounds a set answers None, outside them it answers."""
     language = Language.regex(r"^(a+)-\1$")
     assert language.contains("a-b") is False
     assert language.contains("a-a") is None
@@ -174,6 +182,7 @@ LANGUAGES = st.recursive(
 
 @given(MATCHERS, MATCHERS)
 def test_algebra_is_boolean(a: Language, b: Language) -> None:
+    """Union, intersection, difference and complement are those of membership."""
     for text in SHORT:
         in_a, in_b = a.contains(text), b.contains(text)
         assert (a | b).contains(text) == (in_a or in_b)
@@ -184,6 +193,7 @@ def test_algebra_is_boolean(a: Language, b: Language) -> None:
 
 @given(LANGUAGES)
 def test_shortest_is_a_member_and_none_is_shorter(language: Language) -> None:
+    """The shortest member is one, and trying every short string finds none shorter."""
     found = language.shortest()
     among = [text for text in SHORT if language.contains(text)]
     if found is None:
@@ -197,6 +207,7 @@ def test_shortest_is_a_member_and_none_is_shorter(language: Language) -> None:
 
 @given(LANGUAGES, LANGUAGES)
 def test_inclusion_agrees_with_every_short_string(a: Language, b: Language) -> None:
+    """An inclusion has no short counterexample, and a witness is one."""
     decision = decide_included(a, b)
     if isinstance(decision, Included):
         assert [text for text in SHORT if a.contains(text) and not b.contains(text)] == []
@@ -207,6 +218,7 @@ def test_inclusion_agrees_with_every_short_string(a: Language, b: Language) -> N
 
 
 def test_a_witness_comes_from_the_first_preferred_set_that_has_one() -> None:
+    """A preferred set without a member is passed over."""
     difference = Language.regex(r"example\.com$") - Language.exact("https://example.com")
     https, digits = Language.regex(r"^https://[a-z.]+$"), Language.regex(r"^\d+$")
     assert difference.witness([digits, https]) == b"https://aexample.com"
@@ -217,6 +229,7 @@ def test_a_witness_comes_from_the_first_preferred_set_that_has_one() -> None:
 
 
 def test_finite_sets_become_one() -> None:
+    """A thousand exact strings are one matcher."""
     many = Language.union(Language.exact(f"https://a{i}.example") for i in range(1000))
     assert many.leaf is not None
     assert len(many.leaves()) == 1
@@ -224,6 +237,7 @@ def test_finite_sets_become_one() -> None:
 
 
 def test_equal_matchers_are_equal() -> None:
+    """Sets compare by what was written."""
     assert Language.regex("a") == Language.regex("a")
     assert Language.regex("a") != Language.regex("a", caseless=True)
     assert hash(Language.exact("x") | Language.regex("a")) == hash(Language.exact("x") | Language.regex("a"))
@@ -231,6 +245,7 @@ def test_equal_matchers_are_equal() -> None:
 
 @pytest.mark.parametrize("words", [1, 5, 200])
 def test_words_inside_an_expression_are_found_again(words: int) -> None:
+    """The difference of an expression and some of its members is not empty."""
     known = Language.words(f"x{i}y" for i in range(words))
     everything = Language.regex(r"x\d+y", whole=True)
     decision = decide_included(everything, known)
@@ -240,6 +255,7 @@ def test_words_inside_an_expression_are_found_again(words: int) -> None:
 
 
 def test_caseless_words_are_all_their_spellings() -> None:
+    """A set without case has each spelling of its words."""
     words = Language.words(["ab", "abc", "b"], caseless=True)
     assert decide_included(words, Language.regex("^(abc?|b)$", caseless=True)) == Included()
     found = (words - Language.regex("^[a-z]+$")).shortest()
@@ -261,6 +277,7 @@ BLOW_UPS = [
 
 @pytest.mark.parametrize("pattern", BLOW_UPS)
 def test_no_expression_takes_long(pattern: str) -> None:
+    """Expressions that explode are decided or given up within the budget."""
     start = time.process_time()
     language = Language.regex(pattern)
     decide_included(language, Language.regex(r"\.example\.com$"))
@@ -269,6 +286,7 @@ def test_no_expression_takes_long(pattern: str) -> None:
 
 
 def test_past_its_budget_a_decision_is_not_decided() -> None:
+    """Too few steps or seconds give NotDecided, never an answer."""
     a = Language.regex(r"^https://[a-z0-9-]+\.example\.com$")
     b = Language.regex(r"^https://[a-z0-9-]{1,60}\.example\.com$")
     assert isinstance(decide_included(a, b, Budget(steps=50)), NotDecided)
@@ -281,11 +299,13 @@ def test_past_its_budget_a_decision_is_not_decided() -> None:
 
 
 def test_too_many_combinations_are_not_decided() -> None:
+    """A disjunctive form too large to look at is given up."""
     either = [Language.regex(f"a{i}") | Language.regex(f"b{i}") for i in range(20)]
     assert Language.intersection(either).is_empty() is None
 
 
 def test_the_package_is_imported_quickly_and_alone() -> None:
+    """Importing the sets loads none of the heavy libraries."""
     code = "import sys, auditor.language; print(' '.join(m for m in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"pcre2", "pydantic", "hypothesis", "publicsuffixlist", "yaml", "crossplane", "asyncio", "httpx"}

@@ -27,6 +27,7 @@ MATCHERS = st.lists(
 
 
 def signature(matchers: list[Language], text: str | bytes) -> tuple[bool | None, ...]:
+    """Return what each matcher says of a string."""
     return tuple(m.contains(text) for m in matchers)
 
 
@@ -34,6 +35,7 @@ def signature(matchers: list[Language], text: str | bytes) -> tuple[bool | None,
 def test_each_string_lies_in_a_cell_and_each_cell_has_its_representative(
     matchers: list[Language], texts: list[str]
 ) -> None:
+    """No string falls between the cells, and a representative has its cell's signature."""
     cells = partition(matchers)
     assert cells.complete
     signatures = {cell.signature for cell in cells.cells}
@@ -46,6 +48,7 @@ def test_each_string_lies_in_a_cell_and_each_cell_has_its_representative(
 
 @given(MATCHERS, st.lists(PATHS, max_size=20))
 def test_refining_matcher_by_matcher_gives_the_same_cells(matchers: list[Language], texts: list[str]) -> None:
+    """The way for families too large to walk finds what the walk finds."""
     walked, split = partition(matchers), refined(matchers)
     assert {c.signature for c in walked.cells} == {c.signature for c in split.cells}
     for text in texts:
@@ -54,6 +57,7 @@ def test_refining_matcher_by_matcher_gives_the_same_cells(matchers: list[Languag
 
 @given(MATCHERS, st.sampled_from(["^/", "^/a", r"\.j$"]), st.lists(PATHS, max_size=20))
 def test_only_cells_inside_are_returned(matchers: list[Language], within: str, texts: list[str]) -> None:
+    """With `within`, the cells are those of its members and no others."""
     inside = Language.regex(within)
     cells = partition(matchers, inside)
     assert all(inside.contains(cell.representative) for cell in cells.cells)
@@ -64,6 +68,7 @@ def test_only_cells_inside_are_returned(matchers: list[Language], within: str, t
 
 
 def test_the_cells_of_a_small_server() -> None:
+    """Prefixes, exact paths and an expression give the five cells that one counts by hand."""
     matchers = [
         Language.prefix("/"),
         Language.prefix("/api/"),
@@ -85,6 +90,7 @@ def test_the_cells_of_a_small_server() -> None:
 
 
 def test_candidates_and_preferences_make_representatives_realistic() -> None:
+    """A candidate stands for its cell, and elsewhere a member of the preferred set does."""
     matchers = [Language.regex(r"\.json$"), Language.prefix("/api/")]
     words = Language.regex(r"^(/[a-z]+)+(\.[a-z]+)?$")
     cells = partition(matchers, Language.prefix("/"), candidates=["/api/orders.json", "/x.json"], prefer=[words])
@@ -92,6 +98,7 @@ def test_candidates_and_preferences_make_representatives_realistic() -> None:
 
 
 def test_what_is_not_regular_is_named() -> None:
+    """A backreference is undecided where its bounds differ, and decided elsewhere."""
     matchers = [Language.prefix("/a"), Language.regex(r"^/(.)\1$")]
     cells = partition(matchers)
     assert cells.undecided == (1,)
@@ -101,6 +108,7 @@ def test_what_is_not_regular_is_named() -> None:
 
 
 def test_a_family_that_explodes_is_refined_or_says_what_is_open() -> None:
+    """Past the budget no string is silently without a cell."""
     matchers = [Language.regex(f"{c}.{{9}}x$") for c in "abcdef"]
     start = time.process_time()
     cells = partition(matchers)
@@ -115,6 +123,7 @@ def test_a_family_that_explodes_is_refined_or_says_what_is_open() -> None:
 
 
 def test_a_tiny_budget_never_pretends_to_be_complete() -> None:
+    """What a few steps find is right as far as it goes, and says that it may not be all."""
     matchers = [Language.regex(rf"^https://([a-z0-9-]+\.)?ex{i}\.com$") for i in range(6)]
     cells = partition(matchers, budget=Budget(steps=20))
     assert isinstance(cells, Partition)
@@ -127,6 +136,7 @@ def test_a_tiny_budget_never_pretends_to_be_complete() -> None:
 
 
 def test_two_thousand_locations_take_no_time() -> None:
+    """Literal matchers are walked once, however many there are."""
     matchers = [
         Language.prefix("/"),
         *(Language.prefix(f"/svc{i}/api/v1/") for i in range(1400)),

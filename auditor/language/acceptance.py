@@ -6,7 +6,7 @@ the first line that matches says whether the origin is accepted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from auditor.language.automaton import TooLarge
@@ -19,6 +19,7 @@ from auditor.language.words import Words
 
 _LONGEST_HOST = 253
 """No DNS name is longer (RFC 1035 §2.3.4); where the shortest refused host is, none that exists is refused."""
+_NOT_KNOWN = "what this line leads to is not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ def accepted_outside(
             if found is None:
                 continue
             if line.accepted is None:
-                undecided.append(Open(index, "what this line leads to is not known"))
+                undecided.append(Open(index, _NOT_KNOWN))
                 continue
             escape = _escape(index, escaping, found, policy, clock)
         except (OutOfBudget, TooLarge) as e:
@@ -172,60 +173,44 @@ def refused_inside(
 ) -> Acceptance:
     """Decide whether each origin that the policy has is accepted; one escape for each entry and guilty line."""
     lines, budget = _as_lines(accepting), budget or Budget()
-    escapes: list[Escape] = []
-    undecided: list[Open] = []
     index_of = _Decided()
     for index, line in enumerate(lines):
         index_of.add(index, line)
+    found: list[Escape | Open] = []
     for item in policy.items:
         words = _word(item.least)
         if words is not None and not words.caseless and within is None:
-            _refused_words(words.words, lines, index_of, item, escapes, undecided)
+            found += [answer for word in words.words if (answer := _refused_word(word, lines, index_of, item))]
         else:
-            _refused_item(item, lines, within, budget, escapes, undecided)
-    return Acceptance(tuple(escapes), tuple(undecided))
+            found += _refused_item(item, lines, within, budget)
+    return Acceptance(
+        tuple(answer for answer in found if isinstance(answer, Escape)),
+        tuple(answer for answer in found if isinstance(answer, Open)),
+    )
 
 
-def _refused_words(
-    words: list[bytes],
-    lines: tuple[Line, ...],
-    decided: _Decided,
-    item: OriginItem,
-    escapes: list[Escape],
-    undecided: list[Open],
-) -> None:
-    """Run the lines on each exact origin."""
-    for word in words:
-        known = [
-            at for at in (decided.words.get((False, word)), decided.words.get((True, word.lower()))) if at is not None
-        ]
-        first, unsure = min(known, default=len(lines)), ""
-        for index, line in decided.other:
-            if index > first:
-                break
-            said = line.matcher.contains(word)
-            if said:
-                first = index
-                break
-            if said is None:
-                unsure = unsure or "; ".join(line.matcher.reasons) or "an automaton too large"
-        accepted = lines[first].accepted if first < len(lines) else False
-        if unsure or accepted is None:
-            undecided.append(Open(min(first, len(lines) - 1), unsure or "what this line leads to is not known", item))
-        elif not accepted:
-            escapes.append(
-                Escape(min(first, len(lines) - 1), word.decode("latin-1"), "own-site", "an origin of the policy", item)
-            )
+def _refused_word(word: bytes, lines: tuple[Line, ...], decided: _Decided, item: OriginItem) -> Escape | Open | None:
+    """Run the lines on one exact origin; None where they accept it."""
+    known = [at for at in (decided.words.get((False, word)), decided.words.get((True, word.lower()))) if at is not None]
+    first, unsure = min(known, default=len(lines)), ""
+    for index, line in decided.other:
+        if index > first:
+            break
+        said = line.matcher.contains(word)
+        if said:
+            first = index
+            break
+        if said is None:
+            unsure = unsure or "; ".join(line.matcher.reasons) or "an automaton too large"
+    accepted = lines[first].accepted if first < len(lines) else False
+    if unsure or accepted is None:
+        return Open(min(first, len(lines) - 1), unsure or _NOT_KNOWN, item)
+    return None if accepted else _refused(min(first, len(lines) - 1), word, item)
 
 
 def _refused_item(
-    item: OriginItem,
-    lines: tuple[Line, ...],
-    within: Language | None,
-    budget: Budget,
-    escapes: list[Escape],
-    undecided: list[Open],
-) -> None:
+    item: OriginItem, lines: tuple[Line, ...], within: Language | None, budget: Budget
+) -> Iterator[Escape | Open]:
     """Ask each refusing line for a member of the entry that no earlier line accepts."""
     earlier: list[Language] = []
     for index, line in enumerate(lines):
@@ -243,12 +228,16 @@ def _refused_item(
             if refused.contains(witness) is not True:
                 witness = refused.shortest_within(clock)
         except (OutOfBudget, TooLarge) as e:
-            undecided.append(Open(index, str(e) or "an automaton too large", item))
+            yield Open(index, str(e) or "an automaton too large", item)
             continue
         if witness is None or line.accepted is None:
-            undecided.append(Open(index, "; ".join(refused.reasons) or "what this line leads to is not known", item))
+            yield Open(index, "; ".join(refused.reasons) or _NOT_KNOWN, item)
         else:
-            escapes.append(Escape(index, witness.decode("latin-1"), "own-site", "an origin of the policy", item))
+            yield _refused(index, witness, item)
+
+
+def _refused(index: int, witness: bytes, item: OriginItem) -> Escape:
+    return Escape(index, witness.decode("latin-1"), "own-site", "an origin of the policy", item)
 
 
 def _escape(index: int, escaping: Language, found: bytes, policy: OriginPolicy, clock: Clock) -> Escape | None:

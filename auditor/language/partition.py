@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 from auditor.language.alphabet import BIT, FULL, RANKED, fold, lowest_byte
 from auditor.language.automaton import ALL, DEAD, Machine, Row, TooLarge, complete
@@ -271,15 +272,7 @@ def _trie_steps(
 
 def _beyond(joint: _Joint, leaving: dict[tuple[int, int], bytes]) -> list[tuple[tuple[int, int], bytes, bytes, int]]:
     """For each place where strings leave the tries, return every combination of finals ahead and the way there."""
-    order = list(dict.fromkeys(state for _, state in leaving))
-    reached = set(order)
-    into: dict[int, list[tuple[int, int]]] = {}
-    for state in order:
-        for mask, target in joint.row(state):
-            into.setdefault(target, []).append((state, mask))
-            if target not in reached:
-                reached.add(target)
-                order.append(target)
+    order, into = _reachable(joint, (state for _, state in leaving))
     by_finals: dict[int, list[int]] = {}
     for state in order:
         by_finals.setdefault(joint.finals(state), []).append(state)
@@ -296,6 +289,20 @@ def _beyond(joint: _Joint, leaving: dict[tuple[int, int], bytes]) -> list[tuple[
             if key[1] in way:
                 result.append((key, text, _follow(way, key[1]), finals))
     return result
+
+
+def _reachable(joint: _Joint, starts: Iterable[int]) -> tuple[list[int], dict[int, list[tuple[int, int]]]]:
+    """Return the states that can be reached, and for each those that lead into it with the bytes that do."""
+    order = list(dict.fromkeys(starts))
+    reached = set(order)
+    into: dict[int, list[tuple[int, int]]] = {}
+    for state in order:
+        for mask, target in joint.row(state):
+            into.setdefault(target, []).append((state, mask))
+            if target not in reached:
+                reached.add(target)
+                order.append(target)
+    return order, into
 
 
 def _follow(way: dict[int, tuple[int, int] | None], state: int) -> bytes:
@@ -362,8 +369,8 @@ def partition(
     """Return the non-empty cells of a family of sets, inside `within` where that is given.
 
     Each cell has a shortest representative, or the first of `candidates` (realistic strings) that lies in it; where
-    that is in none or a later one of the sets `prefer`, a shortest member of the first of them the cell has one of. Cells come shortest representative
-    first. Never raises and never runs longer than a few budgets: what is not decided is named in `undecided`, and
+    that is in none or a later one of the sets `prefer`, a shortest member of the first of them the cell has one of.
+    Cells come shortest representative first. Never raises and never runs longer than a few budgets: what is not decided is named in `undecided`, and
     `complete` is false where a cell may be missing.
     """
     budget = budget or _LARGE
@@ -374,7 +381,11 @@ def partition(
     except (OutOfBudget, TooLarge):
         _joint.cache_clear()  # too large to keep
         found, undecided = _refine(family, leaves, budget)
-    return _made(matchers, within, family, found, undecided, budget, candidates, prefer)
+    reading = _Reading(matchers, within, family)
+    cells = reading.cells(found, candidates)
+    if prefer:
+        _improve(cells, matchers, within, prefer, budget)
+    return _made(cells, matchers, undecided)
 
 
 def refined(matchers: Sequence[Language], within: Language | None = None, *, budget: Budget | None = None) -> Partition:
@@ -382,7 +393,7 @@ def refined(matchers: Sequence[Language], within: Language | None = None, *, bud
     budget = budget or _LARGE
     family, leaves = _family(matchers, within)
     found, undecided = _refine(family, leaves, budget)
-    return _made(matchers, within, family, found, undecided, budget, (), ())
+    return _made(_Reading(matchers, within, family).cells(found), matchers, undecided)
 
 
 def _family(matchers: Sequence[Language], within: Language | None) -> tuple[_Family, tuple[Leaf, ...]]:
@@ -391,29 +402,11 @@ def _family(matchers: Sequence[Language], within: Language | None) -> tuple[_Fam
     return _Family(leaves), leaves
 
 
-def _made(
-    matchers: Sequence[Language],
-    within: Language | None,
-    family: _Family,
-    found: dict[int, bytes],
-    undecided: set[Leaf],
-    budget: Budget,
-    candidates: Iterable[str | bytes],
-    prefer: Sequence[Language],
-) -> Partition:
-    """Turn combinations of bounds into cells of matchers, with the best representatives known."""
-    reading = _Reading(matchers, within, family)
-    cells: dict[tuple[frozenset[int], frozenset[int]], bytes] = {}
-    for bits, text in found.items():
-        key = reading.read(bits)
-        if key is not None and (key not in cells or _plainness(text) < _plainness(cells[key])):
-            cells[key] = text
-    for candidate in reversed([c if isinstance(c, bytes) else c.encode("latin-1", "replace") for c in candidates]):
-        key = reading.read_text(candidate)
-        if key in cells:
-            cells[key] = candidate
-    if prefer:
-        _improve(cells, matchers, within, prefer, budget)
+_Cells: TypeAlias = "dict[tuple[frozenset[int], frozenset[int]], bytes]"
+"""The matchers that hold in a cell, those not decided, and its representative."""
+
+
+def _made(cells: _Cells, matchers: Sequence[Language], undecided: set[Leaf]) -> Partition:
     open_ = {i for key in cells for i in key[1]}
     open_ |= {i for i, matcher in enumerate(matchers) if undecided & set(matcher.leaves())}
     result = [Cell(text, holding, unsure, len(matchers)) for (holding, unsure), text in cells.items()]
@@ -430,7 +423,7 @@ def _plainness(text: bytes) -> tuple[int, bytes]:
 
 
 def _improve(
-    cells: dict[tuple[frozenset[int], frozenset[int]], bytes],
+    cells: _Cells,
     matchers: Sequence[Language],
     within: Language | None,
     prefer: Sequence[Language],
@@ -465,6 +458,19 @@ class _Reading:
                 self.simple.setdefault(family.bits[matcher.leaf][0], []).append(i)
             else:
                 self.compound.append((i, matcher))
+
+    def cells(self, found: dict[int, bytes], candidates: Iterable[str | bytes] = ()) -> _Cells:
+        """Turn combinations of bounds into cells, each with the first candidate in it or its plainest string."""
+        cells: _Cells = {}
+        for bits, text in found.items():
+            key = self.read(bits)
+            if key is not None and (key not in cells or _plainness(text) < _plainness(cells[key])):
+                cells[key] = text
+        for candidate in reversed([c if isinstance(c, bytes) else c.encode("latin-1", "replace") for c in candidates]):
+            key = self.read_text(candidate)
+            if key in cells:
+                cells[key] = candidate
+        return cells
 
     def membership(self, leaf: Leaf, bits: int) -> bool | None:
         upper, lower = self.family.bits[leaf]

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from auditor.language.alphabet import BIT, FULL, to_bytes
-from auditor.language.automaton import Automaton, Machine, TooLarge, accepts, compile_tree
+from auditor.language.automaton import ALL, Machine, TooLarge, accepts, compile_tree
 from auditor.language.bounds import resolved
 from auditor.language.regex import ANYTHING, NotReadable, parse
 from auditor.language.search import Budget, Clock, OutOfBudget, shortest
@@ -302,7 +302,8 @@ def solve(wanted: tuple[_Bound, ...], refused: tuple[_Bound, ...], clock: Clock)
         if finite:
             _, smallest = min(finite, key=lambda pair: len(pair[1].words))
             return next((w for w in sorted(smallest.words, key=len) if _fits(w, wanted, refused)), None)
-        ordered = sorted(wanted, key=lambda bound: -len(bound[0].needs))
+        limiting = [bound for bound in wanted if bound[1].start != ALL]
+        ordered = sorted(limiting, key=lambda bound: -len(bound[0].needs))
         if len(ordered) > 1:
             attempt = clock.part()
             with suppress(OutOfBudget):
@@ -413,8 +414,3 @@ def _segment(segment: bytes) -> list[Node]:
     if segment == b"*":
         return [Repeat(_SEGMENT, 1, None)]
     return [Repeat(_SEGMENT, 0, None) if c == 0x2A else Chars(BIT[c]) for c in segment]
-
-
-def is_automaton(machine: Machine) -> bool:
-    """Whether a machine is a regular expression's (its product with others costs states)."""
-    return isinstance(machine, Automaton)
