@@ -174,7 +174,8 @@ DEEP_ALIASES = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [[[[[*a{n - 1}]]]]]\n" fo
     ("text", "says"),
     [
         ("[" * 100_000, "nested deeper"),
-        ("{" * 5000, "a key is a list or a mapping"),
+        ("{" * 5000, "nested deeper"),
+        ("{" * 20, "a key is a list or a mapping"),
         (BOMB, "expands to more than"),
         (DEEP_ALIASES, "nested deeper"),
         ("a: *nothing\n", "refers to nothing"),

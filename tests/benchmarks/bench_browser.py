@@ -34,9 +34,9 @@ SHARED = Response(
 
 
 def rate(what: Callable[[int], object], seconds: float = 1.0) -> float:
-    """Count how often something can be done in a second."""
-    count, begun = 0, time.perf_counter()
-    while (spent := time.perf_counter() - begun) < seconds:
+    """Count how often something can be done in a second of processor time."""
+    count, begun = 0, time.process_time()
+    while (spent := time.process_time() - begun) < seconds:
         for _ in range(200):
             what(count)
             count += 1
