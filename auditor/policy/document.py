@@ -222,10 +222,8 @@ def parse(text: str, name: str) -> tuple[Node | None, tuple[Problem, ...]]:
         mark = error.problem_mark or error.context_mark
         place = Location(name, mark.line + 1, mark.column + 1) if mark else Location(name)
         problem = error.problem or error.context or ""
-        if "nesting depth" in problem:  # the parser's own limit, PyYAML 6.0.4
-            message = "nested deeper than any policy needs"
-        else:
-            message = f"not valid YAML: {problem}"
+        deep = "nesting depth" in problem  # the parser's own limit, PyYAML 6.0.4
+        message = "nested deeper than any policy needs" if deep else f"not valid YAML: {problem}"
         return None, (*reader.problems, Problem(message, place, _yaml_hint(text, place)))
     except yaml.YAMLError as error:
         where = text.count("\n", 0, getattr(error, "position", 0) or 0) + 1
