@@ -88,6 +88,8 @@ def try_files_of(engine: Engine, node: Node) -> TryFiles | None:
 
 def try_files(engine: Engine, what: TryFiles, index: int, run: Run) -> Phase | None:
     """Try one candidate after the other, then go on with the fallback."""
+    if index == 0 and misplaced_alias(run):
+        return engine.finish(run, 500)
     if index == len(what.candidates):
         return _fall_back(engine, what, run)
     value, folder = what.candidates[index]

@@ -52,7 +52,7 @@ class Engine:
         self.values: dict[str, Value] = {}
         self.shown: dict[int, tuple[dict[str, Setting], tuple[Field, ...]]] = {}
         self.tries: dict[int, content.TryFiles | None] = {}
-        self.passings: dict[tuple[int, int], Passing] = {}
+        self.passings: dict[tuple[int, str], Passing | None] = {}
 
     def settings(self, node: Node) -> Settings:
         """Return what applies at a node."""
@@ -116,7 +116,7 @@ class Engine:
             return errors.finish(self, run, 404)
         node = self._enter(run, node)
         settings = self.settings(node)
-        length = 0 if run.discarded or "transfer_encoding" in run.header else run.request.body_length
+        length = 0 if run.discarded or run.chunked else run.announced
         if settings.max_body and length > settings.max_body and run.main:
             run.discarded = True
             run.body_read = "0"
@@ -234,10 +234,9 @@ class Engine:
         handler = run.handler
         if handler is None or handler.handler is None:
             return content.serve(self, run)
-        directive = run.node.handler or handler.handler
-        if directive.name in PASSES:
+        if handler.handler.name in PASSES:
             return proxy(self, run)
-        return self._other(run, directive)
+        return self._other(run, handler.handler)
 
     def _other(self, run: Run, directive: Directive) -> Phase | None:
         if directive.name in {"empty_gif", "stub_status"}:
@@ -308,6 +307,7 @@ class Engine:
         sub.files, sub.budget, sub.evaluate, sub.look = run.files, run.budget, run.evaluate, run.look
         sub.when, sub.limits, sub.unknown, sub.why = run.when, run.limits, run.unknown, run.why
         sub.http, sub.line_read, sub.authorising = run.http, True, True
+        sub.length, sub.chunked, sub.announced = run.length, run.chunked, run.announced
         self.run(sub, self.server_rewrite)
         run.limit_req_done, run.limit_conn_done = sub.limit_req_done, sub.limit_conn_done
         return sub

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from auditor.exchange import Field
 from auditor.nginx.model import Node
+from auditor.nginx.request_size import buffers_for
 from auditor.nginx.select import clean_host, find_server
 from auditor.nginx.state import Run
 from auditor.nginx.uri import parse, plausible
@@ -49,13 +50,20 @@ def begin(engine: Engine, run: Run) -> int:
     return _request_line(engine, run) or _header_lines(engine, run) or _checks(engine, run)
 
 
-def _request_line(engine: Engine, run: Run) -> int:
+def _request_line(engine: Engine, run: Run) -> int:  # noqa: C901 - follows nginx's own
     request = run.request
     run.uri = run.raw_uri = run.method = ""
     version = _VERSION.match(request.version)
-    if not _METHOD.match(request.method) or version is None:
+    if not _METHOD.match(request.method):
         return 400
-    if request.method == "CONNECT" and engine.version >= (1, 23, 0):
+    if not request.version.startswith(("2", "3")):
+        line = len(request.method) + len(request.target) + len(request.version) + 9
+        run.buffers = buffers_for(run.server, line, request.headers.fields)
+        if run.buffers is not None and not run.buffers.take(line, run.server):
+            return 414
+    if version is None:
+        return 400
+    if request.method == "CONNECT" and engine.version >= (1, 31, 0):
         return _tunnel(run)
     if not plausible(request.target):
         return 400
@@ -120,8 +128,11 @@ def _header_lines(engine: Engine, run: Run) -> int:  # noqa: C901 - follows ngin
     joins = engine.version >= (1, 23, 0)
     seen_host = False
     most = _most_headers(run.server)
+    buffers = run.buffers
     for line in run.request.headers.fields:
         key, lower, kind = key_of(line.name)
+        if buffers is not None and not buffers.take(len(line.name) + len(line.value) + 4, run.server):
+            return 494
         if kind:
             if kind == 2:
                 return 400
@@ -155,7 +166,7 @@ def _header_lines(engine: Engine, run: Run) -> int:  # noqa: C901 - follows ngin
                 run.host = host
                 _select(run, host)
                 most = _most_headers(run.server)
-    return 0
+    return 494 if buffers is not None and not buffers.take(2, run.server) else 0
 
 
 def _most_headers(server: Node) -> int:
@@ -187,7 +198,9 @@ def _checks(engine: Engine, run: Run) -> int:  # noqa: C901 - follows nginx's ow
             return 501
         if length is not None:
             return 400
-    if request.method == "TRACE" or (request.method == "CONNECT" and engine.version >= (1, 23, 0)):
+        run.chunked = True
+    run.announced = int(length) if length else request.body_length
+    if request.method == "TRACE" or (request.method == "CONNECT" and engine.version >= (1, 21, 1)):
         return 405
     if run.listen.ssl and request.scheme == "http":
         return 497

@@ -38,7 +38,7 @@ def filter_headers(engine: Engine, run: Run) -> int:
         run.status = run.err_status
     if run.content_type == "":
         _content_type_of_uri(run, settings)
-    if run.status == 200 and run.main and not run.proxied:
+    if run.status == 200 and run.main and not run.unconditional:
         status = not_modified(run, settings)
         if status:
             return status
@@ -358,7 +358,7 @@ def _gzip(run: Run, settings: Settings) -> None:
         return
     unknown_size = length == UNKNOWN_VALUE and not run.further and settings.gzip_min_length
     kind = (run.content_type or "").split(";")[0].strip(" ").lower()
-    if not kind or (kind not in settings.gzip_types and "*" not in settings.gzip_types):
+    if "*" not in settings.gzip_types and kind not in settings.gzip_types:
         return
     if unknown_size and run.choose(("file size",), 2):
         run.when.append("file-small")

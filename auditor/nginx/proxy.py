@@ -66,13 +66,25 @@ class Passing:
     cookie_paths: tuple[Redirection, ...]
     cookie_flags: tuple[Directive, ...]
     next_upstream: frozenset[str]
+    body: Value | None
     buffers: bool
     twice: bool
 
 
-def passing_of(engine: Engine, node: Node, handler: Node) -> Passing:
-    """Compile what a node passes on; `handler` is the level whose directive chose the handler."""
-    directive = node.handler if node.handler is not None else handler.handler
+def source_of(node: Node, name: str) -> Node | None:
+    """Return the level whose `proxy_pass` (or another directive of this name) an `if` or `limit_except` goes by.
+
+    That is its own or the one of the location around it, whatever block chose the handler.
+    """
+    level: Node | None = node
+    while level is not None and (level.handler is None or level.handler.name != name):
+        level = level.parent if level.kind in {"if", "except"} else None
+    return level
+
+
+def passing_of(engine: Engine, node: Node, source: Node) -> Passing:
+    """Compile what a node passes on; `source` is the level whose directive says where to."""
+    directive = source.handler
     if directive is None:
         raise ValueError(node)
     family = directive.name.removesuffix("_pass")
@@ -83,8 +95,8 @@ def passing_of(engine: Engine, node: Node, handler: Node) -> Passing:
         scheme, _, rest = text.partition("://")
         scheme = scheme.lower()
         address, uri = split_address(rest)
-    owner = handler.enclosing()
-    plain = node.kind == "if" and node.handler is not None
+    owner = source.enclosing()
+    plain = source.kind == "if"
     name = "" if plain or owner.regex is not None or owner.modifier == "@" else owner.name
     lines = node.find(f"{family}_set_header")
     sets = [(line.args[0], engine.value(line.args[1])) for line in lines if len(line.args) > 1]
@@ -101,6 +113,7 @@ def passing_of(engine: Engine, node: Node, handler: Node) -> Passing:
     forwards = node.last(f"{family}_pass_request_headers")
     buffers = node.last(f"{family}_request_buffering")
     intercepts = node.last(f"{family}_intercept_errors")
+    body = node.last("proxy_set_body") if family == "proxy" else None
     return Passing(
         directive=directive,
         family=family,
@@ -126,6 +139,7 @@ def passing_of(engine: Engine, node: Node, handler: Node) -> Passing:
         cookie_flags=tuple(node.find("proxy_cookie_flags")),
         next_upstream=next_upstream(node, family),
         twice=any(kind == "capture" for _, value in sets for kind, _ in value.parts),
+        body=None if body is None or not body.args else engine.value(body.args[0]),
         buffers=buffers is None or buffers.args != ("off",),
     )
 
@@ -238,7 +252,7 @@ def build_uri(run: Run, passing: Passing, evaluated: str | None, uri: str) -> st
     return path + (f"?{run.args}" if run.args else "")
 
 
-def build_headers(run: Run, passing: Passing, host: str) -> Headers:
+def build_headers(run: Run, passing: Passing, host: str) -> Headers:  # noqa: C901 - follows nginx's own
     """Return the header lines that go upstream, in order."""
     lines: list[Field] = []
     if passing.twice:
@@ -247,10 +261,13 @@ def build_headers(run: Run, passing: Passing, host: str) -> Headers:
     for name, value in passing.set_headers:
         if value.text == "$proxy internal length":
             text = run.length
-            if "transfer_encoding" in run.header and passing.buffers:
+            if passing.body is not None:
+                text = _length_of(passing.body(run))
+            elif run.chunked and passing.buffers:
                 text = str(run.request.body_length)
         elif value.text == "$proxy internal chunked":
-            text = "chunked" if "transfer_encoding" in run.header and not passing.buffers else ""
+            streams = run.chunked and not passing.buffers and passing.body is None
+            text = "chunked" if streams else ""
         elif value.text == "$proxy_host":
             text = host
         else:
@@ -260,6 +277,11 @@ def build_headers(run: Run, passing: Passing, host: str) -> Headers:
     if passing.pass_headers:
         lines.extend(line for line in run.header_lines if line.name.lower() not in passing.dropped)
     return Headers(tuple(broken_lines(lines) if run.breaks else lines))
+
+
+def _length_of(text: str) -> str:
+    """Return the length of a body, as text."""
+    return UNKNOWN_VALUE if UNKNOWN_VALUE in text else str(len(text))
 
 
 def rewrite_location(run: Run, passing: Passing, value: str) -> str | None:

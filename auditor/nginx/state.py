@@ -14,6 +14,7 @@ from auditor.nginx.disk import ANY_KIND
 if TYPE_CHECKING:
     from auditor.nginx.model import Listen, Node
     from auditor.nginx.regex import Regex
+    from auditor.nginx.request_size import Buffers
 
 LAYER = "nginx"
 MOST_PATHS = 200
@@ -96,14 +97,18 @@ class Run:
     gzip_vary: bool = False
     length_listed: bool = False
     proxied: bool = False
+    unconditional: bool = False
     override_charset: str = ""
     given_charset: str = ""
     length: str = ""
+    announced: int = 0
+    chunked: bool = False
     statuses: str = ""
     line_read: bool = False
     body_read: str = ""
     discarded: bool = False
     http: str = "1.0"
+    buffers: Buffers | None = None
     depth: int = 100
     work: int = 0
     parsed: bool = True

@@ -135,17 +135,17 @@ def table(name: str, directive: Directive, variables: Variables) -> Getter:
     source = mapping.source.read
 
     def get(run: Run) -> str:
-        if not mapping.volatile:
-            known = run.vars.get(name)
-            if known is not None:
-                return known
+        known = run.vars.get(name)
+        if known is not None:
+            return known
         if run.depth == 0:
             return ""
         run.descend(directive.location)
         text = source(run)
         result = _undecided(mapping, run) if UNKNOWN_VALUE in text else _value(mapping, run, name, text)
         run.depth += 1
-        run.vars[name] = result
+        if not mapping.volatile:  # what `set` or a capture puts into the variable stays even so
+            run.vars[name] = result
         return result
 
     return get

@@ -12,6 +12,7 @@ from auditor.nginx.proxy import (
     Passing,
     build_uri,
     passing_of,
+    source_of,
     request_for,
     rewrite_cookie,
     rewrite_location,
@@ -42,21 +43,24 @@ _JUDGEMENTS = (("allowed", 200), ("refused-401", 401), ("refused-403", 403), ("a
 _OPEN = ("upstream-success", "upstream-error", "upstream-down")
 
 
-def passing(engine: Engine, run: Run) -> Passing:
-    """Return what the node in force passes on."""
-    handler = run.handler
-    if handler is None:
+def passing(engine: Engine, run: Run) -> Passing | None:
+    """Return what the node in force passes on; None where another block chose the handler and this one has none."""
+    if run.handler is None or run.handler.handler is None:
         raise ValueError(run.node)
-    key = (id(run.node), id(handler))
-    known = engine.passings.get(key)
-    if known is None:
-        known = engine.passings[key] = passing_of(engine, run.node, handler)
-    return known
+    key = (id(run.node), run.handler.handler.name)
+    if key not in engine.passings:
+        source = source_of(run.node, run.handler.handler.name)
+        engine.passings[key] = None if source is None else passing_of(engine, run.node, source)
+    return engine.passings[key]
 
 
 def proxy(engine: Engine, run: Run) -> Phase | None:
     """Pass the request on (proxy_pass, fastcgi_pass, …) and answer with what comes back."""
     what = passing(engine, run)
+    if what is None:
+        run.upstream.address = ""
+        run.note("", run.node.place, "this block has no upstream of its own, though a block before it chose one: 500")
+        return engine.finish(run, 500)
     scheme, address, uri = what.scheme, what.address, what.uri
     evaluated: str | None = None
     if what.url.const is None:
@@ -84,7 +88,7 @@ def proxy(engine: Engine, run: Run) -> Phase | None:
         peers = (address,)
     host = address
     most = engine.settings(run.node).max_body
-    if "transfer_encoding" in run.header and most and run.request.body_length > most and not run.discarded:
+    if run.chunked and most and run.request.body_length > most and not run.discarded:
         run.note("client_max_body_size", None, "the body is too large: 413")
         run.discarded = True
         return engine.finish(run, 413)
@@ -110,8 +114,9 @@ def _exchange(  # noqa: PLR0917 - follows nginx's own
 ) -> Phase | None:
     """Ask one peer after the other, or list what any backend may answer."""
     peers, backups = every
-    first = run.choose(("peer", asked.target, *peers), len(peers)) if len(peers) > 1 else 0
-    order = peers[first:] + peers[:first] + backups
+    orders = tuple(dict.fromkeys(peers[first:] + peers[:first] for first in range(len(peers))))
+    first = run.choose(("peer", asked.target, *peers), len(orders)) if len(orders) > 1 else 0
+    order = orders[first] + backups
     again = what.next_upstream
     for number, peer in enumerate(order):
         default = ":443" if scheme.endswith("s") else ":80"
@@ -215,6 +220,7 @@ def receive(engine: Engine, run: Run, what: Passing, response: Response) -> Phas
                 return engine.finish(run, status)
     run.status = status
     run.proxied = not run.err_status
+    run.unconditional = True
     run.further = response.further_headers
     run.absent |= response.absent | (what.hidden if response.further_headers else frozenset())
     run.body = response.body
@@ -300,4 +306,4 @@ def peers_of(directive: Directive) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if not address.startswith("unix:") and ":" not in address.rsplit("]", 1)[-1]:
             address += ":80"
         (backup if "backup" in line.args[1:] else first).append(address)
-    return tuple(dict.fromkeys(first)), tuple(dict.fromkeys(backup))
+    return tuple(first), tuple(backup)

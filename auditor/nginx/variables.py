@@ -238,7 +238,7 @@ def invalid_referer(run: Run) -> str:
 
 
 def _content_length(run: Run) -> str:
-    return run.header.get("content_length") or (run.body_read if "transfer_encoding" in run.header else "")
+    return run.header.get("content_length") or (run.body_read if run.chunked else "")
 
 
 def _status(run: Run) -> str:

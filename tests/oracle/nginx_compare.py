@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nginx_live import Observed, Sent
 from nginx_tree import Written
@@ -174,6 +174,7 @@ class _Judge:
 
 def _upstream_differences(asked: Request, got: Asked) -> list[tuple[str, object, object]]:
     result: list[tuple[str, object, object]] = []
+    asked = _as_read(asked)
     if asked.method != got.method:
         result.append(("method", asked.method, got.method))
     if not _fits(asked.target, got.target):
@@ -188,6 +189,19 @@ def _upstream_differences(asked: Request, got: Asked) -> list[tuple[str, object,
         if not _same(predicted[name], observed[name])
     ]
     return result
+
+
+def _as_read(asked: Request) -> Request:
+    """Return a request as a server reads it: after a line break in its target the header lines begin."""
+    if "\n" not in asked.target:
+        return asked
+    first, *others = re.split(r"\r?\n", f"{asked.method} {asked.target} HTTP/{asked.version}")
+    method, _, rest = first.partition(" ")
+    target, _, version = rest.rpartition(" HTTP/")
+    lines = [(line.partition(": ")[0], line.partition(": ")[2]) for line in others]
+    return replace(
+        asked, method=method, target=target, version=version, headers=Headers.of([*lines, *asked.headers.pairs()])
+    )
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> defaultdict[str, list[str]]:

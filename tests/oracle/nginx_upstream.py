@@ -38,6 +38,8 @@ class Answer:
 def decide(method: str, headers: tuple[tuple[str, str], ...]) -> Answer | None:
     """Decide the answer from the request's own X-Up-* header lines; None: close without an answer.
 
+    Every answer is the last of its connection: what nginx finds closed when it asks again would not show in `heard`.
+
     X-Up-Status is the status (200 to 999), X-Up-Type the Content-Type ("none": without), each X-Up-Header a further line
     "Name: value", X-Up-Fail anything: close.
     """
@@ -53,7 +55,7 @@ def decide(method: str, headers: tuple[tuple[str, str], ...]) -> Answer | None:
         elif lower == "x-up-header":
             key, _, rest = value.partition(":")
             more.append((key.strip(), rest.strip()))
-    lines = [("Server", "upstream/1"), ("Date", DATE)]
+    lines = [("Server", "upstream/1"), ("Date", DATE), ("Connection", "close")]
     if kind != "none":
         lines.append(("Content-Type", kind))
     body = b"" if status in {204, 304} else b"upstream body, longer than twenty bytes\n"
