@@ -264,6 +264,7 @@ class Engine:
         if run.uri_changes == 0:
             return errors.finish(self, run, 500)
         run.uri, run.args = uri, args
+        run.upstream.address = ""
         run.parsed = False
         run.node = run.server
         run.internal = True
@@ -283,6 +284,7 @@ class Engine:
             return errors.finish(self, run, 500)
         run.internal = True
         run.uri_changed = False
+        run.upstream.address = ""
         run.handler = None
         run.node = node
         settings = self.settings(node)

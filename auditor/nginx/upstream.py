@@ -12,10 +12,10 @@ from auditor.nginx.proxy import (
     Passing,
     build_uri,
     passing_of,
-    source_of,
     request_for,
     rewrite_cookie,
     rewrite_location,
+    source_of,
     split_address,
 )
 from auditor.nginx.rewrite import text_of
