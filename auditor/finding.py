@@ -9,6 +9,7 @@ from typing import Literal
 
 from auditor.errors import Location
 from auditor.exchange import Exchange, Request
+from auditor.graph import Graph
 
 
 class Verdict(str, Enum):
@@ -105,6 +106,7 @@ class Run:
     """One audit: immutable, versioned. See `auditor.report.json` for its public form.
 
     `fail_on` and `unknown_fails` are what the exit status depends on, whatever the format.
+    `graph` is who can reach what, as far as the files of the targets say; None where they say nothing about it.
     """
 
     command: str
@@ -126,6 +128,7 @@ class Run:
     interrupted: bool = False
     fail_on: Severity = Severity.MEDIUM
     unknown_fails: bool = True
+    graph: Graph | None = None
 
 
 @dataclass(frozen=True, slots=True)

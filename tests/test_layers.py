@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1] / "auditor"
 
 LINE = (
     {"errors"},
-    {"exchange"},
+    {"exchange", "graph"},
     {"finding"},
     {"policy"},
     {"language", "tree"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import posixpath
 import re
 from dataclasses import replace
@@ -80,17 +81,43 @@ def redirect_scheme(
         return undecided("the URL is not one that the redirection's expression decides", step.location, (step,))
     shown = f":{port}" if port and (scheme, port) not in (("http", "80"), ("https", "443")) else ""
     new = f"{scheme}://{found[2] or ''}{shown}{found[4] or ''}"
-    if re.match(r"^[a-z]+://[^/?#]*:[^/?#:]*[^0-9/?#:]", new):
-        # Go's url.Parse: "invalid port"; the redirection answers with its error handler.
+    if _unreadable(new):
+        # The redirection answers with its error handler, which takes an error of url.Parse for one of the network.
         return answer(502, STATUS_TEXT[502], kind="error", flow=flow, steps=(step,))
     if new == old:
         return following(_reparsed(flow, old))
     return redirect(flow, new, step, permanent=permanent)
 
 
+_HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=\]<>\"-]|[^\x00-\x7f]|%[89A-Fa-f][0-9A-Fa-f]|%25)*")
+_USER = re.compile(r"[A-Za-z0-9._:~!$&'()*+,;=%@-]*")
+
+
+def _unreadable(url: str) -> bool:
+    """Whether Go's url.Parse refuses a URL for its scheme or its authority (net/url: getScheme, parseAuthority, parseHost)."""
+    found = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)", url)
+    if found is None:
+        return url.startswith(":")
+    user, at, host = found[1].rpartition("@")
+    if at and not _USER.fullmatch(user):
+        return True
+    if "[" in host:
+        literal = re.fullmatch(r"\[([^\]%]*)\](?::\d*)?", host)
+        return literal is None or not _is_ipv6(literal[1])
+    name, _, port = host.rpartition(":") if ":" in host else (host, "", "")
+    return not (port.isascii() and port.isdigit() if port else True) or not _HOST.fullmatch(name)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return bool(ipaddress.IPv6Address(text))
+    except ValueError:
+        return False
+
+
 def _reparsed(flow: Flow, url: str) -> Flow:
     """Take the URL apart again, as a redirection does with one that it leaves as it is."""
-    rest = re.sub(r"^[A-Za-z]+://[^/?#]*", "", url)
+    rest = re.sub(r"^[A-Za-z]+://[^/?#]*", "", url).partition("#")[0]
     path, mark, query = rest.partition("?")
     split = set_path(path)
     if split is None:
@@ -118,11 +145,10 @@ def to_regex(middleware: Middleware, flow: Flow, following: Next, _: Context) ->
         return undecided(f"whether {pattern!r} matches the URL is not decided", middleware.location, (step,))
     if new is None:
         return following(flow)
+    if _unreadable(new):
+        return answer(502, STATUS_TEXT[502], kind="error", flow=flow, steps=(step,))
     if new == old:
         return following(_reparsed(flow, old))
-    if new.startswith(":"):
-        # Go's url.Parse: "missing protocol scheme"; the redirection answers with its error handler.
-        return answer(502, STATUS_TEXT[502], kind="error", flow=flow, steps=(step,))
     if not _PLAIN_URL.match(new):
         return undecided("how the new URL is written is not decided", middleware.location, (step,))
     return redirect(flow, new, step, permanent=flag_of(options.get("permanent")))

@@ -100,5 +100,9 @@ FOUND: dict[str, Group] = {
         [_ERRORS, {"replacePathRegex": {"regex": "y*", "replacement": "-"}}, {"redirectScheme": {"scheme": "http"}}],
         _request("/api/x/?a=1"), _request("/api/?a=1;b=2", up=2)),
     "a noop service has no body": _group([], _request(), service="noop@internal"),
+    **{f"a redirection that leaves the URL cannot take a host like {host!r} apart, or can": _group(
+        [{"headers": {"customRequestHeaders": {"Host": host}}}, {"redirectRegex": {"regex": "(.*)", "replacement": "$1"}}], _request("/x"))
+        for host in ("1; mode", "a;b", "a%b", "a:b", "a:b:c", "a:8", "a:", "a[b", "[::1", "[::1]", "[::1]:80", "[1.2.3.4]", "a]b", "a^b", "a|b",
+                     "a'b", "a b", "u@h", "a%C3%A9", "a%41", "a%25")},
     "a host of a middleware's is sent on": _group([{"headers": {"customRequestHeaders": {"Host": "other.test"}}}], _request()),
 }  # fmt: skip
