@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -12,6 +13,8 @@ def main() -> None:
 
         sys.stdout.write(f"auditor {__version__}\n")
         return
+    # An audit keeps nearly all that it makes: looking for cycles as often as by default costs it a third of its time.
+    gc.set_threshold(200_000, 50, 100)
     from auditor.cli import run  # noqa: PLC0415 - as above
 
     sys.exit(run())

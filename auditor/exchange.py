@@ -84,7 +84,8 @@ class Headers:
     def without(self, *names: str) -> Headers:
         """Return the lines whose name is none of these."""
         drop = {name.lower() for name in names}
-        return Headers(tuple(f for f in self.fields if f.name.lower() not in drop))
+        kept = tuple([line for line in self.fields if line.name.lower() not in drop])
+        return self if len(kept) == len(self.fields) else Headers(kept)
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Return (name, value) pairs in order."""

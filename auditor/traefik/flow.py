@@ -13,6 +13,7 @@ from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Limit, Outco
 LAYER = "traefik"
 _KEPT_IN_PATHS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~$&+,/:;=@")
 _VALID_ENCODED = frozenset("!$&'()*+,;=:@[]/-_.~%")
+_PLAIN = re.compile(r"[a-zA-Z0-9\-_.~$&+,/:;=@]*")
 _TOKEN = re.compile(r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")
 STATUS_TEXT = {
     301: "Moved Permanently", 302: "Found", 307: "Temporary Redirect", 308: "Permanent Redirect", 400: "Bad Request",
@@ -29,8 +30,16 @@ def canonical(name: str) -> str:
     return "-".join(part[:1].upper() + part[1:].lower() for part in name.split("-"))
 
 
+def as_go_writes(line: Field) -> Field:
+    """Return a header line with its name as Go writes it."""
+    name = canonical(line.name)
+    return line if name == line.name else Field(name, line.value, line.made_by, line.layer)
+
+
 def unescape_path(text: str) -> str | None:
     """Decode percent escapes byte by byte as Go's `url.PathUnescape`; None where one is malformed."""
+    if "%" not in text:
+        return text
     if re.search(r"%(?![0-9A-Fa-f]{2})", text):
         return None
     return re.sub(r"%([0-9A-Fa-f]{2})", lambda found: chr(int(found[1], 16)), text)
@@ -38,6 +47,8 @@ def unescape_path(text: str) -> str | None:
 
 def escape_path(path: str) -> str:
     """Encode a decoded path as Go's `url.URL.EscapedPath` does by default."""
+    if _PLAIN.fullmatch(path):
+        return path
     return "".join(
         char
         if ord(char) < 128 and ord(char) in _KEPT_IN_PATHS
@@ -110,8 +121,7 @@ class Flow:
 
     def set(self, name: str, value: str, place: Location | None = None) -> Flow:
         """Return a copy where this is the header's only line."""
-        line = Field(canonical(name), value, place, LAYER)
-        return replace(self, headers=self.headers.without(name).plus(line))
+        return replace(self, headers=only(self.headers, name, value, place))
 
     def add(self, name: str, value: str, place: Location | None = None) -> Flow:
         """Return a copy with one more line of this header."""
@@ -120,6 +130,11 @@ class Flow:
     def drop(self, *names: str) -> Flow:
         """Return a copy without these headers."""
         return replace(self, headers=self.headers.without(*names))
+
+
+def only(headers: Headers, name: str, value: str, place: Location | None = None) -> Headers:
+    """Return header lines in which this is the only one of its name, the last."""
+    return headers.without(name).plus(Field(canonical(name), value, place, LAYER))
 
 
 Next = Callable[[Flow], tuple[Outcome, ...]]
@@ -204,11 +219,11 @@ def drop_header(response: Response, name: str) -> Response:
     return replace(response, headers=response.headers.without(name), absent=response.absent | {name.lower()})
 
 
-def to_request(flow: Flow, address: str, scheme: str, headers: Headers) -> Request:
+def to_request(flow: Flow, target: str, address: str, scheme: str, headers: Headers) -> Request:
     """Return the request as it is sent to an upstream address."""
     return Request(
         method=flow.method,
-        target=flow.uri,
+        target=target,
         headers=headers,
         scheme="https" if scheme == "https" else "http",
         version="1.1",

@@ -9,7 +9,7 @@ from urllib.parse import quote_plus
 
 from auditor.exchange import UNKNOWN_VALUE, Field, Headers, Outcome, Request
 from auditor.traefik import matching
-from auditor.traefik.flow import LAYER, Flow, answer, canonical, escape_path, set_path, to_request, undecided
+from auditor.traefik.flow import LAYER, Flow, answer, canonical, escape_path, only, set_path, to_request, undecided
 from auditor.traefik.model import Entrypoint, Server, Service
 
 # The headers that Traefik manages (pkg/middlewares/forwardedheaders): a client's own are dropped unless trusted.
@@ -59,7 +59,8 @@ def enter(request: Request, point: Entrypoint) -> Flow | tuple[Outcome, ...]:
         force_query=bool(mark) and not query,
     )
     flow = _sanitised(flow, point)
-    flow = replace(flow, query=query.replace(";", "%3B" if point.encode_semicolons else "&"))
+    if ";" in query:
+        flow = replace(flow, query=query.replace(";", "%3B" if point.encode_semicolons else "&"))
     if point.encode_semicolons:
         flow = replace(flow, uri=flow.request_uri)
     return _forwarded(flow, point)
@@ -75,6 +76,8 @@ def _sanitised(flow: Flow, point: Entrypoint) -> Flow:
     clean = posixpath.normpath("/" + escaped.lstrip("/"))
     if escaped.endswith("/") and not clean.endswith("/"):
         clean += "/"
+    if clean == escaped and not flow.raw_path and flow.uri == flow.request_uri:
+        return flow
     split = set_path(clean)
     return flow.with_path(*split) if split is not None else flow
 
@@ -92,34 +95,33 @@ def _managed(name: str) -> bool:
 
 
 def _forwarded(flow: Flow, point: Entrypoint) -> Flow:
-    trusted = point.trust_all or matching.in_networks(flow.client, point.trusted)
-    if not trusted:
-        flow = flow.drop(*{line.name for line in flow.headers if _managed(line.name)})
-    if not flow.header("X-Real-Ip"):
-        flow = flow.set("X-Real-Ip", flow.client, point.location)
-    if not flow.header("X-Forwarded-Proto"):
+    """Put down what Traefik tells about the client; the headers that it manages are a trusted client's or its own."""
+    place, headers = point.location, flow.headers
+    if not (point.trust_all or matching.in_networks(flow.client, point.trusted)):
+        headers = headers.without(*(line.name for line in headers if _managed(line.name)))
+    if not headers.get("X-Real-Ip"):
+        headers = only(headers, "X-Real-Ip", flow.client, place)
+    if not headers.get("X-Forwarded-Proto"):
         base = "ws" if is_websocket(flow) else "http"
-        flow = flow.set("X-Forwarded-Proto", base + ("s" if flow.tls else ""), point.location)
-    if not flow.header("X-Forwarded-Port"):
+        headers = only(headers, "X-Forwarded-Proto", base + ("s" if flow.tls else ""), place)
+    if not headers.get("X-Forwarded-Port"):
         port = re.search(r":(\d+)$", flow.host)
-        secure = flow.tls or flow.header("X-Forwarded-Proto") in ("https", "wss")
-        flow = flow.set("X-Forwarded-Port", port[1] if port else "443" if secure else "80", point.location)
-    if not flow.header("X-Forwarded-Host") and flow.host:
-        flow = flow.set("X-Forwarded-Host", flow.host, point.location)
-    if flow.headers.all("X-Forwarded-For"):
-        flow = flow.set("X-Forwarded-For", ", ".join(flow.headers.all("X-Forwarded-For")))
-    flow = flow.set("X-Forwarded-Server", UNKNOWN_VALUE, point.location)
-    return _connection(flow)
+        secure = flow.tls or headers.get("X-Forwarded-Proto") in ("https", "wss")
+        headers = only(headers, "X-Forwarded-Port", port[1] if port else "443" if secure else "80", place)
+    if not headers.get("X-Forwarded-Host") and flow.host:
+        headers = only(headers, "X-Forwarded-Host", flow.host, place)
+    if prior := headers.all("X-Forwarded-For"):
+        headers = only(headers, "X-Forwarded-For", ", ".join(prior))
+    headers = only(headers, "X-Forwarded-Server", UNKNOWN_VALUE, place)
+    return replace(flow, headers=_connection(headers))
 
 
-def _connection(flow: Flow) -> Flow:
-    listed = [token.strip() for value in flow.headers.all("Connection") for token in value.split(",")]
-    upgrade = flow.header("Upgrade") if any(token.lower() == "upgrade" for token in listed) else ""
-    for token in listed:
-        if token and not _managed(canonical(token)):
-            flow = flow.drop(token)
-    flow = flow.drop("Connection")
-    return flow.set("Upgrade", upgrade).set("Connection", "Upgrade") if upgrade else flow
+def _connection(headers: Headers) -> Headers:
+    listed = [token.strip() for value in headers.all("Connection") for token in value.split(",")]
+    upgrade = (headers.get("Upgrade") or "") if any(token.lower() == "upgrade" for token in listed) else ""
+    dropped = [token for token in listed if token and not _managed(canonical(token))]
+    headers = headers.without("Connection", *dropped)
+    return only(only(headers, "Upgrade", upgrade), "Connection", "Upgrade") if upgrade else headers
 
 
 def is_websocket(flow: Flow) -> bool:
@@ -130,11 +132,14 @@ def is_websocket(flow: Flow) -> bool:
 
 def routing_path(flow: Flow) -> str:
     """Return the path that rules see: percent escapes are decoded except those of reserved characters."""
+    escaped = flow.escaped_path
+    if "%" not in escaped:
+        return escaped
 
     def decode(found: re.Match[str]) -> str:
         return found[0] if found[0] in _RESERVED else chr(int(found[0][1:], 16))
 
-    return re.sub(r"%[0-9A-Fa-f]{2}", decode, flow.escaped_path)
+    return re.sub(r"%[0-9A-Fa-f]{2}", decode, escaped)
 
 
 def view(flow: Flow) -> matching.View:
@@ -189,7 +194,7 @@ def upstream(flow: Flow, server: Server, service: Service) -> Request:
         query = cleaned(sent.query)
         mark = "?" if query or sent.force_query else ""
     target = path + (mark + query.replace(";", "&") if query or mark else "")
-    return to_request(replace(sent, uri=target), server.address, server.scheme, headers)
+    return to_request(sent, target, server.address, server.scheme, headers)
 
 
 def cleaned(query: str) -> str:

@@ -14,7 +14,7 @@ from auditor.traefik.flow import (
     Flow,
     Next,
     answer,
-    canonical,
+    as_go_writes,
     doubted,
     noted,
     text_error,
@@ -55,6 +55,8 @@ class Traefik:
     version: int = 3
     strict_sni: tuple[str, ...] = ()
     name: str = LAYER
+    _served: dict[str, tuple[Router, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _unusable: dict[str, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def answer(self, request: Request, ask: Ask | None = None) -> tuple[Outcome, ...]:
         """Return every outcome that the configuration allows for a request.
@@ -88,6 +90,11 @@ class Traefik:
 
     def at(self, point: Entrypoint) -> tuple[Router, ...]:
         """Return the routers of an entrypoint as it serves them, first match first."""
+        if point.name not in self._served:
+            self._served[point.name] = self._ordered(point)
+        return self._served[point.name]
+
+    def _ordered(self, point: Entrypoint) -> tuple[Router, ...]:
         found = []
         for router in self.routers.values():
             if point.name in router.entrypoints or (not router.entrypoints and point.default):
@@ -158,7 +165,9 @@ class Traefik:
                 for text, place in list_of(middleware.options.get(name)) if middleware.kind == "stripPrefix" else ():
                     yield Matcher(kind, text, place)
 
-    def _signed(self, outcomes: tuple[Outcome, ...], point: Entrypoint, router: Router | None) -> tuple[Outcome, ...]:
+    def _signed(
+        self, outcomes: tuple[Outcome, ...], point: Entrypoint, router: Router | None, steps: tuple[Step, ...] = ()
+    ) -> tuple[Outcome, ...]:
         name = router.name if router is not None else None
         return tuple(
             replace(
@@ -167,6 +176,7 @@ class Traefik:
                 server=outcome.server or point.name,
                 location=outcome.location or (name if outcome.server is None else None),
                 unknown=(*outcome.unknown, *self.unknown),
+                why=(*steps, *outcome.why),
             )
             for outcome in outcomes
         )
@@ -191,12 +201,17 @@ class Traefik:
                     reason = f"{router.name} and {rival.name} have the same priority and both take the request"
                     return self._signed(undecided(reason, router.location, (entry,)), point, router)
                 step = Step("router", router.location, f"{router.name}: {router.rule_text}", LAYER)
-                return self._signed(noted(run.serve(router, flow, point), entry, step), point, router)
+                return self._signed(run.serve(router, flow, point), point, router, (entry, step))
         outcomes = text_error(404, "404 page not found", flow, (entry,))
         return self._signed(outcomes, point, None)
 
     def _broken(self, router: Router) -> bool:
         """Whether Traefik leaves a router out because a middleware or the service it names cannot be built."""
+        if router.name not in self._unusable:
+            self._unusable[router.name] = self._lacks(router)
+        return self._unusable[router.name]
+
+    def _lacks(self, router: Router) -> bool:
         if not router.service or (router.service not in self.services and router.service.endswith(_OWN_PROVIDERS)):
             return True
         for item in self.chain(router.middlewares):
@@ -329,25 +344,22 @@ class _Run:
         url = f"{server.scheme}://{server.address}{request.target}"
         step = Step("server", server.location, f"asks {server.scheme}://{server.address}", LAYER)
         asked = tuple(self.ask(request)) if self.ask is not None else any_backend(url)
-        return noted(tuple(self._received(found, request, url, flow) for found in asked), step)
+        return tuple(self._received(found, request, url, flow, step) for found in asked)
 
-    def _received(self, outcome: Outcome, request: Request, url: str, flow: Flow) -> Outcome:
+    def _received(self, outcome: Outcome, request: Request, url: str, flow: Flow, step: Step) -> Outcome:
+        why = (step, *outcome.why)
         sent = outcome.upstream_request or request
         response = outcome.response
         if response is None:
             status = 502
             made = answer(status, STATUS_TEXT[status], kind="error", flow=flow, when=outcome.when)[0]
             action = Action("error", url)
-            return replace(outcome, response=made.response, action=action, layer=LAYER, upstream_request=sent)
-        lines = tuple(
-            replace(line, name=canonical(line.name))
-            for line in response.headers
-            if line.name.lower() not in _NOT_PASSED
-        )
+            return replace(outcome, response=made.response, action=action, layer=LAYER, upstream_request=sent, why=why)
+        lines = tuple(as_go_writes(line) for line in response.headers if line.name.lower() not in _NOT_PASSED)
         headers = Headers((*flow.preset, *lines))
         passed = replace(response, headers=headers, absent=response.absent | _NOT_PASSED)
         action = outcome.action if outcome.action.upstream or self.ask is not None else Action("proxy", url)
-        return replace(outcome, response=passed, action=action, upstream_request=sent)
+        return replace(outcome, response=passed, action=action, upstream_request=sent, why=why)
 
 
 UNTRUSTED = "{{"
