@@ -107,6 +107,7 @@ class Run:
 
     `fail_on` and `unknown_fails` are what the exit status depends on, whatever the format.
     `graph` is who can reach what, as far as the files of the targets say; None where they say nothing about it.
+    `tool_version` is the version that made a stored run, "" for one that was just made.
     """
 
     command: str
@@ -129,6 +130,7 @@ class Run:
     fail_on: Severity = Severity.MEDIUM
     unknown_fails: bool = True
     graph: Graph | None = None
+    tool_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from auditor.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line asks for."""
+    """What the command line asks for; `new_since`: a git revision whose findings are not counted again."""
 
     command: str
     policy: Path | None = None
@@ -24,6 +24,8 @@ class Options:
     nginx_version: str | None = None
     profiles: Sequence[str] = ()
     fail_on: str | None = None
+    baseline: Path | None = None
+    new_since: str | None = None
 
     @property
     def today(self) -> date:

@@ -21,7 +21,7 @@ LINE = (
     {"plan"},
     {"options"},
     {"targets", "live", "checks"},
-    {"verdicts", "watching", "replaying"},
+    {"verdicts", "watching", "replaying", "accepted"},
     {"audit", "tracing", "difference"},
     {"report", "history", "fleet", "demo"},
     {"showing"},

@@ -66,9 +66,8 @@ def report_options(function: Command) -> Command:
     return function
 
 
-def audit_options(function: Command) -> Command:
-    """Add the options of the commands that audit."""
-    function = report_options(function)
+def narrowing(function: Command) -> Command:
+    """Add the options that say what of the configuration to audit, and against what without a policy file."""
     for decorator in reversed(
         (
             click.option("--target", "targets", multiple=True, metavar="ID", help="Only these targets."),
@@ -81,6 +80,21 @@ def audit_options(function: Command) -> Command:
     ):
         function = decorator(function)
     return function
+
+
+def audit_options(function: Command) -> Command:
+    """Add the options of the commands that audit."""
+    function = report_options(function)
+    for decorator in reversed(
+        (
+            click.option(
+                "--baseline", type=click.Path(path_type=Path), metavar="FILE", help="Accept the findings of this file."
+            ),
+            click.option("--new-since", metavar="REV", help="Count only what was not there at this git revision."),
+        )
+    ):
+        function = decorator(function)
+    return narrowing(function)
 
 
 def live_options(function: Command) -> Command:
@@ -148,5 +162,7 @@ def asked(command: str, values: dict[str, Any]) -> Options:
         nginx=values["nginx_file"],
         nginx_version=values["nginx_version"],
         profiles=values["profiles"],
-        fail_on=values["fail_on"],
+        fail_on=values.get("fail_on"),
+        baseline=values.get("baseline"),
+        new_since=values.get("new_since"),
     )

@@ -19,14 +19,15 @@ def finish(result: Run, values: dict[str, Any]) -> int:
     """Report a run as asked, and return its exit status, said on stderr."""
     from auditor.audit import exit_status
 
-    _write_reports(result, values)
+    write_reports(result, values)
     status, reason = exit_status(result)
     if values["exit_zero"] and status == 1:
         status = 0
     return closing(status, reason)
 
 
-def _write_reports(result: Run, values: dict[str, Any]) -> None:
+def write_reports(result: Run, values: dict[str, Any]) -> None:
+    """Print the formats asked for on stdout, or the table, and write those that have a file."""
     from auditor.finding import Severity
 
     settings = {"minimum": Severity[values["min_severity"].upper()], "verbose": values["verbose"]}

@@ -1,4 +1,4 @@
-"""The JSON report, version 1: its own model, so that internals may change and the report may not."""
+"""The JSON report, version 1: its own model, so that internals may change and the report may not; see `stored` to read it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from auditor import __version__
 from auditor.exchange import Exchange
 from auditor.finding import Finding, Run, Severity, Verdict
 from auditor.report.text import curl_line, header_value, short_path, visible
+
+SeverityWord = Literal["info", "low", "medium", "high", "critical"]
 
 
 class _Model(BaseModel):
@@ -32,6 +34,13 @@ class Target(_Model):
     entrypoints: dict[str, str]
 
 
+class Laid(_Model):
+    """A policy or profile laid under the policy, and its hash."""
+
+    name: str
+    sha256: str
+
+
 class Policy(_Model):
     """The policy of the run."""
 
@@ -39,7 +48,7 @@ class Policy(_Model):
     file: str
     sha256: str
     environment: str
-    extends: list[dict[str, str]]
+    extends: list[Laid]
 
 
 class Git(_Model):
@@ -49,18 +58,27 @@ class Git(_Model):
     dirty: bool
 
 
+class Tool(_Model):
+    """What made the run."""
+
+    name: str
+    version: str
+
+
 class RunInfo(_Model):
     """When, what and with which policy; the only place with a wall clock."""
 
     started: str
     finished: str
-    tool: dict[str, str]
+    tool: Tool
     command: str
     policy: Policy
     targets: list[Target]
     git: Git | None
     requests_sent: int
     interrupted: bool
+    fail_on: SeverityWord
+    unknown_fails: bool
 
 
 class Summary(_Model):
@@ -77,7 +95,7 @@ class Check(_Model):
 
     id: str
     title: str
-    severity: str
+    severity: SeverityWord
     since: str
     help: str
 
@@ -134,13 +152,16 @@ class Result(_Model):
 
     check: str
     rule: str
+    subject: str
     rule_location: Place | None
     target: str
     route: str
     verdict: Verdict
-    severity: str
-    disposition: str | None
-    evidence: str
+    severity: SeverityWord
+    disposition: Literal["open", "waived", "baselined"] | None
+    waiver: str
+    evidence: Literal["predicted", "observed", "both", "contradicted"]
+    in_browser: str
     message: str
     expected: str
     observed: str
@@ -185,7 +206,7 @@ def report(run: Run) -> Report:
             routes=list(run.routes),
             cells=run.cells,
             requests_evaluated=run.requests_evaluated,
-            unknown=sorted({f.message for f in undecided}),
+            unknown=sorted({visible(f.message) for f in undecided}),
         ),
         results=[_result(f) for f in run.findings],
     )
@@ -195,14 +216,14 @@ def _run_info(run: Run) -> RunInfo:
     return RunInfo(
         started=run.started,
         finished=run.finished,
-        tool={"name": "auditor", "version": __version__},
+        tool=Tool(name="auditor", version=run.tool_version or __version__),
         command=run.command,
         policy=Policy(
             name=run.policy_name,
             file=short_path(run.policy_file),
             sha256=run.policy_sha256,
             environment=run.environment,
-            extends=[{"name": short_path(name), "sha256": sha} for name, sha in run.extends],
+            extends=[Laid(name=short_path(name), sha256=sha) for name, sha in run.extends],
         ),
         targets=[
             Target(
@@ -216,6 +237,8 @@ def _run_info(run: Run) -> RunInfo:
         git=Git(commit=run.git[0], dirty=run.git[1]) if run.git else None,
         requests_sent=run.requests_sent,
         interrupted=run.interrupted,
+        fail_on=run.fail_on.word,
+        unknown_fails=run.unknown_fails,
     )
 
 
@@ -225,13 +248,16 @@ def _result(finding: Finding) -> Result:
     return Result(
         check=finding.check,
         rule=finding.rule,
+        subject=finding.subject,
         rule_location=Place(file=short_path(place.file), line=place.line, column=place.column) if place else None,
         target=finding.target,
         route=finding.route,
         verdict=finding.verdict,
         severity=finding.severity.word,
         disposition=finding.disposition,
+        waiver=visible(finding.waiver),
         evidence=finding.evidence,
+        in_browser=visible(finding.in_browser),
         message=visible(finding.message),
         expected=visible(finding.expected),
         observed=visible(finding.observed),
