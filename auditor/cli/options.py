@@ -106,7 +106,12 @@ def live_options(function: Command) -> Command:
                 "--ca-file", type=click.Path(path_type=Path, exists=True), help="Trust these certificates too."
             ),
             click.option("--insecure", is_flag=True, help="Do not verify certificates."),
-            click.option("--measure-limits/--no-measure-limits", default=True, help="Send bursts to see rate limits."),
+            click.option(
+                "--measure-limits/--no-measure-limits",
+                default=None,
+                help="Estimate every declared rate limit, or send no bursts at all. "
+                "[default: ask whether it is in force where 100 requests decide it]",
+            ),
             click.option("--browser", is_flag=True, help="Replay each CORS and WebSocket witness in Chromium."),
         )
     ):
