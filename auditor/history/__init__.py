@@ -1,1 +1,0 @@
-"""Runs kept and compared: what was found when, what changed since, and whom to tell."""
