@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
+from auditor.accepted import baseline, repository
+from auditor.accepted.identity import placed
+from auditor.accepted.waivers import waive
 from auditor.checks import CHECKS, Check
 from auditor.checks.of_the_audit import OF_THE_AUDIT
 from auditor.errors import UsageError
@@ -18,7 +21,7 @@ from auditor.plan.probes import Planner
 from auditor.policy.load import LoadedPolicy, Rule, load_policy, load_profiles, rules, target_rules
 from auditor.policy.model import HttpTarget
 from auditor.targets import Assembler, Assembly
-from auditor.verdicts import consolidate, differences, unanswered, unevaluated, waive, wire_key
+from auditor.verdicts import consolidate, differences, unanswered, unevaluated, wire_key
 
 
 def check(options: Options) -> Run:
@@ -32,7 +35,7 @@ def check(options: Options) -> Run:
 
 def load(options: Options) -> LoadedPolicy:
     """Load the policy that the options name, or the profiles over one nginx file."""
-    ids = [item.CHECK.id for item in CHECKS]
+    ids = [info.id for info in _catalogue()]
     if options.policy is None:
         if options.nginx is None:
             raise UsageError("no policy and no nginx file", hint="name a policy, or use --nginx FILE --profile NAME")
@@ -195,30 +198,60 @@ def finish(
     sent: int = 0,
     interrupted: bool = False,
 ) -> Run:
-    """Apply waivers and make the run that reports are rendered from."""
+    """Apply waivers, the baseline and what was there before, and make the run that reports are rendered from."""
     predicted = [facts for facts in witnesses if facts.kind == "predicted"]
     evaluated = sum(len(cases) for facts in predicted for cases in facts.cases.values())
+    targets = tuple(sorted(assembly.targets, key=lambda target: target.id))
+    folder = Path(loaded.file).parent
+    files = [file for target in targets for file, _ in target.files]
+    catalogue = tuple(_catalogue())
+    named = placed(findings, targets, folder)
+    settled = waive(loaded, named, options.today, targets, {info.id for info in catalogue})
+    if options.baseline is not None:
+        asked = any(facts.kind == "observed" for facts in witnesses)
+        settled = baseline.apply(baseline.read(options.baseline), settled, whole=not options.targets, observed=asked)
+    if options.new_since is not None:
+        settled = _only_new(loaded, options, settled, [Path(file) for file in files])
     return Run(
         command=options.command,
-        findings=waive(loaded, findings, options.today),
-        checks=tuple(_catalogue()),
+        findings=settled,
+        checks=catalogue,
         policy_name=loaded.policy.name,
         policy_file=loaded.file,
         policy_sha256=loaded.sha256,
         environment=loaded.environment,
         extends=loaded.extends,
-        targets=tuple(sorted(assembly.targets, key=lambda target: target.id)),
+        targets=targets,
         routes=tuple(route.id for route in loaded.policy.routes),
         cells=len({case.probe.key for facts in predicted for cases in facts.cases.values() for case in cases}),
         requests_evaluated=evaluated,
         requests_sent=sent,
         started=started,
         finished=_now(),
+        git=repository.state(folder, [loaded.file, *files]),
         interrupted=interrupted,
         fail_on=Severity[options.fail_on.upper()] if options.fail_on else loaded.policy.settings.fail_on,
         unknown_fails=loaded.policy.settings.unknown == "fail",
-        today=options.today.isoformat(),
     )
+
+
+def _only_new(
+    loaded: LoadedPolicy, options: Options, findings: tuple[Finding, ...], files: Sequence[Path]
+) -> tuple[Finding, ...]:
+    """Hold the same policy against the files of a revision, and mark what is found there too."""
+    revision = str(options.new_since)
+    extended = [Path(name) for name, _ in loaded.extends if Path(name).is_file()]
+    policies = [options.policy, *extended] if options.policy is not None else []
+    with repository.checkout(revision, policies, files) as (root, tree, commit):
+
+        def there(path: Path | None) -> Path | None:
+            return None if path is None else tree / path.resolve().relative_to(root)
+
+        before = replace(
+            options, policy=there(options.policy), nginx=there(options.nginx), baseline=None, new_since=None
+        )
+        then = check(before).findings
+    return repository.already_there(findings, then, f"{revision} ({commit[:12]})")
 
 
 def _catalogue() -> Iterable[CheckInfo]:
@@ -233,14 +266,16 @@ def exit_status(run: Run) -> tuple[int, str]:
     failing = [
         f for f in run.findings if f.verdict is Verdict.FAIL and f.disposition == "open" and f.severity >= fail_on
     ]
-    waived = sum(1 for f in run.findings if f.disposition in {"waived", "baselined"})
+    waived = sum(1 for f in run.findings if f.disposition == "waived")
+    baselined = sum(1 for f in run.findings if f.disposition == "baselined")
     undecided = sum(
         1 for f in run.findings if f.verdict in {Verdict.UNKNOWN, Verdict.ERROR} and f.disposition == "open"
     )
     counts = {s: sum(1 for f in failing if f.severity is s) for s in sorted(Severity, reverse=True)}
     words = ", ".join(f"{number} {severity.word}" for severity, number in counts.items() if number)
     reason = f"{len(failing)} open findings at or above {fail_on.word}"
-    reason += (f" ({words})" if words else "") + f"; {waived} waived; {undecided} unknown"
+    reason += (f" ({words})" if words else "") + f"; {waived} waived; "
+    reason += (f"{baselined} baselined; " if baselined else "") + f"{undecided} unknown"
     if run.interrupted:
         return 130, f"interrupted: {reason}"
     if failing:
@@ -251,7 +286,4 @@ def exit_status(run: Run) -> tuple[int, str]:
 
 
 def _now() -> str:
-    """Return the time, or the one that builds which must be the same every time are told (SOURCE_DATE_EPOCH)."""
-    told = os.environ.get("SOURCE_DATE_EPOCH", "")
-    moment = datetime.fromtimestamp(int(told), UTC) if told.isdigit() else datetime.now(UTC)
-    return moment.isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")

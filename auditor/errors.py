@@ -4,7 +4,8 @@
     ├── UsageError               the command line asks for something that does not exist or cannot be combined
     ├── PolicyError              the policy file is wrong (exit status 2)
     ├── ConfigurationError       a configuration file is missing, unreadable or refused (exit status 3)
-    └── TargetError              the running stack cannot be asked (exit status 3)
+    ├── TargetError              the running stack cannot be asked (exit status 3)
+    └── HistoryError             the history cannot be opened, read or written (exit status 2)
 
 Every error has a message, a place where there is one, and a hint.
 """
@@ -91,3 +92,7 @@ class TargetError(AuditorError):
     """The running stack cannot be asked."""
 
     exit_status = 3
+
+
+class HistoryError(AuditorError):
+    """The history cannot be opened, read or written."""

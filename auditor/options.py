@@ -12,7 +12,7 @@ from auditor.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line asks for."""
+    """What the command line asks for; `new_since`: a git revision whose findings are not counted again."""
 
     command: str
     policy: Path | None = None
@@ -24,6 +24,8 @@ class Options:
     nginx_version: str | None = None
     profiles: Sequence[str] = ()
     fail_on: str | None = None
+    baseline: Path | None = None
+    new_since: str | None = None
 
     @property
     def today(self) -> date:
@@ -38,12 +40,18 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
-    """What the command line asks of a live audit; `browser`: replay witnesses in Chromium; `progress` is told (requests done, requests planned)."""
+    """What the command line asks of a live audit.
+
+    `measure_limits`: True estimates every declared rate limit, whatever it costs; None only asks whether it is in force,
+    where that is cheap. `browser`: replay witnesses in Chromium. `progress` is told (requests done, requests planned),
+    `say` the lines of a dry run, `note` what the user should know besides the report.
+    """
 
     dry_run: bool = False
     ca_file: Path | None = None
     insecure: bool = False
-    measure_limits: bool = True
+    measure_limits: bool | None = None
     browser: bool = False
     progress: Callable[[int, int], None] = lambda _done, _total: None
     say: Callable[[str], object] = lambda _text: None
+    note: Callable[[str], object] = lambda _text: None

@@ -1,16 +1,15 @@
-"""Many verdicts about single exchanges become one list of findings: grouped, confirmed or contradicted, waived."""
+"""Many verdicts about single exchanges become one list of findings: grouped, confirmed or contradicted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
 
 from auditor.checks import Check
 from auditor.exchange import UNKNOWN_VALUE, Exchange, Request, Response
 from auditor.finding import Finding, Note, Severity, Verdict, Witness
 from auditor.plan.facts import Case, Facts, Probe
-from auditor.policy.load import LoadedPolicy, Rule
+from auditor.policy.load import Rule
 
 
 def consolidate(raw: Sequence[Finding], replays: Mapping[object, Exchange]) -> tuple[Finding, ...]:
@@ -286,60 +285,4 @@ def _unknown(rule: Rule, reason: str, subject: str) -> Finding:
         subject=subject,
         route=rule.route or "",
         rule_location=rule.location,
-    )
-
-
-def waive(loaded: LoadedPolicy, findings: Sequence[Finding], today: date) -> tuple[Finding, ...]:
-    """Mark findings that a waiver of the policy accepts on this day; report expired and unused waivers."""
-    result: list[Finding] = []
-    used: set[str] = set()
-    expired: set[str] = set()
-    for finding in findings:
-        if finding.verdict is Verdict.PASS:
-            result.append(finding)
-            continue
-        match = next((w for w in loaded.policy.waivers if _covers(w, finding)), None)
-        if match is None:
-            result.append(replace(finding, disposition="open"))
-            continue
-        used.add(match.id)
-        text = f"{match.id}: {match.reason} ({match.owner}, until {match.expires.isoformat()})"
-        if match.active(today):
-            result.append(replace(finding, disposition="waived", waiver=text))
-        else:
-            expired.add(match.id)
-            result.append(replace(finding, disposition="open", waiver=f"expired {text}"))
-    if loaded.policy.settings.unused_waivers != "ignore":
-        result += [
-            _stale(loaded, index, w.id, "matches no finding")
-            for index, w in enumerate(loaded.policy.waivers)
-            if w.id not in used
-        ]
-    return tuple(result)
-
-
-def _covers(waiver: object, finding: Finding) -> bool:
-    checks = getattr(waiver, "checks", ())
-    routes = getattr(waiver, "routes", ())
-    targets = getattr(waiver, "targets", ())
-    fingerprints = getattr(waiver, "fingerprints", ())
-    return (
-        finding.check in checks
-        and (not routes or finding.route in routes)
-        and (not targets or finding.target in targets)
-        and (not fingerprints or any(finding.fingerprint.startswith(f) for f in fingerprints))
-    )
-
-
-def _stale(loaded: LoadedPolicy, index: int, name: str, what: str) -> Finding:
-    fails = loaded.policy.settings.unused_waivers == "fail"
-    return Finding(
-        check="waiver-unused",
-        rule=f"waivers.{name}",
-        verdict=Verdict.FAIL,
-        severity=Severity.MEDIUM if fails else Severity.INFO,
-        message=f"the waiver {name} {what}: remove it",
-        subject=name,
-        rule_location=loaded.locate(f"waivers[{index}]"),
-        disposition="open",
     )

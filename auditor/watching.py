@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from auditor.exchange import Exchange, Request
 from auditor.finding import Finding
 from auditor.live.client import SAFE_METHODS, Client
-from auditor.live.doors import reach, tls_versions
-from auditor.live.limits import measure
+from auditor.live.doors import knock, planned, tls_versions
+from auditor.live.limits import Question, affordable, answers
 from auditor.options import LiveOptions
-from auditor.plan.facts import Case, Facts, Measured, Probe, Purpose, cases_by_route
+from auditor.plan.facts import Case, Facts, Probe, Purpose, Reach, TlsEntry, cases_by_route
 from auditor.policy.load import LoadedPolicy
 from auditor.policy.model import HttpTarget
 
@@ -31,12 +31,13 @@ def observe(
     loaded: LoadedPolicy, target: HttpTarget, predicted: Facts, suspects: Sequence[Finding], options: LiveOptions
 ) -> Observed:
     """Send the plan's probes to the running stack, witnesses of predicted violations first."""
-    client = Client(target, options.ca_file, options.insecure)
-    reserve = _reserved(loaded, target) if options.measure_limits else 0
+    exposure = loaded.policy.exposure
+    client = Client(target, options.ca_file, options.insecure, doors=exposure.unreachable if exposure else ())
+    questions = _questions(loaded, client, predicted, options)
+    reserve = min(sum(question.cost for question in questions), target.limits.max_requests // 2)
     probes = select(target, client, predicted, suspects, budget=target.limits.max_requests - reserve)
     if options.dry_run:
-        for probe in probes:
-            options.say(f"{probe.request.method} {probe.request.url}  ({probe.purpose} {probe.route})")
+        _describe(client, probes, questions, options)
         return Observed(replace(predicted, kind="observed", cases={}, problems=(), missing=()), 0)
     requests = [(probe.entry.name, probe.request) for probe in probes]
     exchanges = client.send(requests, progress=options.progress)
@@ -48,22 +49,19 @@ def observe(
         for p, e in pairs
         if e.response is None and _key(p.request) not in closed
     )
-    exposure = loaded.policy.exposure
-    doors = exposure.unreachable if exposure else ()
-    timeout = target.limits.timeout
     facts = Facts(
         "observed",
         loaded,
         cases_by_route(_everywhere(answered, predicted)),
         backends=predicted.backends,
         layers=predicted.layers,
-        reaches=() if client.interrupted else tuple(reach(client.scope, address, timeout) for address in doors),
-        measured=tuple(_measured(loaded, client, predicted))
-        if options.measure_limits and answered and not client.interrupted
-        else (),
-        tls=tuple(tls_versions(client.scope, timeout)) if answered and not client.interrupted else (),
         failed=failed,
     )
+    facts = replace(facts, reaches=_reaches(client))
+    if answered:
+        facts = replace(facts, tls=_tls(client))
+        asked = _asked(client, questions, options)
+        facts = replace(facts, measured=tuple(answers(client, asked, progress=options.progress)))
     return Observed(facts, client.sent, interrupted=client.interrupted)
 
 
@@ -150,30 +148,39 @@ def _key(request: Request) -> object:
     return (request.method, request.scheme, request.target, request.headers.pairs())
 
 
-def _reserved(loaded: LoadedPolicy, target: HttpTarget) -> int:
-    costs = [int((r.rate_limit.burst or 0) + 2 + r.rate_limit.rate) for r in loaded.policy.routes if r.rate_limit]
-    return min(sum(costs), target.limits.max_requests // 2)
+def _questions(loaded: LoadedPolicy, client: Client, predicted: Facts, options: LiveOptions) -> list[Question]:
+    """Return the rate limits to ask about, each with a harmless request of its route."""
+    found = []
+    for route in loaded.policy.routes if options.measure_limits is not False else ():
+        case = _harmless(predicted, route.id, client) if route.rate_limit is not None else None
+        if route.rate_limit is not None and case is not None:
+            found.append(Question(route.id, route.rate_limit, case.probe, thorough=bool(options.measure_limits)))
+    return found
 
 
-def _measured(loaded: LoadedPolicy, client: Client, predicted: Facts) -> list[Measured]:
-    result = []
-    for route in loaded.policy.routes:
-        if route.rate_limit is None:
-            continue
-        case = _harmless(predicted, route.id, client)
-        if case is None:
-            continue
-        found = measure(
-            client,
-            case.probe.entry.name,
-            case.probe.request,
-            route=route.id,
-            rate=route.rate_limit.rate,
-            burst=route.rate_limit.burst or 0,
-        )
-        if found is not None:
-            result.append(found)
-    return result
+def _asked(client: Client, questions: Sequence[Question], options: LiveOptions) -> list[Question]:
+    asked, reasons = affordable(questions, client.target.limits.max_requests - client.sent)
+    for reason in reasons:
+        options.note(reason)
+    return asked
+
+
+def _reaches(client: Client) -> tuple[Reach, ...]:
+    return () if client.interrupted else knock(client, client.doors)
+
+
+def _tls(client: Client) -> tuple[TlsEntry, ...]:
+    return () if client.interrupted else tls_versions(client)
+
+
+def _describe(client: Client, probes: Sequence[Probe], questions: Sequence[Question], options: LiveOptions) -> None:
+    """Say everything that would be sent, and where to."""
+    for line in client.dry_run([(probe.entry.name, probe.request) for probe in probes]):
+        options.say(line)
+    for line in planned(client.scope, client.doors):
+        options.say(line)
+    for question in affordable(questions, client.target.limits.max_requests - len(probes))[0]:
+        options.say(str(question))
 
 
 def _harmless(predicted: Facts, route: str, client: Client) -> Case | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,7 +17,11 @@ from auditor.exchange import Headers, Request
 from auditor.live.client import Client
 from auditor.live.enclosure import Seen, enclose, free_at, level, ticks
 from auditor.live.estimate import FORGED, Estimate, estimate
-from auditor.live.limits import measure
+from auditor.live.limits import UNASKED, Question, affordable, judged
+from auditor.live.presence import BATCH, cost, measure
+from auditor.plan.facts import Probe
+from auditor.policy.clauses import RateLimit
+from auditor.stack import Entry
 from tests.live_field.real_nginx import distant, free_ports, running_nginx
 from tests.live_field.serving import head, serving, target
 
@@ -69,6 +75,13 @@ def configuration(port: int) -> str:
         "limit_req_zone $binary_remote_addr zone=p1:1m rate=10r/s;",
         "limit_req_zone $binary_remote_addr zone=p2:1m rate=10r/s;",
         "limit_req_zone $binary_remote_addr zone=p3:1m rate=20r/s;",
+        "limit_req_zone $binary_remote_addr zone=b1:1m rate=10r/s;",
+        "limit_req_zone $binary_remote_addr zone=fast:1m rate=100r/s;",
+        "limit_req_zone $binary_remote_addr zone=twice:1m rate=20r/s;",
+        "limit_req_zone $binary_remote_addr zone=more:1m rate=10r/s;",
+        "limit_req_zone $binary_remote_addr zone=less:1m rate=1r/s;",
+        "limit_req_zone $binary_remote_addr zone=short:1m rate=10r/s;",
+        "limit_req_zone $binary_remote_addr zone=shortfast:1m rate=100r/s;",
     ]
     places += [
         "location /free { }",
@@ -79,6 +92,13 @@ def configuration(port: int) -> str:
         "location /p1 { limit_req zone=p1 burst=20 nodelay; limit_req_status 429; }",
         "location /p3 { limit_req zone=p3 burst=20 nodelay; }",
         "location /p2 { limit_req zone=p2 burst=20 nodelay; }",
+        "location /b1 { limit_req zone=b1 burst=7 nodelay; }",
+        "location /fast { limit_req zone=fast burst=20 nodelay; }",
+        "location /twice { limit_req zone=twice burst=20 nodelay; }",
+        "location /more { limit_req zone=more burst=23 nodelay; }",
+        "location /less { limit_req zone=less burst=20 nodelay; limit_req_status 429; }",
+        "location /short { limit_req zone=short burst=10 nodelay; limit_req_status 429; }",
+        "location /shortfast { limit_req zone=shortfast burst=10 nodelay; }",
     ]
     return "\n".join([*zones, f"server {{ listen 127.0.0.1:{port}; root /nonexistent;", *places, "}"])
 
@@ -196,64 +216,134 @@ def test_a_key_that_a_client_chooses_is_found(port: int) -> None:
     assert sound.escapes == ()
 
 
-@pytest.mark.nginx
-def test_the_presence_of_a_limit_costs_the_least(port: int) -> None:
-    """A limit in force is refused within burst + 2 + ceil(rate * duration) requests, and one batch."""
-    asking = client(port)
-    found = measure(asking, "web", ask("/p1"), route="api", rate=10, burst=20)
-    assert found is not None
-    assert found.status == 429
-    assert found.rejected_at is not None
-    assert 21 <= found.rejected_at <= 24
-    assert asking.sent == found.sent <= 20 + 2 + 3
-    other = measure(client(port), "web", ask("/p2"), route="api", rate=10, burst=20)
-    assert other is not None
-    assert other.status == 503
+def most(rate: float, burst: int, seconds: float) -> int:
+    """Return burst + 2 + ceil(rate * duration): the most requests that a yes or no may cost."""
+    return burst + 2 + math.ceil(rate * seconds)
 
 
 @pytest.mark.nginx
-@pytest.mark.parametrize("path", ["/free", "/dry", "/loose"])
-def test_the_absence_of_a_limit_is_certain(port: int, path: str) -> None:
-    """More requests passed than the declared limit lets through in that time: it is not in force."""
+@pytest.mark.parametrize(
+    ("path", "held", "status"),
+    [
+        ("/p1", True, 429),  # as declared
+        ("/p2", True, 503),  # as declared, nginx's own status
+        ("/free", False, None),
+        ("/dry", False, None),  # only counts
+        ("/loose", False, None),  # ten times the rate, three times the burst
+        ("/fast", False, None),  # ten times the rate, the burst as declared
+        ("/twice", False, None),  # twice the rate
+        ("/more", False, None),  # the rate as declared, the burst larger by three
+        ("/less", True, 429),  # a tenth of the rate
+        ("/short", True, 429),  # half the burst
+        ("/shortfast", False, None),  # half the burst, ten times the rate
+    ],
+)
+def test_a_yes_or_no_costs_the_least(port: int, path: str, held: bool, status: int | None) -> None:
+    """Rate and burst are held against the policy's, each alone, in burst + 2 + ceil(rate * duration) requests."""
     asking = client(port)
+    started = time.monotonic()
     found = measure(asking, "web", ask(path), route="api", rate=10, burst=20)
-    assert found is not None
-    assert found.rejected_at is None
-    assert found.sent <= 20 + 2 + 6
+    seconds = time.monotonic() - started
+    assert found.held is held, found
+    if status is not None:
+        assert found.status == status
+    assert asking.sent == found.sent
+    wasted = BATCH - 1 if path == "/shortfast" else 0  # refused among the burst that is smaller than declared
+    assert found.sent <= most(10, 20, seconds) + wasted, (found, seconds)
+    assert found.sent <= cost(20)
 
 
 @pytest.mark.nginx
-def test_a_limit_that_delays_is_present(port: int) -> None:
-    """Requests that are held back do not hold up the test."""
+def test_a_limit_that_delays_is_in_force(port: int) -> None:
+    """Requests that are held back do not hold up the question."""
     found = measure(client(port), "web", ask("/held"), route="api", rate=20, burst=10)
-    assert found is not None
-    assert found.status == 429
+    assert (found.held, found.status) == (True, 429)
+
+
+@pytest.mark.nginx
+def test_a_policy_without_a_burst_is_asked_about_its_rate(port: int) -> None:
+    """Any burst will do, so only the rate is held against the policy; no limit at all cannot be told from a large burst."""
+    assert measure(client(port), "web", ask("/b1"), route="api", rate=10, burst=None).held is True
+    assert measure(client(port), "web", ask("/free"), route="api", rate=10, burst=None).held is None
 
 
 @pytest.mark.nginx
 def test_a_bucket_that_was_full_before_is_waited_for(port: int) -> None:
-    """What other probes used up is not taken for a stricter limit."""
+    """What other probes used up is not taken for a target that refuses everything."""
     asking = client(port)
     for _ in range(2):
-        found = measure(asking, "web", ask("/p3"), route="api", rate=20, burst=20)
-        assert found is not None
-        assert found.rejected_at is not None
-        assert found.rejected_at > 20
+        assert measure(asking, "web", ask("/p3"), route="api", rate=20, burst=20).held is True
+
+
+def question(rate: float, burst: int | None, *, thorough: bool = False) -> Question:
+    """Return a question about a limit."""
+    limit = RateLimit.model_validate({"rate": f"{rate:g}/s", "burst": burst})
+    entry = Entry("web", "http", "nginx")
+    return Question("api", limit, Probe("api", "plain", ask("/"), entry, "GET", "/", "shop.example"), thorough)
 
 
 def test_too_dear_a_question_is_not_asked() -> None:
-    """A limit that would cost more than the budget is not tried, and nothing is sent."""
-    poor = Client(target(1, max_requests=20))
-    assert measure(poor, "web", ask("/"), route="api", rate=10, burst=20) is None
-    assert measure(client(1), "web", ask("/"), route="api", rate=1, burst=5000) is None
-    assert poor.sent == 0
+    """A limit that costs more than the stated count is asked about on request only, and never beyond the budget."""
+    cheap, dear = question(10, 20), question(10, 5000)
+    assert cheap.cost <= UNASKED < dear.cost
+    asked, why = affordable([cheap, dear], 500)
+    assert asked == [cheap]
+    assert "--measure-limits" in why[0]
+    asked, why = affordable([question(10, 5000, thorough=True), question(10, 20, thorough=True)], 500)
+    assert [item.limit.burst for item in asked] == [20]
+    assert "max_requests" in why[0]
+
+
+@pytest.mark.parametrize(
+    ("rates", "bursts", "held"),
+    [
+        ((9.7, 10.4), (20, 20), True),
+        ((4.0, 4.2), (5, 5), True),
+        ((10.2, 10.9), (20, 20), False),
+        ((9.0, 9.5), (21, 21), False),
+        ((9.0, 10.5), (19, 21), True),
+        ((9.0, 30.0), (20, 20), None),
+        ((9.0, 10.5), (15, 30), None),
+    ],
+)
+def test_an_estimate_is_looser_for_certain_or_as_strict_or_undecided(
+    rates: tuple[float, float], bursts: tuple[int, int], held: bool | None
+) -> None:
+    """Only an interval that leaves no doubt is a violation, and only one that is narrow enough is a pass."""
+    found = Estimate(sum(rates) / 2, bursts[0], rates, bursts, None, 429, (), 45, 25, 0.4, "")
+    measured = judged("api", RateLimit.model_validate({"rate": "10/s", "burst": 20}), found, ask("/"), 45)
+    assert measured.held is held
+    assert measured.rate == rates
+
+
+@pytest.mark.parametrize(("passed", "seconds", "held"), [(128, 0.1, False), (128, 20.0, None)])
+def test_no_refusal_within_the_cap_is_looser_where_the_sum_says_so(passed: int, seconds: float, held: bool) -> None:
+    """As many requests as the declared limit may let through in that time prove nothing."""
+    found = Estimate(None, None, (0, math.inf), (127, 1 << 30), None, None, (), passed, passed, seconds, "")
+    limit = RateLimit.model_validate({"rate": "10/s", "burst": 20})
+    assert judged("api", limit, found, ask("/"), passed).held is held
+
+
+def test_the_budget_ends_a_question() -> None:
+    """Not one request more than the target's owner allows is sent, and the answer is that there is none."""
+    with serving(answering) as number:
+        poor = Client(target(number, max_requests=10))
+        assert measure(poor, "web", ask("/"), route="api", rate=10, burst=20).held is None
+    assert poor.sent == 10
 
 
 def test_a_target_that_does_not_answer_is_not_measured() -> None:
     """No answer is no evidence, neither for a limit nor against one."""
     (free,) = free_ports(1)
-    assert measure(client(free), "web", ask("/"), route="api", rate=1, burst=1) is None
+    assert measure(client(free), "web", ask("/"), route="api", rate=1, burst=1).held is None
     assert estimate(client(free), "web", ask("/")) is None
+
+
+async def answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer everything with 200."""
+    while True:
+        await head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
 
 def test_a_slow_server_without_a_limit_is_not_taken_for_one_that_delays() -> None:

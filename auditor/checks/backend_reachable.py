@@ -41,7 +41,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.judging import fail
+from auditor.checks.judging import fail, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -53,6 +53,9 @@ KINDS = {"exposure.unreachable": ()}
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every address that is open."""
     for reach in facts.reaches or ():
+        if reach.reachable is None:
+            yield unknown(CHECK, rule, f"{reach.address} could not be tried: {reach.detail}", subject=reach.address)
+            continue
         yield (
             None
             if not reach.reachable

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from auditor.errors import Location
-from auditor.exchange import UNKNOWN_VALUE, Field, Limit, Response
+from auditor.exchange import UNKNOWN_VALUE, Field, Limit, Request, Response
 from auditor.finding import CheckInfo, Finding, Note, Verdict, Witness
 from auditor.plan.facts import NORMAL, Case, Facts, Purpose
 from auditor.policy.loaded import Rule
@@ -34,6 +34,7 @@ def fail(
     message: str,
     *,
     case: Case | None = None,
+    request: Request | None = None,
     at: Location | None = None,
     note: str = "",
     also: tuple[Note, ...] = (),
@@ -41,7 +42,10 @@ def fail(
     observed: str = "",
     subject: str = "",
 ) -> Finding:
-    """Build the finding of a violation; without `at` it points at the block that answered."""
+    """Build the finding of a violation; without `at` it points at the block that answered.
+
+    `request` is the witness where no single exchange is.
+    """
     notes = (Note(at or (case.place if case else None) or UNPLACED, note), *also)
     return _finding(
         Verdict.FAIL,
@@ -52,6 +56,7 @@ def fail(
         notes=tuple(n for n in notes if n.location is not UNPLACED),
         said=(expected, observed),
         subject=subject,
+        request=request,
     )
 
 
@@ -80,6 +85,7 @@ def _finding(
     notes: tuple[Note, ...],
     said: tuple[str, str],
     subject: str,
+    request: Request | None = None,
 ) -> Finding:
     return Finding(
         check=check.id,
@@ -93,7 +99,7 @@ def _finding(
         notes=notes,
         expected=said[0],
         observed=said[1],
-        witness=Witness(case.probe.request) if case else None,
+        witness=Witness(case.probe.request) if case else Witness(request) if request else None,
         exchanges=(case.exchange,) if case else (),
         evidence=case.exchange.kind if case else "predicted",
     )

@@ -36,7 +36,7 @@ WAIVER_UNUSED = CheckInfo(
 
 ## What it checks
 
-Whether each waiver of the policy still accepts at least one finding.
+Whether each waiver, in the policy or in a comment, still accepts at least one finding.
 
 ## Why it matters
 
@@ -94,4 +94,48 @@ certificate authority.
 """,
 )
 
-OF_THE_AUDIT = (LIVE_DIFFERS, RULE_NOT_EVALUATED, TARGET_UNREACHABLE, WAIVER_UNUSED)
+WAIVER_FORBIDDEN = CheckInfo(
+    "waiver-forbidden",
+    "A comment waives where the policy forbids it",
+    Severity.MEDIUM,
+    "0.1.0",
+    """A comment waives where the policy forbids it.
+
+## What it checks
+
+Whether a file of an nginx, Traefik or Compose target has a comment `# auditor: waive[…]` although the policy says
+`settings: {inline_waivers: forbid}`.
+
+## Why it matters
+
+Whoever edits a configuration could accept its findings; this policy leaves that to those who sign the policy.
+
+## Remediation
+
+Remove the comment, and ask the policy's owner for a waiver in the policy.
+""",
+)
+
+BASELINE_STALE = CheckInfo(
+    "baseline-stale",
+    "The baseline accepts a finding that is gone",
+    Severity.INFO,
+    "0.1.0",
+    """The baseline accepts a finding that is gone.
+
+## What it checks
+
+Whether each entry of the file given with `--baseline` is still found. Entries that only a live audit found are left alone
+by `auditor check`, and none is reported where `--target` leaves targets out.
+
+## Why it matters
+
+An entry that outlived its finding accepts the same violation when it comes back.
+
+## Remediation
+
+`auditor baseline write` again, and commit the smaller file.
+""",
+)
+
+OF_THE_AUDIT = (BASELINE_STALE, LIVE_DIFFERS, RULE_NOT_EVALUATED, TARGET_UNREACHABLE, WAIVER_FORBIDDEN, WAIVER_UNUSED)

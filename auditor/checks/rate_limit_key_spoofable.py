@@ -90,3 +90,18 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
                 observed=f"{after.key} is {after.value!r} with it, {before.value!r} without",
                 subject=f"{place_subject(other)}|{after.key}",
             )
+    for measured in facts.measured:
+        if measured.route != rule.route or measured.escapes is None or measured.request is None:
+            continue
+        if not measured.escapes:
+            yield None
+        for name in measured.escapes:
+            yield fail(
+                CHECK,
+                rule,
+                f"a client escapes the limit of {measured.request.target} by changing {name}",
+                request=measured.request.with_(**{name.replace("-", "_"): "198.51.100.7"}),
+                expected="the same bucket whatever headers the client sends",
+                observed=f"requests with another {name} passed while the same requests without it were refused",
+                subject=f"measured|{name}",
+            )

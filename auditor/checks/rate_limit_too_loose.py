@@ -3,6 +3,8 @@ r"""A rate limit is looser than the policy.
 ## What it checks
 
 Whether the strictest limit that a request passes (over all layers) allows more than the policy's rate, or a larger burst.
+On the running stack the route is asked: the declared burst at once, then half as fast again as the declared rate. Where
+more passes than the policy's limit lets through in that time, no limit that strict is in force; a limit that strict refuses.
 
 ## Why it matters
 
@@ -60,7 +62,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.judging import fail, in_force, place_subject
+from auditor.checks.judging import fail, in_force, place_subject, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -96,14 +98,17 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     for measured in facts.measured:
         if measured.route != rule.route:
             continue
-        if measured.rejected_at is not None:
+        if measured.held:
             yield None
-            continue
-        yield fail(
-            CHECK,
-            rule,
-            f"{measured.sent} requests in a row were all answered: no limit of {rate:g}/s with burst {burst} is in force",
-            expected=f"a refusal within {measured.sent} requests",
-            observed=measured.detail,
-            subject="measured",
-        )
+        elif measured.held is None:
+            yield unknown(CHECK, rule, f"the limit was not decided: {measured.detail}", subject="measured")
+        else:
+            yield fail(
+                CHECK,
+                rule,
+                f"more requests are let through than {rate:g} a second with a burst of {burst or 0} allow",
+                request=measured.request,
+                expected=f"at most {rate:g} requests a second" + (f", burst {burst}" if burst is not None else ""),
+                observed=measured.detail,
+                subject="measured",
+            )

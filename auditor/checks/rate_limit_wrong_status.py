@@ -104,6 +104,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
                     CHECK,
                     rule,
                     f"requests over the limit were answered {measured.status}, not {rule.value.status}",
+                    request=measured.request,
                     expected=f"status {rule.value.status}",
                     observed=measured.detail,
                     subject="measured",

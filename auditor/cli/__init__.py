@@ -21,6 +21,8 @@ COMMANDS = {
     "diff": "asking",
     "explain": "asking",
     "policy": "policies",
+    "baseline": "baselines",
+    "report": "stored",
     "demo": "showing",
 }
 """Each command and the module of this package that has it."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from auditor.cli.closing import closing
 from auditor.cli.options import asked, audit_options, live_options, selection
 from auditor.cli.output import finish
 
@@ -53,18 +55,51 @@ def audit(**values: Any) -> int:
 
 def _live(command: Callable[[Options, LiveOptions], Run], options: Options, values: dict[str, Any]) -> int:
     from auditor.options import LiveOptions
+    from auditor.report.text import visible
 
-    def progress(done: int, total: int) -> None:
-        if not values["quiet"] and sys.stderr.isatty():
-            click.echo(f"\r{done}/{total} requests", nl=done == total, err=True)
+    with _progress(shown=not values["quiet"] and sys.stderr.isatty()) as progress:
+        result = command(
+            options,
+            LiveOptions(
+                dry_run=values["dry_run"],
+                ca_file=values["ca_file"],
+                insecure=values["insecure"],
+                progress=progress,
+                say=lambda line: click.echo(visible(line)),
+                note=lambda text: None if values["quiet"] else click.echo(f"note: {visible(text)}", err=True),
+                measure_limits=values["measure_limits"],
+                browser=values["browser"],
+            ),
+        )
+    if values["dry_run"]:
+        return closing(0, "a dry run: nothing was sent")
+    return finish(result, values)
 
-    live_options = LiveOptions(
-        dry_run=values["dry_run"],
-        ca_file=values["ca_file"],
-        insecure=values["insecure"],
-        progress=progress,
-        say=click.echo,
-        measure_limits=values["measure_limits"],
-        browser=values["browser"],
+
+@contextlib.contextmanager
+def _progress(*, shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """Draw how far the requests are, and how long they still take, on stderr where a person watches."""
+    if not shown:
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
     )
-    return finish(command(options, live_options), values)
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("requests", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from auditor.errors import UsageError
-from auditor.report.formats import FORMATS
 
 if TYPE_CHECKING:
     from auditor.options import Options
 
+FORMATS = ("table", "json")
 SEVERITIES = ("info", "low", "medium", "high", "critical")
 POLICY_NAMES = ("auditor.yaml", ".github/auditor.yaml")
 
@@ -29,15 +29,6 @@ def pairs(_: click.Context, parameter: click.Parameter, values: tuple[str, ...])
         if not separator or not key:
             raise click.BadParameter(f"{value!r} is not of the form NAME=VALUE", param=parameter)
         result[key] = rest
-    return result
-
-
-def outputs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """Read options of the form FORMAT=FILE; a format that does not exist is said before anything is audited."""
-    result = pairs(context, parameter, values)
-    for name in result:
-        if name not in FORMATS:
-            raise click.BadParameter(f"no format {name!r}: one of {', '.join(FORMATS)}", param=parameter)
     return result
 
 
@@ -63,15 +54,7 @@ def report_options(function: Command) -> Command:
             click.option(
                 "-f", "--format", "formats", multiple=True, type=click.Choice(FORMATS), help="Format on stdout."
             ),
-            click.option(
-                "-o",
-                "--output",
-                "outputs",
-                multiple=True,
-                callback=outputs,
-                metavar="FORMAT=FILE",
-                help="Write the report to a file too, in as many formats as you like.",
-            ),
+            click.option("-o", "--output", "outputs", multiple=True, callback=pairs, metavar="FORMAT=FILE"),
             click.option("--fail-on", type=click.Choice(SEVERITIES), help="Exit 1 at this severity and above."),
             click.option("--min-severity", type=click.Choice(SEVERITIES), default="info", help="Show this and above."),
             click.option("--exit-zero", is_flag=True, help="Exit 0 even with findings."),
@@ -83,9 +66,8 @@ def report_options(function: Command) -> Command:
     return function
 
 
-def audit_options(function: Command) -> Command:
-    """Add the options of the commands that audit."""
-    function = report_options(function)
+def narrowing(function: Command) -> Command:
+    """Add the options that say what of the configuration to audit, and against what without a policy file."""
     for decorator in reversed(
         (
             click.option("--target", "targets", multiple=True, metavar="ID", help="Only these targets."),
@@ -100,6 +82,21 @@ def audit_options(function: Command) -> Command:
     return function
 
 
+def audit_options(function: Command) -> Command:
+    """Add the options of the commands that audit."""
+    function = report_options(function)
+    for decorator in reversed(
+        (
+            click.option(
+                "--baseline", type=click.Path(path_type=Path), metavar="FILE", help="Accept the findings of this file."
+            ),
+            click.option("--new-since", metavar="REV", help="Count only what was not there at this git revision."),
+        )
+    ):
+        function = decorator(function)
+    return narrowing(function)
+
+
 def live_options(function: Command) -> Command:
     """Add the options of the commands that send requests."""
     for decorator in reversed(
@@ -109,7 +106,12 @@ def live_options(function: Command) -> Command:
                 "--ca-file", type=click.Path(path_type=Path, exists=True), help="Trust these certificates too."
             ),
             click.option("--insecure", is_flag=True, help="Do not verify certificates."),
-            click.option("--measure-limits/--no-measure-limits", default=True, help="Send bursts to see rate limits."),
+            click.option(
+                "--measure-limits/--no-measure-limits",
+                default=None,
+                help="Estimate every declared rate limit, or send no bursts at all. "
+                "[default: ask whether it is in force where 100 requests decide it]",
+            ),
             click.option("--browser", is_flag=True, help="Replay each CORS and WebSocket witness in Chromium."),
         )
     ):
@@ -165,5 +167,7 @@ def asked(command: str, values: dict[str, Any]) -> Options:
         nginx=values["nginx_file"],
         nginx_version=values["nginx_version"],
         profiles=values["profiles"],
-        fail_on=values["fail_on"],
+        fail_on=values.get("fail_on"),
+        baseline=values.get("baseline"),
+        new_since=values.get("new_since"),
     )

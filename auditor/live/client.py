@@ -14,12 +14,13 @@ from pathlib import Path
 from auditor.errors import TargetError
 from auditor.exchange import Exchange, Request, Response
 from auditor.live.credentials import Credentials
+from auditor.live.dial import Dialler, Resolver
 from auditor.live.pace import Pace
-from auditor.live.scope import SAFE_METHODS, Address, Resolver, Scope, bare_host
+from auditor.live.scope import SAFE_METHODS, Address, Scope, bare_host
 from auditor.live.wire import NO_CONNECTION, REFUSED, Marks, Wire, failed
 from auditor.policy.model import HttpTarget
 
-__all__ = ["SAFE_METHODS", "Address", "Client", "Scope"]
+__all__ = ["SAFE_METHODS", "Address", "Client", "Progress", "Scope", "silent"]
 
 RETRIES = 3
 """How often a request that the target's own limits refused is asked, all in all."""
@@ -35,7 +36,7 @@ THROTTLED = frozenset({429, 503})
 Progress = Callable[[int, int], None]
 
 
-def _silent(_done: int, _total: int) -> None:
+def silent(_done: int, _total: int) -> None:
     """Tell nobody."""
 
 
@@ -44,13 +45,15 @@ class Client:
     """Sends requests to one target and returns exchanges; a request that fails is an exchange with an error.
 
     `sent` counts requests on the wire, `throttled` the answers 429 and 503 that made it wait; `interrupted` is set
-    where Ctrl-C ended a `send`. `credentials` default to those of the environment.
+    where Ctrl-C ended a `send`. `credentials` default to those of the environment. `doors` are addresses that may be
+    dialled besides the target's own.
     """
 
     target: HttpTarget
     ca_file: Path | None = None
     insecure: bool = False
     credentials: Credentials = field(default_factory=lambda: Credentials.of(os.environ))
+    doors: Sequence[str] = ()
     sent: int = 0
     throttled: int = 0
     interrupted: bool = False
@@ -91,7 +94,7 @@ class Client:
         self._contexts[key] = context
         return context
 
-    def send(self, requests: Sequence[tuple[str, Request]], *, progress: Progress = _silent) -> list[Exchange | None]:
+    def send(self, requests: Sequence[tuple[str, Request]], *, progress: Progress = silent) -> list[Exchange | None]:
         """Send (entrypoint, request) pairs; None for those that were not sent (off target, over the budget, interrupted).
 
         Raises TargetError where the TLS settings cannot be made; nothing else.
@@ -106,7 +109,8 @@ class Client:
             self.context()
 
         async def work() -> None:
-            async with Wire(self.context, self._resolver, self.target.limits.concurrency, self._kept) as wire:
+            dialler = Dialler(self._resolver, self.scope.places(self.doors))
+            async with Wire(self.context, dialler, self.target.limits.concurrency, self._kept) as wire:
                 try:
                     await job(wire)
                 finally:

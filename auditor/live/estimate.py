@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from auditor.exchange import Request
 from auditor.live.client import Client
 from auditor.live.enclosure import Enclosure, Seen, enclose, free_at, level, ticks
-from auditor.live.limits import CONNECTIONS, first_shot
+from auditor.live.presence import CONNECTIONS, first_shot
 from auditor.live.volley import REFUSALS, Gun, Shot
 from auditor.live.wire import Wire
 
@@ -51,6 +51,16 @@ class Estimate:
     passed: int
     seconds: float
     detail: str
+
+    def __str__(self) -> str:
+        """Say it in one line: each number with its interval, how excess is treated, what refusals look like."""
+        if self.rate is None or self.burst is None:
+            return self.detail
+        low, high = self.rate_interval
+        first, last = self.burst_interval
+        burst = f"{first}" if first == last else f"{self.burst} ({first} to {last})"
+        hold = "all of it at once" if self.delay is None else f"{self.delay} of it at once, the rest held back"
+        return f"about {self.rate:.3g}/s ({low:.3g} to {high:.3g}), burst {burst}, {hold}; refused with {self.status}"
 
 
 def estimate(

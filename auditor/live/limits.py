@@ -1,117 +1,129 @@
-"""Whether a declared rate limit is in force: the fewest requests that decide it, sent at once.
-
-A limit of `rate` requests a second with a burst of `burst` lets burst + 1 requests through at once and `rate` more each
-second (ngx_http_limit_req_module.c). If N > burst + 1 + rate * T requests sent within T seconds all pass, no limit at
-least that strict is in force: a deterministic conclusion, not a statistical one.
-"""
+"""Which rate limits of a policy are asked about on the running stack, at what cost, and what the answers say."""
 
 from __future__ import annotations
 
-import asyncio
-import math
-import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from auditor.exchange import Request
-from auditor.live.client import Client
-from auditor.live.volley import REFUSALS, Gun, Shot
-from auditor.live.wire import Wire
-from auditor.plan.facts import Measured
+from auditor.live.client import Client, Progress, silent
+from auditor.live.estimate import FORGED, Estimate, estimate
+from auditor.live.presence import cost, measure
+from auditor.live.volley import REFUSALS
+from auditor.plan.facts import Measured, Probe
+from auditor.policy.clauses import RateLimit
 
-BATCH = 16
-"""Requests fired together."""
+UNASKED = 100
+"""Requests up to which a limit is asked about without being told to."""
 
-MOST = 400
-"""Requests that one question may cost; a limit that needs more is not tried."""
-
-CONNECTIONS = 128
-"""Connections open at once: a limiter that delays holds every request that it lets through."""
+TOLERANCE = 1.1
+"""An estimated rate up to this many times the declared one counts as the declared one."""
 
 
-def measure(
-    client: Client,
-    entrypoint: str,
-    request: Request,
-    *,
-    route: str,
-    rate: float,
-    burst: int,
-    refusals: frozenset[int] = REFUSALS,
-) -> Measured | None:
-    """Send requests until one is refused, or until so many passed that no such limit is in force.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A limit that a route declares, and the request that it is asked with."""
 
-    Costs at most burst + 2 + ceil(rate * duration) requests, the duration being that of the answers; a batch may
-    overshoot. Returns None where the question would cost more than `MOST` requests or what is left of the budget,
-    and where the target's answers do not decide it.
+    route: str
+    limit: RateLimit
+    probe: Probe
+    thorough: bool
+
+    @property
+    def cost(self) -> int:
+        """The most requests it takes: for a yes or no, or for an estimate and five forged headers."""
+        if not self.thorough:
+            return cost(self.limit.burst)
+        return self.cap + (self.limit.burst or 0) + 25 + 6 * len(FORGED)
+
+    @property
+    def cap(self) -> int:
+        """Requests after which an estimate concludes that there is no limit."""
+        return max(128, 2 * (self.limit.burst or 0) + 25)
+
+    def __str__(self) -> str:
+        """Describe it for --dry-run."""
+        request = self.probe.request
+        return f"up to {self.cost} times: {request.method} {request.url}  (rate limit of {self.route})"
+
+
+def affordable(questions: Sequence[Question], budget: int) -> tuple[list[Question], list[str]]:
+    """Return the questions that are asked, and for the others why they are not."""
+    asked: list[Question] = []
+    why: list[str] = []
+    for question in questions:
+        if question.cost > UNASKED and not question.thorough:
+            reason = f"up to {question.cost} requests, more than {UNASKED}: --measure-limits allows them"
+        elif question.cost > budget:
+            reason = f"up to {question.cost} requests, and limits.max_requests leaves {max(budget, 0)}"
+        else:
+            budget -= question.cost
+            asked.append(question)
+            continue
+        why.append(f"the rate limit of route {question.route} is not measured: {reason}")
+    return asked, why
+
+
+def answers(client: Client, questions: Sequence[Question], *, progress: Progress = silent) -> Iterator[Measured]:
+    """Ask one after another; they share the client's address, and so perhaps a bucket.
+
+    `progress` is told requests sent of those that it may take.
     """
-    left = client.target.limits.max_requests - client.sent
-    if burst + 2 + math.ceil(rate) > min(MOST, left):
-        return None
-    found: list[Measured | None] = [None]
-    fresh = client.sent == 0
-
-    async def job(wire: Wire) -> None:
-        wire.concurrency = CONNECTIONS
-        gun = Gun(client, wire, entrypoint, request)
-        try:
-            found[0] = await _measure(gun, route=route, rate=rate, burst=burst, refusals=refusals)
-            early = found[0] is not None and found[0].rejected_at is not None and found[0].rejected_at <= burst
-            if early and not fresh:  # requests of our own may have filled the bucket: let it run empty, and ask again
-                gun.shots.clear()
-                await asyncio.sleep(min((burst + 1) / rate, 10.0))
-                found[0] = await _measure(gun, route=route, rate=rate, burst=burst, refusals=refusals) or found[0]
-        finally:
-            await gun.rest()
-
-    client.run(job)
-    return found[0]
-
-
-async def _measure(gun: Gun, *, route: str, rate: float, burst: int, refusals: frozenset[int]) -> Measured | None:
-    timeout = gun.client.target.limits.timeout
-    first = await first_shot(gun, refusals, pause=min((burst + 1) / rate, 10.0))
-    if first is None:
-        return None
-    started = first.sent
-    patience = max(0.02, 3 * ((first.done or started) - first.sent))
-    while not any(shot.refused(refusals) for shot in gun.shots):
-        needed = burst + 2 + math.ceil(rate * (time.monotonic() - started)) - len(gun.shots)
-        if needed <= 0:
-            await gun.settle(gun.shots, timeout)
-            if any(shot.refused(refusals) for shot in gun.shots):
-                break
-            return _unlimited(gun, route=route, rate=rate, burst=burst, started=started)
-        if len(gun.shots) + needed > MOST or gun.left <= 0:
-            return None
-        await gun.settle(gun.fire(min(BATCH, needed)), patience)
-        if any(shot.error for shot in gun.shots):
-            return None
-    refused = [shot for shot in gun.shots if shot.refused(refusals)]
-    passed = sum(1 for shot in gun.shots if not shot.refused(refusals))
-    status = refused[0].status
-    sent = len(gun.shots)
-    return Measured(route, sent, passed + 1, status, f"{passed} of {sent} requests at once passed, then {status}")
+    begun = client.sent
+    whole = sum(question.cost for question in questions)
+    for question in questions:
+        progress(client.sent - begun, whole)
+        if client.interrupted:
+            return
+        limit, name, request = question.limit, question.probe.entry.name, question.probe.request
+        refusals = REFUSALS | ({limit.status} if limit.status else frozenset())
+        if not question.thorough:
+            found = measure(
+                client,
+                name,
+                request,
+                route=question.route,
+                rate=limit.rate,
+                burst=limit.burst,
+                refusals=refusals,
+            )
+            if not client.interrupted:
+                yield found
+            continue
+        before = client.sent
+        forged = FORGED if limit.key == "client_ip" else ()
+        settle = min(((limit.burst or 0) + 1) / limit.rate, 10.0) if before else 0.0
+        estimated = estimate(
+            client, name, request, cap=question.cap, settle=settle, forged=forged, seconds=40.0, refusals=refusals
+        )
+        if not client.interrupted:
+            yield judged(question.route, limit, estimated, request, client.sent - before)
 
 
-def _unlimited(gun: Gun, *, route: str, rate: float, burst: int, started: float) -> Measured | None:
-    """Conclude that no limit is in force, where every request was answered fast enough to exclude it."""
-    sent = len(gun.shots)
-    if any(not shot.passed() for shot in gun.shots):
-        return None
-    elapsed = max(shot.done or started for shot in gun.shots) - started
-    if sent < burst + 2 + math.floor(rate * elapsed):
-        return None
-    return Measured(route, sent, None, None, f"{sent} requests in {elapsed:.2f} s, none refused")
-
-
-async def first_shot(gun: Gun, refusals: frozenset[int], *, pause: float) -> Shot | None:
-    """Send the first request; where our own earlier ones filled the bucket, wait (seconds) and ask once more."""
-    for attempt in range(2):
-        fired = gun.fire(1)
-        await gun.settle(fired, gun.client.target.limits.timeout)
-        if fired and fired[0].passed(refusals):
-            return fired[0]
-        if attempt or not fired or not fired[0].refused(refusals):
-            return None
-        gun.shots.clear()
-        await asyncio.sleep(pause)
-    return None
+def judged(route: str, limit: RateLimit, found: Estimate | None, request: Request, sent: int) -> Measured:
+    """Hold an estimate against what the policy declares: looser for certain, as strict, or not decided."""
+    if found is None:
+        return Measured(route, sent, None, None, "the requests were refused from the first one on, or failed", request)
+    if found.rate is None:
+        beyond = found.passed > (limit.burst or 0) + 1 + limit.rate * found.seconds
+        held = False if beyond and limit.burst is not None else None
+        return Measured(route, sent, held, None, found.detail, request)
+    burst_above = limit.burst is not None and found.burst_interval[0] > limit.burst
+    burst_fits = limit.burst is None or found.burst_interval[1] <= limit.burst + 1
+    held = None
+    if found.rate_interval[0] > limit.rate * 1.0001 or burst_above:
+        held = False
+    elif found.rate <= limit.rate * TOLERANCE and burst_fits:
+        held = True
+    return Measured(
+        route,
+        sent,
+        held,
+        found.status,
+        str(found),
+        request,
+        found.rate_interval,
+        found.burst_interval,
+        found.delay,
+        found.escapes,
+    )

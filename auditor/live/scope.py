@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
-import socket
-import threading
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from auditor.policy.model import HttpTarget
@@ -37,6 +34,12 @@ def bare_host(authority: str) -> str:
     return host if colon and (port.isdigit() or not port) else authority
 
 
+def port_of(url: str) -> int:
+    """Return the port of a URL, the scheme's own where it names none."""
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The addresses of a target: its entrypoints, as `resolve` redirects them. Nothing else is ever dialled."""
@@ -55,12 +58,11 @@ class Scope:
         if base is None:
             return None
         parts = urlsplit(base)
-        port = parts.port or (443 if scheme == "https" else 80)
+        port = port_of(base)
         own = host in self.hosts()
-        for key in (f"{host}:{port}", f"{parts.hostname}:{port}"):
-            if key in self.target.resolve:
-                dial, _, dial_port = self.target.resolve[key].rpartition(":")
-                return Address(scheme, host, dial.strip("[]"), int(dial_port), own)
+        for known in (host, parts.hostname or ""):
+            if f"{known}:{port}" in self.target.resolve or f"[{known}]:{port}" in self.target.resolve:
+                return Address(scheme, host, *self.dial(f"{known}:{port}"), own)
         return Address(scheme, host, parts.hostname or "", port, own)
 
     def hosts(self) -> frozenset[str]:
@@ -70,8 +72,16 @@ class Scope:
 
     def dial(self, address: str) -> tuple[str, int]:
         """Return the host and port that `resolve` gives for an address such as "shop.example:8000"."""
-        host, _, port = self.target.resolve.get(address, address).rpartition(":")
+        name, _, number = address.rpartition(":")
+        bracketed = f"[{name.strip('[]')}]:{number}"
+        found = self.target.resolve.get(address) or self.target.resolve.get(bracketed) or address
+        host, _, port = found.rpartition(":")
         return host.strip("[]"), int(port)
+
+    def places(self, doors: Iterable[str] = ()) -> frozenset[tuple[str, int]]:
+        """Return every host and port that a connection may be opened to: of the target, and of declared doors."""
+        named = [f"{urlsplit(url).hostname}:{port_of(url)}" for url in self.target.entrypoints.values()]
+        return frozenset(self.dial(address) for address in (*named, *self.target.resolve, *doors))
 
     def refusal(self, name: str, scheme: str, host: str, method: str) -> str:
         """Say why a request is not sent, or "" where it may be."""
@@ -80,50 +90,3 @@ class Scope:
         if method not in SAFE_METHODS and not self.target.allow_unsafe_methods:
             return f"{method} may change something, and the policy does not set allow_unsafe_methods"
         return ""
-
-
-@dataclass(slots=True)
-class Resolver:
-    """Addresses of host names, asked once: a name that changes its address midway is not followed."""
-
-    pinned: dict[str, str] = field(default_factory=dict)
-
-    async def address(self, host: str, port: int) -> str:
-        """Return the IP address of a host (OSError where it has none); the first answer stands."""
-        if host not in self.pinned:
-            found = await _lookup(host, port)
-            self.pinned.setdefault(host, found)
-        return self.pinned[host]
-
-
-async def _lookup(host: str, port: int) -> str:
-    """Resolve in a thread of its own: one that hangs must not keep the process from ending."""
-    try:
-        return str(ipaddress.ip_address(host))
-    except ValueError:
-        pass
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[str] = loop.create_future()
-
-    def settle(result: str | OSError) -> None:
-        if answer.done():
-            return
-        if isinstance(result, str):
-            answer.set_result(result)
-        else:
-            answer.set_exception(result)
-
-    def work() -> None:
-        result: str | OSError
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            result = str(found[0][4][0])
-        except (OSError, UnicodeError) as error:
-            result = OSError(f"the name {host} cannot be resolved: {getattr(error, 'strerror', None) or error}")
-        try:
-            loop.call_soon_threadsafe(settle, result)
-        except RuntimeError:
-            return  # the loop has ended: nobody waits for the answer
-
-    threading.Thread(target=work, daemon=True).start()
-    return await answer

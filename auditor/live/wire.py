@@ -15,7 +15,8 @@ import httpcore
 
 from auditor import __version__
 from auditor.exchange import Action, Exchange, Field, Headers, Outcome, Request, Response, Unknown
-from auditor.live.scope import Address, Resolver
+from auditor.live.dial import Dialler
+from auditor.live.scope import Address
 from auditor.live.websocket import CLOSE, flaw, is_handshake
 
 USER_AGENT = f"edge-auditor/{__version__}"
@@ -70,7 +71,7 @@ class Wire:
     """
 
     context: Callable[[bool, bool], ssl.SSLContext]
-    resolver: Resolver
+    dialler: Dialler
     concurrency: int
     kept: int = 0
     _pools: dict[tuple[object, ...], httpcore.AsyncConnectionPool] = field(default_factory=dict)
@@ -104,9 +105,8 @@ class Wire:
         deadline = loop.time() + seconds
         try:
             async with asyncio.timeout_at(deadline):
-                ip = await self.resolver.address(address.dial_host, address.dial_port)
-                pool, name = await self._pool(address, request, ip)
-                outgoing = _outgoing(address, request, ip, lines)
+                pool, name = await self._pool(address, request)
+                outgoing = _outgoing(address, request, lines)
                 outgoing.extensions = _extensions(name, seconds, marks)
                 answer = await pool.handle_async_request(outgoing)
         except Exception as error:  # noqa: BLE001 - whatever a broken target provokes in a protocol library is a row
@@ -120,7 +120,7 @@ class Wire:
         finally:
             await _closed(answer)
 
-    async def _pool(self, address: Address, request: Request, ip: str) -> tuple[httpcore.AsyncConnectionPool, str]:
+    async def _pool(self, address: Address, request: Request) -> tuple[httpcore.AsyncConnectionPool, str]:
         """Return the pool of connections that may carry a request, and the server name its handshake uses.
 
         NOTE: a connection is opened for one server name and never reused for another: Traefik and nginx choose a
@@ -128,7 +128,7 @@ class Wire:
         """
         http2 = request.version.startswith("2") and "upgrade" not in {f.name.lower() for f in request.headers}
         name = (request.sni or address.host) if address.scheme == "https" else ""
-        key = (address.scheme, ip, address.dial_port, name, http2, address.own)
+        key = (address.scheme, address.dial_host, address.dial_port, name, http2, address.own)
         if key not in self._pools:
             while len(self._pools) >= MOST_POOLS:
                 await self._drop_one()
@@ -139,6 +139,7 @@ class Wire:
                 keepalive_expiry=4.0,
                 http1=True,
                 http2=http2,
+                network_backend=self.dialler,
             )
         return self._pools[key], name
 
@@ -227,9 +228,7 @@ def _extensions(name: str, seconds: float, marks: Marks | None) -> dict[str, obj
     return extensions
 
 
-def _outgoing(
-    address: Address, request: Request, ip: str, lines: tuple[tuple[str, str], ...] | None
-) -> httpcore.Request:
+def _outgoing(address: Address, request: Request, lines: tuple[tuple[str, str], ...] | None) -> httpcore.Request:
     pairs = request.headers.pairs() if lines is None else lines
     headers = [(key.encode("latin-1"), value.encode("latin-1")) for key, value in pairs]
     names = {key.lower() for key, _ in headers}
@@ -239,7 +238,7 @@ def _outgoing(
         headers.append((b"Accept", b"*/*"))
     url = httpcore.URL(
         scheme=address.scheme.encode(),
-        host=ip.encode(),
+        host=address.dial_host.encode(),
         port=address.dial_port,
         target=request.target.encode("latin-1"),
     )

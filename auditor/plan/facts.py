@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -130,22 +130,37 @@ class ClientVariable:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """One attempt from where the audit runs to open an address that must not answer."""
+    """One attempt from where the audit runs to open an address that must not answer; None: it could not be tried."""
 
     address: str
-    reachable: bool
+    reachable: bool | None
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A rate limit measured from outside on one route."""
+    """A rate limit measured from outside on one route, in `sent` requests like `request`.
+
+    `held`: whether it is at least as strict as the policy's (None: not decided, `detail` says why). `status` is that of
+    the refusals. `rate` (requests per second, from, to), `burst` (from, to) and `delay` (requests that pass before any
+    is held, None: none is held) where it was estimated. `escapes` are request headers by which a client gets a bucket
+    of its own (None: not tried).
+    """
 
     route: str
     sent: int
-    rejected_at: int | None
+    held: bool | None
     status: int | None
     detail: str = ""
+    request: Request | None = None
+    rate: tuple[float, float] | None = None
+    burst: tuple[int, int] | None = None
+    delay: int | None = None
+    escapes: tuple[str, ...] | None = None
+
+    def after(self, sent: int) -> Measured:
+        """Return the same with the number of requests it took."""
+        return replace(self, sent=sent)
 
 
 @dataclass(frozen=True, slots=True)

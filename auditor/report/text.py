@@ -31,12 +31,8 @@ _CONTROL_IN_SHELL = re.compile(r"[^\x20-\x7e]")
 
 
 def visible(text: str) -> str:
-    r"""Show every control, bidirectional and zero-width character as an escape such as `\x1b`.
-
-    So is the start of a workflow command that GitHub's runner obeys anywhere in a line of a step's output
-    (`##[`, actions/runner, ActionCommand.TryParse).
-    """
-    return _INVISIBLE.sub(lambda match: _escape(match.group()), text).replace("##[", "\\x23#[")
+    r"""Show every control, bidirectional and zero-width character as an escape such as `\x1b`."""
+    return _INVISIBLE.sub(lambda match: _escape(match.group()), text)
 
 
 def _escape(character: str) -> str:
@@ -92,23 +88,19 @@ def curl_line(request: Request) -> str:
 
 
 def _shell_word(word: str) -> str:
-    """Quote a word; `##[` is taken apart as `visible` does, and the shell puts it together again."""
     if not _CONTROL_IN_SHELL.search(word):
-        return shlex.quote(word).replace("##[", "##'\"[\"'")
+        return shlex.quote(word)
     escaped = "".join(
         c
         if 0x20 <= ord(c) < 0x7F and c not in "'\\"
         else "".join(f"\\x{b:02x}" for b in c.encode("latin-1", "replace"))
         for c in word
     )
-    return f"$'{escaped}'".replace("##[", "#\\x23[")
+    return f"$'{escaped}'"
 
 
 def source_line(location: Location, *, limit: int = 160) -> str:
-    """Return the line of the file that a location points at, without its newline, or "" where it cannot be read.
-
-    A tab is shown as one space, so that columns stay what they are.
-    """
+    """Return the line of the file that a location points at, without its newline, or "" where it cannot be read."""
     if not location.line:
         return ""
     from auditor.policy.profiles import source  # noqa: PLC0415 - only where a profile or a file is quoted
@@ -117,7 +109,7 @@ def source_line(location: Location, *, limit: int = 160) -> str:
         with source(location.file).open(encoding="latin-1") as file:
             for number, line in enumerate(file, 1):
                 if number == location.line:
-                    return visible(line.rstrip("\r\n").replace("\t", " "))[:limit]
+                    return visible(line.rstrip("\r\n").expandtabs(4))[:limit]
     except OSError:
         return ""
     return ""

@@ -1,0 +1,1 @@
+"""Living with findings: waivers in the policy and in comments, a baseline file, and what was already there at a commit."""

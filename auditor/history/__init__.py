@@ -1,0 +1,1 @@
+"""Runs kept and compared: what was found when, what changed since, and whom to tell."""
