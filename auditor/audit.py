@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -232,6 +233,7 @@ def finish(
         interrupted=interrupted,
         fail_on=Severity[options.fail_on.upper()] if options.fail_on else loaded.policy.settings.fail_on,
         unknown_fails=loaded.policy.settings.unknown == "fail",
+        today=options.today.isoformat(),
     )
 
 
@@ -286,4 +288,7 @@ def exit_status(run: Run) -> tuple[int, str]:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    """Return the time, or the one that builds which must be the same every time are told (SOURCE_DATE_EPOCH)."""
+    told = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = datetime.fromtimestamp(int(told), UTC) if told.isdigit() else datetime.now(UTC)
+    return moment.isoformat(timespec="seconds")

@@ -101,6 +101,79 @@ class Finding:
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
+Answer = Literal["allowed", "refused", "partly", "unknown", ""]
+"""What a route says to an origin: "partly" where its cells differ, "" where nobody asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class OriginAnswer:
+    """What a route answers to the origins of one cell: may a page there read, ask by preflight, or connect?"""
+
+    route: str
+    question: Literal["read", "preflight", "connect"]
+    origin: str
+    kind: str
+    expected: Answer
+    predicted: Answer = ""
+    observed: Answer = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderAnswer:
+    """A header that the policy speaks of on a route: what is expected, the values found, what the checks say of it."""
+
+    route: str
+    header: str
+    expected: str
+    found: tuple[str, ...] = ()
+    predicted: Verdict | None = None
+    observed: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitAnswer:
+    """The rate limit of a route: declared by the policy, configured (each limit in words), measured."""
+
+    route: str
+    declared: str
+    configured: tuple[str, ...] = ()
+    measured: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DoorAnswer:
+    """An address that the policy speaks of, or that the files open: expected, configured, observed."""
+
+    address: str
+    expected: str
+    configured: str = ""
+    observed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What was asked and what was answered, in tables: the proof of coverage beside the findings."""
+
+    origins: tuple[OriginAnswer, ...] = ()
+    headers: tuple[HeaderAnswer, ...] = ()
+    limits: tuple[LimitAnswer, ...] = ()
+    doors: tuple[DoorAnswer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WaiverUse:
+    """A waiver of the policy and how many findings it covers; `expires` is its last day (ISO 8601)."""
+
+    id: str
+    checks: tuple[str, ...]
+    routes: tuple[str, ...]
+    reason: str
+    owner: str
+    expires: str
+    ticket: str = ""
+    findings: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One audit: immutable, versioned. See `auditor.report.json` for its public form.
@@ -108,6 +181,7 @@ class Run:
     `fail_on` and `unknown_fails` are what the exit status depends on, whatever the format.
     `graph` is who can reach what, as far as the files of the targets say; None where they say nothing about it.
     `tool_version` is the version that made a stored run, "" for one that was just made.
+    `today` is the day (ISO 8601) that waivers were held against.
     """
 
     command: str
@@ -131,6 +205,9 @@ class Run:
     unknown_fails: bool = True
     graph: Graph | None = None
     tool_version: str = ""
+    today: str = ""
+    tables: Tables = Tables()
+    waivers: tuple[WaiverUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

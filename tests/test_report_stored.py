@@ -18,13 +18,19 @@ from auditor.errors import UsageError
 from auditor.exchange import Headers, Request
 from auditor.finding import Finding, Run, Severity, Verdict, Witness
 from auditor.options import Options
-from auditor.report import json as as_json
-from auditor.report import table
-from auditor.report.json import Report
+from auditor.report.build import report
+from auditor.report.formats import render
+from auditor.report.model import Report
 from auditor.report.stored import read
 from auditor.report.stored import run as stored_run
+from auditor.report.view import View
 
 SOME = CHECKS[::9]
+
+
+def as_json(run: Run) -> str:
+    """Return the JSON report of a run."""
+    return str(render("json", report(run), View()))
 
 
 @pytest.mark.parametrize("item", SOME, ids=[item.CHECK.id for item in SOME])
@@ -33,10 +39,10 @@ def test_a_run_survives_being_stored(item: Any, tmp_path: Path) -> None:
     policy = example(item.__doc__ or "", "Fails").write(tmp_path)
     made = check(Options("check", policy, now="2026-01-01"))
     file = tmp_path / "run.json"
-    file.write_text(as_json.render(made))
+    file.write_text(as_json(made))
     again = read(file)
-    assert as_json.render(again) == file.read_text()
-    assert table.render(again, verbose=True) == table.render(made, verbose=True)
+    assert as_json(again) == file.read_text()
+    assert render("table", report(again), View(verbose=True)) == render("table", report(made), View(verbose=True))
     assert [f.fingerprint for f in again.findings] == [f.fingerprint for f in made.findings]
 
 
@@ -48,16 +54,16 @@ def test_hostile_text_survives_being_stored(value: str, subject: str, verdict: V
     """Control characters and shell syntax in a witness stay what they were, and the second report is the first."""
     request = Request("GET", "/x", Headers.of([("Host", "h.test"), ("Origin", value)]))
     finding = Finding("c", "r", verdict, severity, value, subject, witness=Witness(request), disposition="open")
-    first = as_json.render(Run("check", (finding,), ()))
+    first = as_json(Run("check", (finding,), ()))
     again = stored_run(Report.model_validate_json(first))
-    assert as_json.render(again) == first
+    assert as_json(again) == first
     assert again.findings[0].fingerprint == finding.fingerprint
 
 
 def test_what_is_no_report_is_refused_in_words(tmp_path: Path) -> None:
     """No JSON, other JSON, another version, a missing file: an error that names the file and the place."""
     file = tmp_path / "run.json"
-    good = json.loads(as_json.render(Run("check", (), ())))
+    good = json.loads(as_json(Run("check", (), ())))
     for text, said in (
         ("", "Invalid JSON"),
         ("[]", "Input should be an object"),
@@ -79,7 +85,7 @@ def test_report_renders_and_gates_only_when_asked(
 ) -> None:
     """`auditor report` is 0 once it is rendered; with --fail-on it is the gate's status."""
     finding = Finding("header-missing", "r", Verdict.FAIL, Severity.MEDIUM, "gone", disposition="open")
-    (tmp_path / "run.json").write_text(as_json.render(Run("check", (finding,), ())))
+    (tmp_path / "run.json").write_text(as_json(Run("check", (finding,), ())))
     monkeypatch.chdir(tmp_path)
     assert cli.run(["report", "run.json"]) == 0
     printed = capsys.readouterr()

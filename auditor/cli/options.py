@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from auditor.errors import UsageError
+from auditor.report.formats import FORMATS
 
 if TYPE_CHECKING:
     from auditor.options import Options
 
-FORMATS = ("table", "json")
 SEVERITIES = ("info", "low", "medium", "high", "critical")
 POLICY_NAMES = ("auditor.yaml", ".github/auditor.yaml")
 
@@ -29,6 +29,15 @@ def pairs(_: click.Context, parameter: click.Parameter, values: tuple[str, ...])
         if not separator or not key:
             raise click.BadParameter(f"{value!r} is not of the form NAME=VALUE", param=parameter)
         result[key] = rest
+    return result
+
+
+def outputs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Read options of the form FORMAT=FILE; a format that does not exist is said before anything is audited."""
+    result = pairs(context, parameter, values)
+    for name in result:
+        if name not in FORMATS:
+            raise click.BadParameter(f"no format {name!r}: one of {', '.join(FORMATS)}", param=parameter)
     return result
 
 
@@ -54,7 +63,15 @@ def report_options(function: Command) -> Command:
             click.option(
                 "-f", "--format", "formats", multiple=True, type=click.Choice(FORMATS), help="Format on stdout."
             ),
-            click.option("-o", "--output", "outputs", multiple=True, callback=pairs, metavar="FORMAT=FILE"),
+            click.option(
+                "-o",
+                "--output",
+                "outputs",
+                multiple=True,
+                callback=outputs,
+                metavar="FORMAT=FILE",
+                help="Write the report to a file too, in as many formats as you like.",
+            ),
             click.option("--fail-on", type=click.Choice(SEVERITIES), help="Exit 1 at this severity and above."),
             click.option("--min-severity", type=click.Choice(SEVERITIES), default="info", help="Show this and above."),
             click.option("--exit-zero", is_flag=True, help="Exit 0 even with findings."),

@@ -2,49 +2,63 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from auditor.cli.closing import closing
-from auditor.cli.options import FORMATS
 from auditor.errors import UsageError
+from auditor.report.formats import render
 
 if TYPE_CHECKING:
     from auditor.finding import Run
+    from auditor.report.model import Report
+    from auditor.report.view import View
 
 
 def finish(result: Run, values: dict[str, Any]) -> int:
     """Report a run as asked, and return its exit status, said on stderr."""
     from auditor.audit import exit_status
+    from auditor.report.build import report
 
-    write_reports(result, values)
+    write_reports(report(result), values)
     status, reason = exit_status(result)
     if values["exit_zero"] and status == 1:
         status = 0
     return closing(status, reason)
 
 
-def write_reports(result: Run, values: dict[str, Any]) -> None:
-    """Print the formats asked for on stdout, or the table, and write those that have a file."""
+def write_reports(report: Report, values: dict[str, Any]) -> None:
+    """Write a report in every format asked for, on stdout (the table where none is) and to files."""
     from auditor.finding import Severity
+    from auditor.report.view import View, narrowed
 
-    settings = {"minimum": Severity[values["min_severity"].upper()], "verbose": values["verbose"]}
+    minimum = Severity[values["min_severity"].upper()]
+    view = View(minimum, verbose=values["verbose"])
+    shown = narrowed(report, minimum)
     for name in values["formats"] or (() if values["outputs"] else ("table",)):
-        click.echo(_render(name, result, settings), nl=False)
+        click.echo(render(name, shown, view), nl=False)
     for name, file in values["outputs"].items():
-        if name not in FORMATS:
-            raise UsageError(f"no format {name!r}", hint=f"one of {', '.join(FORMATS)}")
+        content = render(name, shown, view)
         try:
-            Path(file).write_text(_render(name, result, settings), encoding="utf-8")
+            Path(file).write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
         except OSError as error:
             raise UsageError(f"cannot write the {name} report to {file}: {error.strerror}") from error
+    if "github" in {*values["formats"], *values["outputs"]}:
+        _job_summary(shown, view)
 
 
-def _render(name: str, result: Run, settings: dict[str, Any]) -> str:
-    from importlib import import_module
+def _job_summary(report: Report, view: View) -> None:
+    """Append the report to the step's summary where the GitHub runner names a file for it."""
+    from auditor.report.github import SUMMARY_LIMIT, summary
 
-    module = import_module(f"auditor.report.{name}")
-    text: str = module.render(result, **settings)
-    return text
+    name = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not name:
+        return
+    try:
+        with Path(name).open("ab") as file:
+            file.write(summary(report, view, SUMMARY_LIMIT - file.tell()).encode("utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot write the job summary to {name}: {error.strerror}") from error

@@ -9,7 +9,7 @@ import click
 
 from auditor.cli.closing import closing
 from auditor.cli.options import report_options
-from auditor.cli.output import finish, write_reports
+from auditor.cli.output import write_reports
 
 
 @click.command()
@@ -20,15 +20,15 @@ def report(file: Path, **values: Any) -> int:
 
     The exit status is 0 once it is rendered; with --fail-on it is that of the run held to this severity.
     """
-    from dataclasses import replace
-
     from auditor.audit import exit_status
-    from auditor.finding import Severity
-    from auditor.report.stored import read
+    from auditor.report.stored import read_report, run
+    from auditor.report.verdict import held_to
 
-    run = read(file)
+    stored = read_report(file)
     if values["fail_on"]:
-        return finish(replace(run, fail_on=Severity[values["fail_on"].upper()]), values)
-    write_reports(run, values)
-    status, reason = exit_status(run)
-    return closing(0, f"rendered a run that ended with {status}: {reason}")
+        stored = held_to(stored, values["fail_on"])
+    write_reports(stored, values)
+    status, reason = exit_status(run(stored))
+    if not values["fail_on"]:
+        return closing(0, f"rendered a run that ended with {status}: {reason}")
+    return closing(0 if values["exit_zero"] and status == 1 else status, reason)

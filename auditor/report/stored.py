@@ -9,8 +9,22 @@ from pydantic import ValidationError
 
 from auditor.errors import Location, UsageError
 from auditor.exchange import Action, Exchange, Headers, Outcome, Request, Response, Step
-from auditor.finding import CheckInfo, Finding, Note, Run, Severity, TargetInfo, Witness
-from auditor.report.json import ExchangeInfo, Report, Result, WitnessInfo
+from auditor.finding import (
+    CheckInfo,
+    DoorAnswer,
+    Finding,
+    HeaderAnswer,
+    LimitAnswer,
+    Note,
+    OriginAnswer,
+    Run,
+    Severity,
+    Tables,
+    TargetInfo,
+    WaiverUse,
+    Witness,
+)
+from auditor.report.model import Coverage, ExchangeInfo, Report, Result, WitnessInfo
 
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 
@@ -21,12 +35,17 @@ def read(file: Path) -> Run:
     What the report leaves out stays out: redacted values, bodies, what the configuration had in force.
     Raises UsageError where the file cannot be read or is no report of this version.
     """
+    return run(read_report(file))
+
+
+def read_report(file: Path) -> Report:
+    """Return a JSON report; raises UsageError where the file cannot be read or is no report of this version."""
     try:
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {file}: {error}") from None
     try:
-        return run(Report.model_validate_json(text))
+        return Report.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -62,6 +81,21 @@ def run(report: Report) -> Run:
         fail_on=Severity[info.fail_on.upper()],
         unknown_fails=info.unknown_fails,
         tool_version=info.tool.version,
+        today=info.today,
+        tables=_tables(report.coverage),
+        waivers=tuple(
+            WaiverUse(w.id, tuple(w.checks), tuple(w.routes), w.reason, w.owner, w.expires, w.ticket, w.findings)
+            for w in report.waivers
+        ),
+    )
+
+
+def _tables(coverage: Coverage) -> Tables:
+    return Tables(
+        origins=tuple(OriginAnswer(**dict(item)) for item in coverage.origins),
+        headers=tuple(HeaderAnswer(**{**dict(item), "found": tuple(item.found)}) for item in coverage.headers),
+        limits=tuple(LimitAnswer(**{**dict(item), "configured": tuple(item.configured)}) for item in coverage.limits),
+        doors=tuple(DoorAnswer(**dict(item)) for item in coverage.doors),
     )
 
 

@@ -6,123 +6,115 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from auditor.finding import Finding, Note, Run, Severity, Verdict
-from auditor.report.text import curl_line, source_line, visible, where
+from auditor.finding import Verdict
+from auditor.report.model import Report, Result, Span
+from auditor.report.view import (
+    EVIDENCE,
+    View,
+    findings,
+    grouped,
+    others,
+    rule_text,
+    span_text,
+    summary_line,
+    where,
+    word,
+)
 
 MORE = 3
 """How many further findings at one line are spelled out."""
 
-EVIDENCE = {
-    "predicted": "predicted",
-    "observed": "observed",
-    "both": "predicted and observed",
-    "contradicted": "predicted, contradicted live",
-}
+WIDEST = 60
+"""How many carets mark a span at most."""
 
 
-def render(run: Run, *, minimum: Severity = Severity.INFO, verbose: bool = False) -> str:
-    """Return the whole report; findings below `minimum` are counted but not shown."""
-    shown = [f for f in run.findings if f.verdict is not Verdict.PASS and f.severity >= minimum]
+def render(report: Report, view: View) -> str:
+    """Return the whole report."""
+    shown = findings(report)
     parts = [group_text(group) for group in grouped(shown)]
     if shown:
         parts.append(_table(shown))
-    if verbose:
-        parts.append(_passes(run))
-    parts.append(summary(run))
+    if view.verbose:
+        parts.append(_passes(report))
+    parts.append(summary_line(report))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def grouped(findings: Sequence[Finding]) -> list[list[Finding]]:
-    """Put findings of one check that point at one line together, in the order of the first of each."""
-    groups: dict[tuple[str, str, str], list[Finding]] = {}
-    for finding in findings:
-        place = str(finding.notes[0].location) if finding.notes else finding.fingerprint
-        groups.setdefault((finding.verdict.value, finding.check, place), []).append(finding)
-    return list(groups.values())
-
-
-def group_text(group: Sequence[Finding]) -> str:
+def group_text(group: Sequence[Result]) -> str:
     """Return the first finding of a group in full, and the others as a line each (a few of them)."""
     text = finding_text(group[0])
-    others = list(dict.fromkeys(visible(f.message) for f in group[1:] if f.message != group[0].message))
-    if not others:
+    more = others(group)
+    if not more:
         return text
     body, _, closing = text.rpartition("\n")
-    listed = [f"   = also: {message}" for message in others[:MORE]]
-    if len(others) > MORE:
-        listed.append(f"   = also: {len(others) - MORE} more like these at this line")
+    listed = [f"   = also: {message}" for message in more[:MORE]]
+    if len(more) > MORE:
+        listed.append(f"   = also: {len(more) - MORE} more like these at this line")
     return "\n".join((body, *listed, closing))
 
 
-def finding_text(finding: Finding) -> str:
+def finding_text(result: Result) -> str:
     """Return one finding as a compiler would print it."""
-    word = finding.severity.word if finding.verdict is Verdict.FAIL else finding.verdict.value
-    lines = [f"{word}[{finding.check}]: {visible(finding.message)}"]
-    for index, note in enumerate(finding.notes):
-        lines += _excerpt(note, primary=index == 0)
-    if finding.expected:
-        lines.append(f"   = expected: {visible(finding.expected)}")
-    if finding.observed:
-        lines.append(f"   = found: {visible(finding.observed)}")
-    if finding.rule_location is not None:
-        lines.append(f"   = rule: {visible(finding.rule)} ({where(finding.rule_location)})")
-    if finding.witness is not None:
-        lines.append(f"   = witness ({EVIDENCE[finding.evidence]}): {curl_line(finding.witness.request)}")
-    if finding.in_browser:
-        lines.append(f"   = browser: {visible(finding.in_browser)}")
-    if finding.remediation:
-        lines.append(f"   = why: {visible(finding.remediation)}")
-    if finding.waiver:
-        lines.append(f"   = {finding.disposition}: {visible(finding.waiver)}")
-    lines.append(f"   = help: auditor explain {finding.check}")
+    lines = [f"{word(result)}[{result.check}]: {result.message}"]
+    for span in result.locations:
+        lines += _excerpt(span)
+    if result.expected:
+        lines.append(f"   = expected: {result.expected}")
+    if result.observed:
+        lines.append(f"   = found: {result.observed}")
+    if result.rule_location is not None:
+        lines.append(f"   = rule: {result.rule} ({rule_text(result)})")
+    if result.witness is not None:
+        lines.append(f"   = witness ({EVIDENCE[result.evidence]}): {result.witness.curl}")
+    if result.in_browser:
+        lines.append(f"   = browser: {result.in_browser}")
+    if result.remediation:
+        lines.append(f"   = why: {result.remediation}")
+    if result.waiver:
+        lines.append(f"   = {result.disposition}: {result.waiver}")
+    lines.append(f"   = help: auditor explain {result.check}")
     return "\n".join(lines)
 
 
-def _excerpt(note: Note, *, primary: bool) -> list[str]:
-    location = note.location
-    lines = [f"  {'-->' if primary else ':::'} {where(location)}"]
-    source = source_line(location)
-    if not source:
-        return [*lines, f"   = note: {visible(note.text)}"] if note.text else lines
-    gutter = str(location.line)
-    column = max(location.column, 1)
-    width = max(location.end_column - column, 1) if location.end_column else max(len(source.split("#")[0].strip()), 1)
-    caret = "^" if primary else "-"
-    indent = " " * (column - 1 if location.column else len(source) - len(source.lstrip()))
-    lines.append(f"{gutter:>4} | {source}")
-    lines.append(f"     | {indent}{caret * min(width, 60)} {visible(note.text)}".rstrip())
+def _excerpt(span: Span) -> list[str]:
+    lines = [f"  {'-->' if span.primary else ':::'} {span_text(span)}"]
+    if not span.source:
+        return [*lines, f"   = note: {span.note}"] if span.note else lines
+    indent, carets = carets_of(span)
+    lines.append(f"{span.line:>4} | {span.source}")
+    lines.append(f"     | {' ' * indent}{carets} {span.note}".rstrip())
     return lines
 
 
-def _table(findings: Sequence[Finding]) -> str:
+def carets_of(span: Span) -> tuple[int, str]:
+    """Return how far in the carets stand below the source line, and the carets."""
+    column = max(span.column, 1)
+    statement = len(span.source.split("#", maxsplit=1)[0].strip())
+    width = max(span.end_column - column, 1) if span.end_column else max(statement, 1)
+    indent = column - 1 if span.column else len(span.source) - len(span.source.lstrip())
+    return indent, ("^" if span.primary else "-") * min(width, WIDEST)
+
+
+def _table(results: Sequence[Result]) -> str:
     rows = []
-    for group in grouped(findings):
+    for group in grouped(results):
         first = group[0]
-        evidence = sorted({f.evidence for f in group})
+        evidence = sorted({r.evidence for r in group})
         rows.append(
             (
-                first.severity.word if first.verdict is Verdict.FAIL else first.verdict.value,
+                word(first),
                 first.check,
-                ", ".join(dict.fromkeys(f.route or f.rule for f in group)),
-                where(first.notes[0].location) if first.notes else where(first.rule_location),
+                ", ".join(dict.fromkeys(r.route or r.rule for r in group)),
+                where(first),
                 first.disposition if first.disposition in {"waived", "baselined"} else " ".join(evidence),
                 len(group),
             )
         )
     headers = ("severity", "check", "route", "where", "evidence", "findings")
-    return tabulate(rows, headers=headers, tablefmt="simple")
+    return tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True)
 
 
-def _passes(run: Run) -> str:
-    rows = [(f.check, f.rule, f.message) for f in run.findings if f.verdict is Verdict.PASS]
-    return tabulate(rows, headers=("passed check", "rule", "evaluated"), tablefmt="simple") if rows else ""
-
-
-def summary(run: Run) -> str:
-    """Return the line that says how much was evaluated."""
-    counts = {verdict: sum(1 for f in run.findings if f.verdict is verdict) for verdict in Verdict}
-    sent = f", {run.requests_sent} requests sent" if run.requests_sent else ""
-    return (
-        f"{counts[Verdict.FAIL]} violations, {counts[Verdict.UNKNOWN]} unknown, {counts[Verdict.ERROR]} errors, "
-        f"{counts[Verdict.PASS]} checks passed; {run.requests_evaluated} requests evaluated in {run.cells} cells{sent}"
-    )
+def _passes(report: Report) -> str:
+    rows = [(r.check, r.rule, r.message) for r in report.results if r.verdict is Verdict.PASS]
+    headers = ("passed check", "rule", "evaluated")
+    return tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True) if rows else ""

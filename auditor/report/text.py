@@ -23,16 +23,22 @@ SECRET_HEADERS = frozenset(
 )
 """Header names whose values never appear in a report."""
 
-_INVISIBLE = re.compile(
+INVISIBLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
+"""Control, bidirectional, zero-width and tag characters."""
+
 _COOKIE = re.compile(r"^([^=;\s]*)=([^;]*)")
 _CONTROL_IN_SHELL = re.compile(r"[^\x20-\x7e]")
 
 
 def visible(text: str) -> str:
-    r"""Show every control, bidirectional and zero-width character as an escape such as `\x1b`."""
-    return _INVISIBLE.sub(lambda match: _escape(match.group()), text)
+    r"""Show every control, bidirectional and zero-width character as an escape such as `\x1b`.
+
+    So is the start of a workflow command that GitHub's runner obeys anywhere in a line of a step's output
+    (`##[`, actions/runner, ActionCommand.TryParse).
+    """
+    return INVISIBLE.sub(lambda match: _escape(match.group()), text).replace("##[", "\\x23#[")
 
 
 def _escape(character: str) -> str:
@@ -88,19 +94,23 @@ def curl_line(request: Request) -> str:
 
 
 def _shell_word(word: str) -> str:
+    """Quote a word; `##[` is taken apart as `visible` does, and the shell puts it together again."""
     if not _CONTROL_IN_SHELL.search(word):
-        return shlex.quote(word)
+        return shlex.quote(word).replace("##[", "##'\"[\"'")
     escaped = "".join(
         c
         if 0x20 <= ord(c) < 0x7F and c not in "'\\"
         else "".join(f"\\x{b:02x}" for b in c.encode("latin-1", "replace"))
         for c in word
     )
-    return f"$'{escaped}'"
+    return f"$'{escaped}'".replace("##[", "#\\x23[")
 
 
 def source_line(location: Location, *, limit: int = 160) -> str:
-    """Return the line of the file that a location points at, without its newline, or "" where it cannot be read."""
+    """Return the line of the file that a location points at, without its newline, or "" where it cannot be read.
+
+    A tab is shown as one space, so that columns stay what they are.
+    """
     if not location.line:
         return ""
     from auditor.policy.profiles import source  # noqa: PLC0415 - only where a profile or a file is quoted
@@ -109,7 +119,7 @@ def source_line(location: Location, *, limit: int = 160) -> str:
         with source(location.file).open(encoding="latin-1") as file:
             for number, line in enumerate(file, 1):
                 if number == location.line:
-                    return visible(line.rstrip("\r\n").expandtabs(4))[:limit]
+                    return visible(line.rstrip("\r\n").replace("\t", " "))[:limit]
     except OSError:
         return ""
     return ""
