@@ -109,6 +109,7 @@ from collections.abc import Iterator
 
 from auditor.browser import cors_check
 from auditor.checks.judging import fail, made_at, place_subject, shown
+from auditor.checks.reading import lets_send
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -131,7 +132,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
             continue
         if origin.value is None or origin.allowed or response is None:
             continue
-        if cors_check(origin.value, credentials=False, response=response) is None:
+        if cors_check(origin.value, credentials=False, response=response) is None and lets_send(case):
             continue
         lines = [line for line in response.headers if line.name.lower().startswith("access-control-")]
         if not lines:

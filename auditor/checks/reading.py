@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from auditor.browser import cors_check
 from auditor.checks.judging import (
+    SAFELISTED_METHODS,
     fail,
     made_at,
     open_backend,
@@ -24,13 +25,14 @@ from auditor.policy.loaded import Rule
 from auditor.policy.model import Origin
 
 ALLOW_ORIGIN = "Access-Control-Allow-Origin"
+ALLOW_METHODS = "Access-Control-Allow-Methods"
 
 
 def readers(
     check: CheckInfo, rule: Rule, facts: Facts, note: str, mine: Callable[[Case], bool]
 ) -> Iterator[Finding | None]:
-    """Yield a finding for every refused origin of a check's kind that a browser would let read an answer."""
-    for case in facts.of(rule.route, "cors"):
+    """Yield a finding for every refused origin of a check's kind that a browser would let read an answer, or send more."""
+    for case in facts.of(rule.route, "cors", "preflight"):
         if case.probe.origin.value is None or case.probe.origin.allowed:
             continue
         if not mine(case) or case.response is None or promised_redirect(facts, case):
@@ -48,7 +50,7 @@ def _judge(check: CheckInfo, rule: Rule, case: Case, note: str) -> Finding | Non
         reason = open_backend(case, ALLOW_ORIGIN)
     if reason:
         return unknown(check, rule, reason, case=case)
-    if cors_check(origin, credentials=False, response=response) is not None:
+    if cors_check(origin, credentials=False, response=response) is not None or not lets_send(case):
         return None
     places = [Note(p.location, note) for p in case.probe.origin.matched if p.location is not None]
     made = made_at(next(iter(response.headers.lines(ALLOW_ORIGIN)), None))
@@ -57,7 +59,7 @@ def _judge(check: CheckInfo, rule: Rule, case: Case, note: str) -> Finding | Non
     found = fail(
         check,
         rule,
-        f"a page at {origin} can read {case.probe.method} {case.probe.path}"
+        f"a page at {origin} can {_verb(case)} {case.probe.method} {case.probe.path}"
         + (" with the user's cookies" if secretly else ""),
         case=case,
         at=places[0].location if places else made,
@@ -68,6 +70,21 @@ def _judge(check: CheckInfo, rule: Rule, case: Case, note: str) -> Finding | Non
         subject=f"{place_subject(case)}|{case.probe.origin.kind}|{' '.join(p.text for p in case.probe.origin.matched)}",
     )
     return replace(found, remediation=_remedy(rule, case))
+
+
+def lets_send(case: Case) -> bool:
+    """Whether a preflight with the right origin also grants its method (any other answer grants nothing more)."""
+    response = case.response
+    if case.probe.purpose != "preflight":
+        return True
+    if response is None or response.status is None or not 200 <= response.status < 300:
+        return False
+    granted = {part.strip() for part in (response.headers.combined(ALLOW_METHODS) or "").split(",")}
+    return case.probe.method in SAFELISTED_METHODS or bool({case.probe.method, "*"} & granted)
+
+
+def _verb(case: Case) -> str:
+    return "send" if case.probe.purpose == "preflight" else "read"
 
 
 def _remedy(rule: Rule, case: Case) -> str:

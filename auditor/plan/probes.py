@@ -62,8 +62,8 @@ class Planner:
     def probes(self) -> Iterator[Probe]:
         """Yield every probe, routes in the policy's order, then those that no route is about."""
         for route in self.policy.routes:
-            yield from self._route(route, self._hosts(route))
-        yield from self._anywhere()
+            yield from self._route(route, self.hosts_of(route))
+        yield from self.anywhere()
 
     def owner(self, host: str, path: str, method: str) -> str | None:
         """Return the id of the first route that matches a request, None where none does."""
@@ -85,12 +85,13 @@ class Planner:
             self._known[key] = list(dict.fromkeys(known)) or ["localhost"]
         return self._known[key]
 
-    def _hosts(self, route: Route) -> list[str]:
+    def hosts_of(self, route: Route) -> list[str]:
+        """Return a host for each that the route names, or every known one."""
         named = [host for item in route.match for host in (item.hosts or ())]
         concrete = [host.replace("*", "a") for host in named]
         return list(dict.fromkeys(concrete)) or self.known_hosts()
 
-    def _paths(self, route: Route) -> list[str]:
+    def paths(self, route: Route) -> list[str]:
         """Return a path of every cell of the route; the routes' own globs cut cells too."""
         within = route_language(route.match)
         concrete = [path for probe in route.probes if within.contains(path := probe.path.partition("?")[0])]
@@ -101,7 +102,7 @@ class Planner:
         return [Language.glob_path(glob) for glob in sorted(globs)]
 
     def _route(self, route: Route, hosts: Sequence[str]) -> Iterator[Probe]:
-        paths = self._paths(route)
+        paths = self.paths(route)
         named = list(dict.fromkeys(m for item in route.match for m in (item.methods or ()))) or list(METHODS)
         for entry in self.entries:
             for host in hosts:
@@ -109,21 +110,21 @@ class Planner:
                     own = [method for method in named if self.owner(host, path, method) == route.id]
                     if own:
                         yield from self._place(
-                            route, _Place(route.id, entry, host, path), method_cells(self.matchers, own)
+                            route, Place(route.id, entry, host, path), method_cells(self.matchers, own)
                         )
                 for probe in route.probes:
                     if probe.path.partition("?")[0] not in paths:
-                        place = _Place(route.id, entry, probe.host or host, probe.path.partition("?")[0])
+                        place = Place(route.id, entry, probe.host or host, probe.path.partition("?")[0])
                         yield replace(place.probe("plain", probe.method), why=ELSEWHERE)
 
-    def _place(self, route: Route, place: _Place, methods: Sequence[str]) -> Iterator[Probe]:
+    def _place(self, route: Route, place: Place, methods: Sequence[str]) -> Iterator[Probe]:
         yield from self._plain(route, place, methods)
         if route.cors is not None:
             yield from self._cors(route.cors, place, methods)
         if route.websocket is not None:
             yield from self._websocket(route, place)
 
-    def _plain(self, route: Route, place: _Place, methods: Sequence[str]) -> Iterator[Probe]:
+    def _plain(self, route: Route, place: Place, methods: Sequence[str]) -> Iterator[Probe]:
         for method in methods:
             yield place.probe("plain", method)
         first = methods[0]
@@ -165,7 +166,7 @@ class Planner:
         lists += [r.websocket.allow_origins for r in self.policy.routes if r.websocket]
         return list(dict.fromkeys(item for items in lists for item in items))
 
-    def _cors(self, cors: Cors, place: _Place, methods: Sequence[str]) -> Iterator[Probe]:
+    def _cors(self, cors: Cors, place: Place, methods: Sequence[str]) -> Iterator[Probe]:
         allowed = [m for m in cors.allow_methods or () if m != "OPTIONS"] or ["GET"]
         unsafe = next((m for m in allowed if m not in {"GET", "HEAD", "POST"}), allowed[0])
         headers = tuple(sorted(name.lower() for name in cors.allow_headers or () if name != "*"))
@@ -183,14 +184,15 @@ class Planner:
                 yield place.preflight("BREW", headers, origin, granted=False)
                 yield place.preflight(unsafe, ("x-not-in-the-policy",), origin, granted=False)
 
-    def _websocket(self, route: Route, place: _Place) -> Iterator[Probe]:
+    def _websocket(self, route: Route, place: Place) -> Iterator[Probe]:
         socket = route.websocket
         if socket is None:
             return
         for origin in origin_cells(self.matchers, socket.allow_origins, socket.null_origin, self._named()):
             yield place.upgrade(origin)
 
-    def _anywhere(self) -> Iterator[Probe]:
+    def anywhere(self) -> Iterator[Probe]:
+        """Yield the probes that no route is about: every door, and the paths that must be denied."""
         exposure = self.policy.exposure
         tls = self.policy.tls
         if (exposure is None or exposure.direct_routes == "allow") and (tls is None or tls.redirect is None):
@@ -202,7 +204,7 @@ class Planner:
             for host in hosts:
                 for path in paths:
                     why = "no such host" if host == NO_HOST else ""
-                    yield replace(_Place("", entry, host, path).probe("anywhere", "GET"), why=why)
+                    yield replace(Place("", entry, host, path).probe("anywhere", "GET"), why=why)
         yield from self._denied()
 
     def _denied(self) -> Iterator[Probe]:
@@ -212,7 +214,7 @@ class Planner:
             for entry in self.entries:
                 for host in self.known_hosts():
                     for path in paths:
-                        yield replace(_Place("", entry, host, path).probe("denied", "GET"), why=glob)
+                        yield replace(Place("", entry, host, path).probe("denied", "GET"), why=glob)
 
 
 def _host_fits(host: str, glob: str) -> bool:
@@ -234,24 +236,30 @@ class _Change:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
+    """One URL of a route at one entry; `authority` is the Host header where it is not the host alone."""
+
     route: str
     entry: Entry
     host: str
     path: str
+    authority: str = ""
 
     def request(self, method: str, *headers: tuple[str, str]) -> Request:
-        pairs = [("Host", self.host), *headers]
+        """Build a request to this place."""
+        pairs = [("Host", self.authority or self.host), *headers]
         scheme = "https" if self.entry.scheme == "https" else "http"
         sni = self.host if scheme == "https" else None
         return Request(method, self.path, Headers.of(pairs), scheme=scheme, sni=sni)
 
     def probe(self, purpose: Purpose, method: str, origin: OriginCell = NO_ORIGIN) -> Probe:
+        """Build a request that an origin makes, or nobody in particular."""
         headers = [("Origin", origin.value)] if origin.value is not None else []
         request = self.request(method, *headers)
         return Probe(self.route, purpose, request, self.entry, method, self.path, self.host, origin)
 
     def preflight(self, method: str, names: tuple[str, ...], origin: OriginCell, *, granted: bool = True) -> Probe:
+        """Build the preflight of a request with this method and these header names (lower case)."""
         asked = [("Access-Control-Request-Headers", ",".join(names))] if names else []
         headers = [("Origin", origin.value or ""), ("Access-Control-Request-Method", method), *asked]
         request = self.request("OPTIONS", *headers)
@@ -269,6 +277,7 @@ class _Place:
         )
 
     def upgrade(self, origin: OriginCell) -> Probe:
+        """Build a WebSocket handshake."""
         headers = [
             ("Upgrade", "websocket"),
             ("Connection", "Upgrade"),

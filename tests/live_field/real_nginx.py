@@ -36,7 +36,7 @@ def running_nginx(http: str, folder: Path, *ports: int) -> Iterator[None]:
     )
     text = (
         f"worker_processes 2; error_log {folder}/error.log warn; pid {folder}/pid;\n"
-        f"events {{ worker_connections 1024; }}\nhttp {{ access_log off; {places}\n{http} }}\n"
+        f"events {{ worker_connections 1024; }}\nhttp {{ {places}\n{http} }}\n"
     )
     (folder / "nginx.conf").write_text(text)
     command = [str(binary), "-p", f"{folder}/", "-c", "nginx.conf", "-e", f"{folder}/error.log", "-g", "daemon off;"]

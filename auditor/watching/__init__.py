@@ -1,0 +1,126 @@
+"""From a plan to observations: which probes are sent to the running stack, and the facts they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from auditor.exchange import Exchange
+from auditor.finding import Finding
+from auditor.live.client import Client
+from auditor.live.doors import knock, tls_versions
+from auditor.live.doors import planned as doors_planned
+from auditor.live.limits import Question, affordable, answers
+from auditor.options import LiveOptions
+from auditor.plan.facts import Facts, Probe, Reach, TlsEntry, cases_by_route
+from auditor.policy.load import LoadedPolicy
+from auditor.policy.model import HttpTarget
+from auditor.watching.choice import request_key, select
+from auditor.watching.measuring import asked, questions
+from auditor.watching.outside import explore, planned
+
+Pairs = Sequence[tuple[Probe, Exchange | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a live audit saw: the facts, how many requests it took, and whether it was cut short."""
+
+    facts: Facts
+    sent: int
+    interrupted: bool = False
+
+
+def observe(
+    loaded: LoadedPolicy, target: HttpTarget, predicted: Facts, suspects: Sequence[Finding], options: LiveOptions
+) -> Observed:
+    """Ask the running stack: with a configuration its plan, witnesses of predicted violations first; without, in rounds."""
+    exposure = loaded.policy.exposure
+    client = Client(target, options.ca_file, options.insecure, doors=exposure.unreachable if exposure else ())
+    known = bool(predicted.cases)
+    every = [c.probe for cases in predicted.cases.values() for c in cases] if known else list(planned(loaded, client))
+    probes = select(target, client, predicted, suspects) if known else every
+    wanted = questions(loaded, client, every, options)
+    budget = target.limits.max_requests - min(sum(q.cost for q in wanted), target.limits.max_requests // 2)
+    if options.dry_run:
+        _describe(client, probes[:budget], wanted, options)
+        return Observed(replace(predicted, kind="observed", cases={}, problems=(), missing=()), 0)
+    pairs = _replay(probes, client, options, budget) if known else explore(loaded, client, options, budget=budget)
+    facts = replace(_facts(loaded, target, predicted, pairs, client), reaches=_reaches(client))
+    if facts.cases:
+        facts = replace(facts, tls=_tls(client))
+        limits = answers(client, asked(client, wanted, options), progress=options.progress)
+        facts = replace(facts, measured=tuple(limits))
+    return Observed(facts, client.sent, interrupted=client.interrupted)
+
+
+def _reaches(client: Client) -> tuple[Reach, ...]:
+    return () if client.interrupted else knock(client, client.doors)
+
+
+def _tls(client: Client) -> tuple[TlsEntry, ...]:
+    return () if client.interrupted else tls_versions(client)
+
+
+def _describe(client: Client, probes: Sequence[Probe], wanted: Sequence[Question], options: LiveOptions) -> None:
+    """Say everything that would be sent, and where to."""
+    for line in client.dry_run([(probe.entry.name, probe.request) for probe in probes]):
+        options.say(line)
+    for line in doors_planned(client.scope, client.doors):
+        options.say(line)
+    for question in affordable(wanted, client.target.limits.max_requests - len(probes))[0]:
+        options.say(str(question))
+
+
+def _replay(probes: Sequence[Probe], client: Client, options: LiveOptions, budget: int) -> Pairs:
+    sent = client.send([(probe.entry.name, probe.request) for probe in probes[:budget]], progress=options.progress)
+    return list(zip(probes, [*sent, *([None] * (len(probes) - len(sent)))], strict=True))
+
+
+def _facts(loaded: LoadedPolicy, target: HttpTarget, predicted: Facts, pairs: Pairs, client: Client) -> Facts:
+    """Make the facts of what was answered; what was not asked or not answered is named among them."""
+    closed = _closed(predicted)
+    answered = [(p, (e,)) for p, e in pairs if e is not None and e.response is not None]
+    failed = [
+        (p, e.error or "the connection was closed")
+        for p, e in pairs
+        if e is not None and e.response is None and request_key(p.request) not in closed
+    ]
+    if not client.interrupted:
+        reason = f"not sent: limits.max_requests ({target.limits.max_requests}) is used up"
+        failed += [(p, reason) for p, e in pairs if e is None]
+    return Facts(
+        "observed",
+        loaded,
+        cases_by_route(_everywhere(answered, predicted) if predicted.cases else answered),
+        backends=predicted.backends,
+        layers=predicted.layers,
+        failed=tuple(failed),
+    )
+
+
+def _closed(predicted: Facts) -> set[object]:
+    """Return the requests that the configuration closes without an answer."""
+    return {
+        request_key(case.probe.request)
+        for cases in predicted.cases.values()
+        for case in cases
+        if case.response is None and case.exchange.outcome.action.kind == "close"
+    }
+
+
+def _everywhere(
+    answered: Sequence[tuple[Probe, tuple[Exchange, ...]]], predicted: Facts
+) -> list[tuple[Probe, tuple[Exchange, ...]]]:
+    """Give each answer to every probe of the plan that is the same request on the wire."""
+    by_key = {request_key(probe.request): exchanges for probe, exchanges in answered}
+    result = []
+    seen: set[tuple[str, str, object]] = set()
+    for cases in predicted.cases.values():
+        for case in cases:
+            key = request_key(case.probe.request)
+            mark = (case.probe.route, case.probe.purpose, key)
+            if key in by_key and mark not in seen:
+                seen.add(mark)
+                result.append((case.probe, by_key[key]))
+    return result

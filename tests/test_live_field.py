@@ -1,0 +1,122 @@
+"""The field of planted flaws: every one found, every safe twin left alone, in few requests, whatever the concurrency."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from auditor.audit import live
+from auditor.finding import Finding, Run, Verdict
+from auditor.options import LiveOptions, Options
+from tests.live_field.flaws import FLAWS, policy, sides
+from tests.live_field.running import Field, running_field
+
+pytestmark = pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+
+HOSTS = {"a partner's": "api.shop.example", "the target's own": "app.partner.net"}
+"""Whose the trusted origin is, and the name of the target that makes it so."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """One audit of the field: its run, and how many requests reached each URL."""
+
+    run: Run
+    requests: Counter[str]
+    field: Field
+
+    def failing(self, route: str) -> dict[str, Finding]:
+        """Return what is not a pass about a route, by check."""
+        return {f.check: f for f in self.run.findings if f.route == route and f.verdict is not Verdict.PASS}
+
+
+def walk(folder: Path, host: str, **target: object) -> Walk:
+    """Audit the field from outside: no configuration is given."""
+    with running_field(folder, host, **target) as field:
+        run = live(Options("live", field.policy), LiveOptions(ca_file=field.authority, measure_limits=False))
+        lines = field.log.read_text().splitlines()
+    urls = Counter(line.split()[1].split("/")[1].removesuffix(".json") for line in lines)
+    return Walk(run, urls, field)
+
+
+@pytest.fixture(scope="module")
+def partner(tmp_path_factory: pytest.TempPathFactory) -> Walk:
+    """The field where the policy trusts a partner's origin."""
+    return walk(tmp_path_factory.mktemp("partner"), HOSTS["a partner's"])
+
+
+def test_the_field_is_large_enough() -> None:
+    """There are at least 60 flaws, each with a twin, of many kinds."""
+    assert len(FLAWS) >= 60
+    assert len({flaw.kind for flaw in FLAWS}) >= 20
+    assert len({flaw.name for flaw in FLAWS}) == len(FLAWS)
+
+
+def verdicts(seen: Walk) -> tuple[list[str], list[str]]:
+    """Return the flaws that were missed, and the twins that were not left alone."""
+    missed, alarms = [], []
+    for name, flaw, _, flawed in sides():
+        found = seen.failing(name)
+        if flawed and not set(found) & flaw.checks:
+            missed.append(f"{flaw.name}: only {sorted(found)}")
+        if not flawed and found:
+            alarms.append(f"{flaw.name}: {[f.message for f in found.values()]}")
+    return missed, alarms
+
+
+def test_every_flaw_is_found_and_no_twin_is_blamed(partner: Walk) -> None:
+    """Recall is 100 %, and there is no false alarm."""
+    assert verdicts(partner) == ([], [])
+
+
+def test_few_requests_are_enough(partner: Walk) -> None:
+    """A URL costs at most 15 requests on average and a clean one 15 as a rule; the log of the server is the witness."""
+    per_url = [partner.requests[name] for name, *_ in sides()]
+    clean = Counter(partner.requests[name] for name, _, _, flawed in sides() if not flawed)
+    assert sum(per_url) / len(per_url) <= 15
+    assert max(per_url) <= 17
+    assert clean.most_common(1)[0][0] == 15
+    assert sum(partner.requests.values()) <= partner.run.requests_sent
+
+
+def test_a_reflection_is_named_as_such(partner: Walk) -> None:
+    """Where everybody is let in, the finding says so, with the origin that nothing names for a witness."""
+    names = {flaw.name: name for name, flaw, _, flawed in sides() if flawed}
+    for flaw in ("reflection", "on errors only", "over HTTP/2 only", "for a second Host only"):
+        finding = partner.failing(names[flaw])["cors-any-origin"]
+        assert finding.witness is not None, flaw
+        assert finding.evidence == "observed"
+    assert set(partner.failing(names["prefix"])) == {"cors-origin-not-allowed"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("concurrency", [1, 16])
+def test_the_trusted_origin_may_be_the_targets_own(tmp_path: Path, concurrency: int) -> None:
+    """The same recall where the target itself is the trusted origin, and nothing depends on concurrency."""
+    seen = walk(tmp_path, HOSTS["the target's own"], concurrency=concurrency)
+    assert verdicts(seen) == ([], [])
+
+
+@pytest.mark.slow
+def test_nothing_found_depends_on_concurrency(partner: Walk, tmp_path: Path) -> None:
+    """The findings are the same one request at a time and sixteen at once."""
+    told: dict[int, object] = {}
+    for concurrency in (1, 16):
+        (tmp_path / str(concurrency)).mkdir()
+        seen = walk(tmp_path / str(concurrency), HOSTS["a partner's"], concurrency=concurrency)
+        told[concurrency] = [(f.check, f.rule, f.verdict, f.message) for f in seen.run.findings]
+    assert told[1] == told[16]
+    assert told[1] == [(f.check, f.rule, f.verdict, f.message) for f in partner.run.findings]
+
+
+def test_the_policy_of_the_field_is_what_the_routes_say() -> None:
+    """Each URL is a route of its own, so that no finding of one can stand for another."""
+    routes = policy("api.shop.example", {"web": "http://api.shop.example"}, {})["routes"]
+    paths = defaultdict(list)
+    for route in routes:
+        paths[json.dumps(route["match"])].append(route["id"])
+    assert all(len(ids) == 1 for ids in paths.values())
