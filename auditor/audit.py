@@ -13,9 +13,11 @@ from auditor.accepted.identity import placed
 from auditor.accepted.waivers import waive
 from auditor.checks import CHECKS, Check
 from auditor.checks.of_the_audit import OF_THE_AUDIT
+from auditor.doors import Build, Promised, Said, graph
 from auditor.errors import UsageError
 from auditor.exchange import Exchange
 from auditor.finding import CheckInfo, Finding, Run, Severity, TargetInfo, Verdict
+from auditor.graph import Graph
 from auditor.options import LiveOptions, Options
 from auditor.plan.facts import Facts, Probe, cases_by_route
 from auditor.plan.probes import Planner
@@ -70,12 +72,13 @@ def predict(loaded: LoadedPolicy, options: Options) -> tuple[Facts, Assembly]:
         planner = Planner(loaded.policy, assembly.entries, assembly.matchers)
         answered = [(probe, assembly.stack.predict(probe.request, probe.entry)) for probe in planner.probes()]
     exposure = loaded.policy.exposure
+    layers = tuple(name for name, layer in assembly.stack.layers if layer.name != "backend")
     facts = Facts(
         "predicted",
         loaded,
         cases_by_route(answered),
         backends=tuple(exposure.backends) if exposure else (),
-        layers=tuple(name for name, layer in assembly.stack.layers if layer.name != "backend"),
+        layers=layers,
         doors=assembly.doors,
         networks=assembly.networks,
         client_variables=assembly.client_variables,
@@ -84,8 +87,25 @@ def predict(loaded: LoadedPolicy, options: Options) -> tuple[Facts, Assembly]:
         dashboards=assembly.dashboards,
         tls=assembly.tls,
         mounts=assembly.mounts,
+        graph=reach(loaded, assembly, layers, (exchange for _, exchanges in answered for exchange in exchanges)),
     )
     return facts, assembly
+
+
+def reach(
+    loaded: LoadedPolicy, assembly: Assembly, layers: tuple[str, ...], exchanges: Iterable[Exchange]
+) -> Graph | None:
+    """Draw who can reach what, and judge it by what the policy promises about doors."""
+    exposure = loaded.policy.exposure
+    ports = exposure.published_ports if exposure else None
+    promised = Promised(
+        tuple(exposure.backends) if exposure else (),
+        layers if exposure and exposure.direct_routes == "forbid" else (),
+        None if ports is None else frozenset(ports.allow),
+        tuple(exposure.unreachable) if exposure else (),
+    )
+    builds = tuple(Build(v.name, v.host, v.port, v.location) for v in assembly.client_variables or ())
+    return graph(Said(assembly.stack, assembly.running, assembly.composes, builds), promised, exchanges)
 
 
 def live(options: Options, live_options: LiveOptions) -> Run:
@@ -234,6 +254,7 @@ def finish(
         fail_on=Severity[options.fail_on.upper()] if options.fail_on else loaded.policy.settings.fail_on,
         unknown_fails=loaded.policy.settings.unknown == "fail",
         today=options.today.isoformat(),
+        graph=next((facts.graph for facts in predicted), None),
     )
 
 

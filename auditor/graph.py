@@ -9,7 +9,7 @@ from typing import Literal
 
 from auditor.errors import Location
 
-NodeKind = Literal["outside", "client", "door", "layer", "service", "backend"]
+NodeKind = Literal["outside", "client", "layer", "service", "backend"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,8 @@ class Node:
     """A place that connections come from or lead to.
 
     `id` is unique within its graph and stays the same between runs; `label` is text of the configuration, to be escaped.
-    "outside" is the internet, or the host itself; "client" a browser build; "door" an address that can be dialled;
-    "layer" a target of the policy that passes requests on; "backend" an address that the policy protects;
+    "outside" is the internet, or the host itself: an edge from it is a door; "client" is a browser build;
+    "layer" a port of a target of the policy that passes requests on; "backend" an address that the policy protects;
     "service" anything else that answers.
     """
 
@@ -31,10 +31,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A connection that the configuration makes: `by` names what makes it ("router api", "location /api/", "ports").
+    """A connection that the configuration makes: `by` names what makes it ("router api", "location /api/", "0.0.0.0:443").
 
-    `address` is how the source names the target ("qwen-frontend:80"), "" where the target's label says it.
+    `address` is how the source names the target ("qwen-frontend:80"), or what is dialled from outside ("0.0.0.0:443").
     `blocked` says why nothing passes all the same ("they share no network"), "" where it does.
+    `by_request`: which requests pass is decided by a router or a location; every connection does where it is False.
     """
 
     source: str
@@ -43,6 +44,7 @@ class Edge:
     address: str = ""
     location: Location | None = None
     blocked: str = ""
+    by_request: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,11 @@ class Way:
     def wrong(self) -> bool:
         """Whether the policy forbids this way."""
         return bool(self.avoids or self.offends)
+
+    @property
+    def by_request(self) -> bool:
+        """Whether only some requests take it, those that its routers and locations let pass."""
+        return any(edge.by_request for edge in self.edges)
 
     @property
     def location(self) -> Location | None:
@@ -118,11 +125,10 @@ class Graph:
         words = [self.node(walk[0].source).label] if walk else []
         for edge in walk:
             source, target = self.node(edge.source), self.node(edge.target)
-            if source.kind in ("layer", "client") and edge.by:
+            if source.kind != "outside" and edge.by:
                 words.append(edge.by)
-            if source.kind != "door" or target.kind != "layer":
-                words.append(edge.address or target.label)
-        return " → ".join(word for index, word in enumerate(words) if index == 0 or word != words[index - 1])
+            words.append(target.label)
+        return " → ".join(words)
 
 
 MAX_WALKS = 10_000

@@ -27,14 +27,32 @@ ANY_PEER = "172.18.0.2"
 class Stack:
     """The layers of one policy, outermost first, and who answers at which upstream address.
 
-    `addresses` maps an upstream address ("qwen-api:8000") to the id of the layer that answers there.
-    An address that nobody declared leads to the next layer inward, or, past the last but one, to any backend.
+    `addresses` maps an upstream address ("qwen-api:8000") or host to the id of the layer that answers there, "" where
+    no layer does. An address that nobody declared leads to the next layer inward if that listens on its port, or, past
+    the last but one, to any backend. `ports` are the ports that a layer listens on, where they are known.
     `peers` maps a layer to the address that it opens connections from, as the next layer sees it.
+    `same` maps other names of a host, or of an address, to the one that the policy and the Compose file use.
     """
 
     layers: tuple[tuple[str, Layer], ...]
     addresses: Mapping[str, str] = field(default_factory=dict)
     peers: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    same: Mapping[str, str] = field(default_factory=dict)
+
+    def canonical(self, address: str) -> str:
+        """Return the one name of an address, or of a host, that may be written in several ways."""
+        host, colon, port = address.rpartition(":")
+        if not colon or not port.isdigit():
+            return self.same.get(address, address)
+        named = f"{self.same.get(host.strip('[]'), host)}:{port}"
+        return self.same.get(named, named)
+
+    def layer_at(self, layer: str, address: str) -> str | None:
+        """Return the id of the layer that another one reaches at an address, None where that is no layer."""
+        names = [name for name, _ in self.layers]
+        index = self._layer_at(names.index(layer), address)
+        return None if index is None else names[index]
 
     def predict(self, request: Request, entry: Entry) -> tuple[Exchange, ...]:
         """Evaluate one request at one entry: an exchange per outcome that the configuration allows."""
@@ -47,7 +65,7 @@ class Stack:
 
     def _answer(self, index: int, request: Request, asked: list[str]) -> tuple[Outcome, ...]:
         name, layer = self.layers[index]
-        asked.append(f"{name}@{request.listen}" if request.listen else name)
+        asked.append(f"{name}@{self.canonical(request.listen)}" if request.listen else name)
         return layer.answer(request, self._next(index, asked))
 
     def _next(self, index: int, asked: list[str]) -> Ask | None:
@@ -57,10 +75,10 @@ class Stack:
         def ask(request: Request) -> tuple[Outcome, ...]:
             target = self._layer_at(index, request.listen)
             if target is None:
-                asked.append(f"?@{request.listen}")
+                asked.append(f"?@{self.canonical(request.listen)}")
                 return any_backend(request)
             if target <= index:
-                asked.append(f"{self.layers[target][0]}@{request.listen}")
+                asked.append(f"{self.layers[target][0]}@{self.canonical(request.listen)}")
                 return (_loop(self.layers[target][0]),)
             seen_from = self.peers.get(self.layers[index][0], ANY_PEER)
             return self._answer(target, replace(request, client=seen_from), asked)
@@ -68,14 +86,18 @@ class Stack:
         return ask
 
     def _layer_at(self, index: int, address: str) -> int | None:
-        declared = self.addresses.get(address) or self.addresses.get(address.rsplit(":", 1)[0])
-        if declared is not None:
-            return next((i for i, (name, _) in enumerate(self.layers) if name == declared), None)
+        address = self.canonical(address)
+        host, _, port = address.rpartition(":")
+        for declared in (address, host):
+            if declared in self.addresses:
+                wanted = self.addresses[declared]
+                return next((i for i, (name, _) in enumerate(self.layers) if name == wanted), None)
         following = index + 1
         last = len(self.layers) - 1
         if following > last or (following == last and self.addresses):
             return None
-        return following
+        known = self.ports.get(self.layers[following][0])
+        return None if known and port.isdigit() and int(port) not in known else following
 
 
 def any_backend(request: Request) -> tuple[Outcome, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditor.errors import AuditorError, ConfigurationError, Problem
+from auditor.doors.entries import addresses, entries, peer
+from auditor.doors.places import Running, names, placed, runs_traefik
+from auditor.errors import AuditorError, ConfigurationError, Location, Problem
 from auditor.exchange import Layer, Unknown
 from auditor.finding import TargetInfo
 from auditor.plan.cells import Matcher
@@ -18,7 +20,7 @@ from auditor.policy.model import AsgiTarget, ComposeTarget, EnvTarget, NginxTarg
 from auditor.stack import Entry, Stack
 
 if TYPE_CHECKING:
-    from auditor.compose import Compose
+    from auditor.compose import Compose, Variable
 
 LATEST_NGINX = "1.31.3"
 """The version of nginx that is modelled where a policy names none."""
@@ -33,6 +35,8 @@ class Assembly:
 
     stack: Stack = field(default_factory=lambda: Stack(()))
     entries: tuple[Entry, ...] = ()
+    running: tuple[Running, ...] = ()
+    composes: tuple[Compose, ...] = ()
     matchers: tuple[Matcher, ...] = ()
     doors: tuple[OpenDoor, ...] | None = None
     networks: tuple[Network, ...] | None = None
@@ -93,35 +97,24 @@ class Assembler:
             return self._asgi(target, assembly, composes)
         return None
 
-    def _peer(
-        self, layer: tuple[str, Any], layers: Mapping[str, tuple[str, Any]], composes: Sequence[Compose]
-    ) -> str | None:
-        """Return the address that a layer's connections come from: its fixed one in Compose, or the one nginx trusts."""
-        files = {Path(file).resolve() for file, _ in layer[1].files}
-        for compose in composes:
-            for name, service in compose.services.items():
-                if service.addresses and files & {Path(source).resolve() for source in compose.files_in(name).values()}:
-                    return service.addresses[-1]
-        if layer[0] == "traefik":
-            trusted = (m for kind, other in layers.values() if kind == "nginx" for m in _trusted_proxies(other))
-            return next(trusted, None)
-        return None
-
     def _compose_layers(
         self, layers: Mapping[str, tuple[str, Layer]], assembly: Assembly, composes: Sequence[Compose]
     ) -> None:
         policy = self.loaded.policy
         named = [name for name in policy.layers if name in layers]
-        names = named or sorted(layers, key=lambda name: ORDER.index(layers[name][0]))
-        inner = [name for name in names if layers[name][0] == "asgi"]
+        order = named or sorted(layers, key=lambda name: ORDER.index(layers[name][0]))
+        running = placed({name: layers[name] for name in order}, composes)
         served = [route.served_by for route in policy.routes if route.served_by]
         backends = [*(policy.exposure.backends if policy.exposure else ()), *served]
-        addresses = dict.fromkeys(backends, inner[-1] if inner else "")
-        peers = {name: address for name in names if (address := self._peer(layers[name], layers, composes))}
-        assembly.stack = Stack(tuple((name, layers[name][1]) for name in names), addresses, peers)
-        if names:
-            kind, layer = layers[names[0]]
-            assembly.entries = tuple(_entries(names[0], kind, layer))
+        assembly.stack = Stack(
+            tuple((name, layers[name][1]) for name in order),
+            addresses(running, composes, backends),
+            {item.id: address for item in running if (address := peer(item, running))},
+            {item.id: item.ports for item in running if item.ports},
+            names(composes, backends),
+        )
+        assembly.entries = tuple(entries(assembly.stack, running))
+        assembly.running, assembly.composes = running, tuple(composes)
 
     def _gone(self, target: Any) -> list[str]:
         """Return the files that a target names and that are not there."""
@@ -161,13 +154,13 @@ class Assembler:
 
         static = self._paths(target.id, [target.static])[0] if target.static else None
         dynamic = [found for path in self._paths(target.id, target.dynamic) for found in _glob(path)]
+        flags = () if static is not None else _flags(composes)
         containers = [
-            Container(service.name, service.labels, service.listening, service.name)
+            Container(f"{service.name}-{compose.project}".strip("-"), service.labels, service.listening, service.name)
             for compose in composes
             for service in compose.services.values()
-            if any(label.startswith("traefik.") for label in service.labels)
         ]
-        configuration = load(static, dynamic, containers)
+        configuration = load(static, dynamic, containers, flags=flags)
         assembly.problems += [(target.id, problem) for problem in configuration.problems]
         assembly.missing += [(target.id, unknown) for unknown in configuration.unknown]
         assembly.targets.append(TargetInfo(target.id, target.type, tuple(configuration.files)))
@@ -208,7 +201,7 @@ class Assembler:
         assembly.missing += [(target.id, unknown) for unknown in compose.unknown]
         assembly.targets.append(TargetInfo(target.id, target.type, tuple(compose.files)))
         doors = [
-            OpenDoor(door.address, door.leads_to, door.host_ip, door.location, target.id, door.internal)
+            OpenDoor(door.address, door.leads_to, door.host_ip, door.location, target.id, door.internal, door.dormant)
             for door in compose.doors()
         ]
         assembly.doors = (*(assembly.doors or ()), *doors)
@@ -222,51 +215,36 @@ class Assembler:
             for name, network in compose.networks.items()
         ]
         assembly.networks = (*(assembly.networks or ()), *networks)
+        built = (
+            variable
+            for service in compose.services.values()
+            for variable in (*(service.build.arguments if service.build else ()), *service.environment.values())
+        )
+        assembly.client_variables = (*(assembly.client_variables or ()), *_client_variables(built))
         return compose
 
     def _env(self, target: EnvTarget, assembly: Assembly) -> None:
-        from auditor.compose import load_env, urls  # noqa: PLC0415 - only where a policy has an env target
+        from auditor.compose import load_env  # noqa: PLC0415 - only where a policy has an env target
 
-        found = []
-        for file in self._paths(target.id, target.files):
-            found += [ClientVariable(u.variable, u.url, u.location) for u in urls(load_env([file]))]
+        found = [v for file in self._paths(target.id, target.files) for v in _client_variables(load_env([file]))]
         assembly.client_variables = (*(assembly.client_variables or ()), *found)
         hashes = tuple((str(f), _sha256(f)) for f in self._paths(target.id, target.files))
         assembly.targets.append(TargetInfo(target.id, target.type, hashes))
 
 
-def _trusted_proxies(configuration: Any) -> Iterator[str]:
-    """Yield an address of each network whose X-Forwarded-For an nginx configuration believes (`set_real_ip_from`)."""
-    import ipaddress  # noqa: PLC0415 - only where a proxy stands before nginx
-
-    todo = list(configuration.tree.directives)
-    while todo:
-        directive = todo.pop()
-        todo += directive.block or ()
-        if directive.name == "set_real_ip_from" and directive.args:
-            try:
-                network = ipaddress.ip_network(directive.args[0], strict=False)
-            except ValueError:
-                continue
-            yield str(network.network_address if network.num_addresses == 1 else network[1])
+def _flags(composes: Sequence[Compose]) -> tuple[tuple[str, Location], ...]:
+    """Return the arguments of the one service that runs Traefik's image."""
+    found = [service.command for _, service in runs_traefik(composes)]
+    return found[0] if len(found) == 1 else ()
 
 
-def _entries(target: str, kind: str, layer: Any) -> Iterator[Entry]:
-    """Yield the ways into the outermost layer."""
-    if kind == "traefik":
-        for point in layer.entrypoints:
-            if point.protocol != "tcp" or point.internal:
-                continue
-            routers = layer.at(point)
-            schemes = {"https" if point.tls or router.tls else "http" for router in routers}
-            for scheme in sorted(schemes):
-                yield Entry(point.name, scheme, target, f":{point.port}")
-    elif kind == "nginx":
-        for listen in layer.listens:
-            scheme = "https" if listen.ssl else "http"
-            yield Entry(f"{target} {listen.address}:{listen.port}", scheme, target, f"{listen.address}:{listen.port}")
-    else:
-        yield Entry("http", "http", target)
+def _client_variables(variables: Iterable[Variable]) -> Iterator[ClientVariable]:
+    """Yield the variables that a browser build carries and that hold an address."""
+    from auditor.compose import urls  # noqa: PLC0415 - only where a policy has a compose or env target
+
+    for url in urls(variables):
+        port = url.port or {"http": 80, "ws": 80}.get(url.scheme, 443)
+        yield ClientVariable(url.variable, url.url, url.location, url.host, str(port))
 
 
 def _glob(path: Path) -> list[Path]:

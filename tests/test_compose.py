@@ -65,7 +65,9 @@ def test_doors_are_the_published_ports_with_their_lines(tmp_path: Path) -> None:
 def test_a_service_on_internal_networks_alone_has_no_door(tmp_path: Path) -> None:
     """Docker publishes nothing for a container whose every network is internal."""
     compose = _load(tmp_path)
-    assert "qwen-api:8000" not in {door.leads_to for door in compose.doors()}
+    doors = {door.leads_to: door for door in compose.doors()}
+    assert doors["qwen-api:8000"].dormant
+    assert not doors["edge:443"].dormant
     assert compose.internal("qwen-api")
     assert not compose.internal("nginx")
 

@@ -17,16 +17,15 @@ def graph(label: str = "qwen-api:8000", *, wrong: bool = True) -> Graph:
     """Return a stack with a door, a proxy and a backend, and a router around the proxy."""
     nodes = (
         Node("internet", "outside", "internet"),
-        Node("door", "door", "edge:443"),
-        Node("edge", "layer", "edge", networks=("public", "back")),
-        Node("nginx", "layer", "nginx", networks=("back",)),
+        Node("edge", "layer", "edge:443", networks=("public", "back")),
+        Node("nginx", "layer", "nginx:80", networks=("back",)),
         Node("api", "backend", label, networks=("back",)),
     )
-    published, entered = Edge("internet", "door", "ports"), Edge("door", "edge")
+    published = Edge("internet", "edge", "0.0.0.0:443", "0.0.0.0:443")
     site, proxied = Edge("edge", "nginx", "router site", "nginx:80"), Edge("nginx", "api", "location /api/")
     direct = Edge("edge", "api", f"router {label}" if label == HOSTILE else "router api")
-    walk = (published, entered, direct)
-    edges = (published, entered, site, proxied, direct)
+    walk = (published, direct)
+    edges = (published, site, proxied, direct)
     drawn = Graph(nodes, edges, (NetworkArea("public"), NetworkArea("back", internal=True)))
     ways = (Way(walk, drawn.draw(walk), ("nginx",) if wrong else ()),)
     return Graph(nodes, edges, drawn.networks, ways)
@@ -47,11 +46,11 @@ def test_mermaid_draws_everything_and_marks_the_forbidden_way() -> None:
     text = mermaid(graph())
     lines = [line.strip() for line in text.splitlines()]
     assert lines[0] == "flowchart LR"
-    assert {'n0(["internet"])', 'n1(["edge:443"])', 'n2["edge"]', 'n3["nginx"]', 'n4[["qwen-api:8000"]]'} <= set(lines)
-    assert 'n2 ==>|"router api"| n4' in lines
-    assert 'n2 -->|"router site"| n3' in lines
+    assert {'n0(["internet"])', 'n1["edge:443"]', 'n2["nginx:80"]', 'n3[["qwen-api:8000"]]'} <= set(lines)
+    assert 'n1 ==>|"router api"| n3' in lines
+    assert 'n1 -->|"router site"| n2' in lines
     assert 'subgraph net1["network back (internal)"]' in lines
-    assert {"n2 -.- net0", "n2 -.- net1"} <= set(lines)
+    assert {"n1 -.- net0", "n1 -.- net1"} <= set(lines)
     links = [line for line in lines if "-->" in line or "==>" in line]
     marked = next(line for line in lines if line.startswith("linkStyle")).split()[1].split(",")
     assert [links[int(index)] for index in marked] == [line for line in links if "==>" in line]
@@ -61,8 +60,8 @@ def test_svg_is_well_formed_and_marks_the_forbidden_way() -> None:
     """The SVG is XML that draws each node and edge, names the forbidden way in words, and gives places as titles."""
     root = ET.fromstring(svg(graph()))
     groups = [element.get("class", "") for element in root.iter() if element.tag.endswith("}g")]
-    assert sum(name.startswith("node") for name in groups) == 5
-    assert groups.count("edge forbidden") == 3
+    assert sum(name.startswith("node") for name in groups) == 4
+    assert groups.count("edge forbidden") == 2
     assert groups.count("edge plain") == 2
     assert groups.count("network") == 2
     assert "node backend forbidden" in groups

@@ -17,6 +17,7 @@ LINE = (
     {"language", "tree"},
     {"nginx", "traefik", "backend", "compose"},
     {"stack"},
+    {"doors"},
     {"browser"},
     {"plan"},
     {"options"},

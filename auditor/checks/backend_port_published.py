@@ -68,7 +68,8 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         yield fail(
             CHECK,
             rule,
-            f"{'the backend' if backend else 'the service'} {door.leads_to} is published on {door.address}",
+            f"{'the backend' if backend else 'the service'} {door.leads_to} is published on {door.address}"
+            + (", as soon as it is on a network that is not internal" if door.dormant else ""),
             at=door.location,
             note="publishes the port",
             expected=f"only {', '.join(sorted(allowed)) or 'no port'}"

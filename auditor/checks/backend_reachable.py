@@ -72,7 +72,9 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         return
     for address in rule.value:
         port = address.rpartition(":")[2]
-        door = next((d for d in facts.doors if not d.loopback and d.address.rpartition(":")[2] == port), None)
+        door = next(
+            (d for d in facts.doors if not d.loopback and not d.dormant and d.address.rpartition(":")[2] == port), None
+        )
         yield (
             None
             if door is None

@@ -2,7 +2,7 @@ r"""A route leads to the backend around a layer.
 
 ## What it checks
 
-Whether any request, to any host and path that the outer layer tells apart, reaches a backend of `exposure.backends` without passing every layer of `layers`.
+Whether any request, to any host and path that the outer layer tells apart, or any connection (a published port, a `stream` server, a TCP router, `network_mode: host`) reaches a backend of `exposure.backends` without passing every layer of `layers`. A way that the files describe and that no probe took is `unknown`.
 
 ## Why it matters
 
@@ -62,9 +62,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.judging import fail
+from auditor.checks.judging import fail, unknown
 from auditor.finding import CheckInfo, Finding, Severity
-from auditor.plan.facts import Facts
+from auditor.graph import Way
+from auditor.plan.facts import Case, Facts
 from auditor.policy.loaded import Rule
 
 CHECK = CheckInfo("backend-route-bypasses-proxy", "A route leads to the backend around a layer", Severity.HIGH, "0.1.0")
@@ -72,28 +73,64 @@ KINDS = {"exposure.direct_routes": ()}
 
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
-    """Yield a finding for every way to a backend that avoids a layer."""
+    """Yield a finding for every way to a backend that avoids a layer, and an unknown where no probe took the way."""
     if facts.kind == "observed":
         return
+    wrong = [way for way in facts.graph.wrong if way.avoids] if facts.graph else []
+    taken: set[str] = set()
     for case in facts.of(None, "anywhere"):
         visited = [entry.partition("@") for entry in case.exchange.asked]
         reached = next((address for _, _, address in visited if address in facts.backends), None)
-        if reached is None:
-            yield None
-            continue
         passed = {layer for layer, _, _ in visited}
-        avoided = [layer for layer in facts.layers if layer not in passed]
-        if not avoided:
+        avoided = tuple(layer for layer in facts.layers if layer not in passed)
+        if reached is None or not avoided:
             yield None
             continue
-        way = " → ".join(("internet", f"{visited[0][0]}:{case.probe.entry.name}", reached))
+        drawn = _drawn(case, reached, avoided, wrong)
+        taken.add(drawn)
         yield fail(
             CHECK,
             rule,
-            f"{way} (avoids {' and '.join(avoided)}): {case.probe.host}{case.probe.path}",
+            f"{drawn}: {case.probe.host}{case.probe.path}",
             case=case,
             note="leads straight to the backend",
             expected=f"every request to {reached} passes {', '.join(facts.layers)}",
-            observed=way,
+            observed=drawn,
             subject=f"{case.exchange.outcome.location or case.exchange.outcome.server or case.probe.host}|{reached}",
         )
+    for way in wrong:
+        if way.drawn in taken:
+            continue
+        subject = "|".join((*(edge.by for edge in way.edges[1:]), way.edges[0].address, way.edges[-1].target))
+        if way.by_request:
+            reason = f"{way.drawn}: no probe took this way, and nothing in the files rules it out"
+            yield unknown(CHECK, rule, reason, at=way.location, subject=subject)
+            continue
+        yield fail(
+            CHECK,
+            rule,
+            way.drawn,
+            at=way.location,
+            note="leads straight to the backend",
+            expected=f"every connection to {way.edges[-1].target} passes {', '.join(facts.layers)}",
+            observed=way.drawn,
+            subject=subject,
+        )
+
+
+def _drawn(case: Case, reached: str, avoided: tuple[str, ...], wrong: list[Way]) -> str:
+    """Draw the way that a request took, as the graph does where it has that way."""
+    port = case.probe.entry.listen.rpartition(":")[2]
+    socket = f"{case.probe.entry.layer}:{port}"
+    routers = [step.note.partition(": ")[0] for step in case.exchange.outcome.why if step.directive == "router"]
+    hops = {f"router {name.partition('@')[0]}" for name in routers}
+    fitting = [
+        way
+        for way in wrong
+        if way.edges[0].target == socket and way.edges[-1].target == reached and way.avoids == avoided
+    ]
+    for way in fitting:
+        if not hops or hops & {edge.by for edge in way.edges}:
+            return way.drawn
+    way = Way((), " → ".join(("internet", socket, *sorted(hops), reached)), avoided)
+    return way.drawn

@@ -2,7 +2,7 @@ r"""A browser build points past the proxy.
 
 ## What it checks
 
-Whether a variable of a browser-side build (`REACT_APP_*`, `VITE_*`, `NEXT_PUBLIC_*`, …) holds a URL of a backend of `exposure.backends`.
+Whether a variable of a browser-side build (`REACT_APP_*`, `VITE_*`, `NEXT_PUBLIC_*`, …) holds a URL of a backend of `exposure.backends`, or of any host at the backend's own or published port. The variables are those of env files, and of the Compose file's build arguments and environments.
 
 ## Why it matters
 
@@ -38,7 +38,6 @@ Use a path on the page's own origin (`/api`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from auditor.checks.judging import fail
 from auditor.finding import CheckInfo, Finding, Severity
@@ -50,20 +49,22 @@ KINDS = {"exposure.backends": ()}
 
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
-    """Yield a finding for every variable that names a backend."""
+    """Yield a finding for every variable that names a backend, or a port that is the backend's."""
     if facts.client_variables is not None and not facts.client_variables:
         yield None
+    graph = facts.graph
+    ways = [way for way in graph.wrong if graph.node(way.edges[0].source).kind == "client"] if graph else []
     for variable in facts.client_variables or ():
-        parts = urlsplit(variable.value)
-        named = parts.hostname if parts.scheme in {"http", "https", "ws", "wss"} else None
-        hosts = {backend.rpartition(":")[0] or backend for backend in rule.value}
-        if named is None or named not in hosts:
+        way = next((way for way in ways if way.location == variable.location), None)
+        if way is None:
             yield None
             continue
+        inside = variable.host in {backend.rpartition(":")[0] or backend for backend in rule.value}
         yield fail(
             CHECK,
             rule,
-            f"{variable.name} sends browsers to {variable.value}, which only containers can reach",
+            f"{variable.name} sends browsers to {variable.value}, "
+            + ("which only containers can reach" if inside else f"past the proxy to {way.edges[-1].target}"),
             at=variable.location,
             note="ends up in the browser's bundle",
             expected="a path on the page's own origin, or a host of the edge",

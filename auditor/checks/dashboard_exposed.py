@@ -2,7 +2,7 @@ r"""A dashboard is open to the world.
 
 ## What it checks
 
-Whether Traefik's dashboard or API is served without authentication (`api.insecure`, or a router to `api@internal` without an authentication middleware).
+Whether Traefik's dashboard or API is served without authentication (`api.insecure`, or a router to `api@internal` without an authentication middleware). Where a Compose file publishes no port that leads there, only containers can open it, and the finding is low.
 
 ## Why it matters
 
@@ -40,6 +40,7 @@ Remove `api.insecure`; put the dashboard behind a router with basicAuth and an a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from auditor.checks.judging import fail
 from auditor.finding import CheckInfo, Finding, Severity
@@ -54,16 +55,19 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every dashboard that is open."""
     if facts.dashboards is None:
         return
-    for door in facts.dashboards:
-        yield fail(
+    ways = facts.graph.wrong if facts.graph else ()
+    for door in {(door.address, door.location): door for door in facts.dashboards}.values():
+        way = next((way for way in ways if way.edges[-1].location == door.location), None)
+        finding = fail(
             CHECK,
             rule,
-            f"Traefik's dashboard is open on {door.address}",
+            f"Traefik's dashboard is open on {door.address}" + (f": {way.text}" if way else " to every container"),
             at=door.location,
             note="serves the dashboard and the API without authentication",
             expected="no dashboard, or one behind authentication",
-            observed=door.address,
+            observed=way.text if way else door.address,
             subject=door.leads_to,
         )
+        yield finding if way or facts.graph is None else replace(finding, severity=Severity.LOW)
     if not facts.dashboards:
         yield None

@@ -56,6 +56,7 @@ def load(
         unknown=(*builder.unknown, *(_unknown(item) for item in loader.unset)),
         unset=tuple(loader.unset),
         files=tuple((document.path, document.sha256) for document in loader.documents.values()),
+        project=loader.variables["COMPOSE_PROJECT_NAME"],
     )
 
 

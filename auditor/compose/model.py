@@ -98,6 +98,7 @@ class Door:
 
     `address` is "0.0.0.0:8000" as a client would dial it; `port` 0 where only the running host knows.
     `internal`: reachable from the host itself only (bound to loopback).
+    `dormant`: Docker opens it only once the service is on a network that is not internal.
     """
 
     address: str
@@ -108,6 +109,7 @@ class Door:
     host_ip: str = ""
     internal: bool = False
     published: str = ""
+    dormant: bool = False
 
     @property
     def leads_to(self) -> str:
@@ -117,7 +119,7 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Compose:
-    """A whole Compose project after merging and interpolation."""
+    """A whole Compose project after merging and interpolation; `project` is its name."""
 
     services: Mapping[str, Service] = field(default_factory=dict)
     networks: Mapping[str, Network] = field(default_factory=dict)
@@ -126,6 +128,7 @@ class Compose:
     unknown: tuple[Unknown, ...] = ()
     unset: tuple[Unset, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
+    project: str = ""
     name: str = "compose"
 
     def doors(self) -> tuple[Door, ...]:
@@ -183,8 +186,6 @@ def _doors(compose: Compose, service: Service) -> list[Door]:
         shown = f"[{host}]" if ":" in host else host
         number = port.published or "?"
         loopback = host.startswith("127.") or host in ("::1", "localhost")
-        if compose.internal(service.name):
-            continue
         doors.append(
             Door(
                 f"{shown}:{number}",
@@ -195,6 +196,7 @@ def _doors(compose: Compose, service: Service) -> list[Door]:
                 port.host_ip,
                 loopback,
                 port.published,
+                compose.internal(service.name),
             )
         )
     return doors

@@ -9,6 +9,7 @@ from typing import Literal
 
 from auditor.errors import Location, Problem
 from auditor.exchange import Exchange, Request, Response, Unknown
+from auditor.graph import Graph
 from auditor.policy.loaded import LoadedPolicy
 from auditor.stack import Entry
 
@@ -99,7 +100,10 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class OpenDoor:
-    """An address from outside that leads into a layer or a backend, and the line that opens it."""
+    """An address from outside that leads into a layer or a backend, and the line that opens it.
+
+    `loopback`: only the host itself can dial it. `dormant`: Docker opens it only once a network is not internal.
+    """
 
     address: str
     leads_to: str
@@ -107,6 +111,7 @@ class OpenDoor:
     location: Location | None
     target: str
     loopback: bool = False
+    dormant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +126,13 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class ClientVariable:
-    """A variable of a browser-side build."""
+    """A variable of a browser-side build that holds an address: `host` in lower case, `port` the scheme's where none is written."""
 
     name: str
     value: str
     location: Location
+    host: str = ""
+    port: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +203,7 @@ class Facts:
     tls: tuple[TlsEntry, ...] | None = None
     mounts: Mapping[str, str] = field(default_factory=dict)
     failed: tuple[tuple[Probe, str], ...] = ()
+    graph: Graph | None = None
     _distinct: dict[str, tuple[Case, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def distinct(self, route: str | None) -> tuple[Case, ...]:

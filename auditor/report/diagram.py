@@ -16,7 +16,6 @@ MAX_LABELS = 3
 _SHAPES = {
     "outside": ('(["', '"])'),
     "client": ('[/"', '"/]'),
-    "door": ('(["', '"])'),
     "layer": ('["', '"]'),
     "service": ('["', '"]'),
     "backend": ('[["', '"]]'),
@@ -226,7 +225,7 @@ def _short(text: str) -> str:
 
 def _svg_node(box: _Box, *, wrong: bool) -> str:
     node = box.node
-    radius = HEIGHT / 2 if node.kind in ("outside", "door") else 4
+    radius = HEIGHT / 2 if node.kind == "outside" else 4
     stroke = f'stroke="{RED}" stroke-width="2.5"' if wrong else 'stroke="currentColor" stroke-width="1"'
     dashes = ' stroke-dasharray="4 3"' if node.kind == "client" else ""
     inner = (

@@ -38,10 +38,12 @@ def load(
 ) -> Traefik:
     """Read a Traefik configuration: the static file or the flags, dynamic files or folders of them, Docker labels.
 
-    `flags` are command-line arguments with their places (from a Compose file's `command`).
+    `flags` are command-line arguments with their places (from a Compose file's `command`). Containers count where the
+    Docker provider is on, and those with labels also where nothing says which providers are.
     Raises ConfigurationError where the static file cannot be read; a dynamic file that cannot be is a problem
     and makes answers unknown.
     """
+    given = tuple(flags)
     major = 2 if version.lstrip("v").startswith("2") else 3
     parts = Parts()
     reader = Reader(parts, "v2" if major == 2 else "v3")
@@ -51,7 +53,7 @@ def load(
         documents.append(read(static_file))
         root = documents[0].root
     else:
-        root, problems = static.from_flags(flags)
+        root, problems = static.from_flags(given)
         reader.problems.extend(problems)
     if text_of(root.get("core", "defaultRuleSyntax")).lower() == "v2":
         reader.syntax = "v2"
@@ -62,9 +64,13 @@ def load(
         if document is not None:
             documents.append(document)
             reader.read(_dynamic(document.root, reader), "file")
+    provider = root.get("providers", "docker")
     listed = tuple(containers)
+    if provider is None:
+        unsaid = static_file is None and not given
+        listed = tuple(c for c in listed if unsaid and any(label.startswith("traefik.") for label in c.labels))
     if listed:
-        docker.read(reader, listed, root.get("providers", "docker"))
+        docker.read(reader, listed, provider)
     return _finished(root, points, reader, documents, major)
 
 
@@ -119,6 +125,7 @@ def _finished(
         routers=dict(reader.parts.routers),
         middlewares=dict(reader.parts.middlewares),
         services=dict(reader.parts.services),
+        streams=tuple(reader.parts.streams),
         problems=tuple(reader.problems),
         unknown=tuple(item for item in reader.unknown if item.concerns != "plugins"),
         files=tuple((document.path, document.sha256) for document in documents),

@@ -47,7 +47,9 @@ def _container(reader: Reader, container: Container, default_rule: str) -> None:
         merged = replace(known, servers=known.servers + made.servers) if known else made
         reader.parts.services[made.name] = merged
     without_services = {key: value for key, value in (tree.entries or {}).items() if key.lower() != "enable"}
+    reader.container = container.address or container.name
     reader.read(_routers_only(tree, without_services), PROVIDER)
+    reader.container = ""
     routers = http.get("routers")
     if (routers is None and http.get("middlewares") is None) or (routers is None and declared is not None):
         _default_router(reader, container, default_rule, place, services)
@@ -105,9 +107,10 @@ def _service(reader: Reader, container: Container, name: str, node: Node, place:
     elif port:
         servers = (Server(f"{scheme}://{container.address or container.name}:{port}", where),)
     else:
-        reason = f"the port of the container {container.name} is in its image, not in these files"
-        reader.unknown.append(Unknown(reason, place, "answer"))
-        servers = (Server(f"{scheme}://{container.address or container.name}:0", where),)
+        if container.labels:
+            reason = f"the port of the container {container.name} is in its image, not in these files"
+            reader.unknown.append(Unknown(reason, place, "answer"))
+        servers = (Server(f"{scheme}://{container.address or container.name}:{{{{port}}}}", where),)
     return Service(
         name,
         "loadBalancer",

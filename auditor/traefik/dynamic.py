@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from auditor.errors import Location, Problem
 from auditor.exchange import Unknown
-from auditor.traefik import rules
+from auditor.traefik import rules, streams
 from auditor.traefik.model import (
     Middleware,
     Parts,
@@ -25,12 +25,16 @@ from auditor.tree import Node
 
 @dataclass(slots=True)
 class Reader:
-    """Reads providers into `parts`; what is wrong goes to `problems`, what is not decided to `unknown`."""
+    """Reads providers into `parts`; what is wrong goes to `problems`, what is not decided to `unknown`.
+
+    `container` is the name of the container whose labels are being read.
+    """
 
     parts: Parts
     syntax: rules.Syntax = "v3"
     problems: list[Problem] = field(default_factory=list)
     unknown: list[Unknown] = field(default_factory=list)
+    container: str = ""
 
     def read(self, root: Node, provider: str) -> None:
         """Read one provider's tree (the whole of a dynamic file, or what labels amount to)."""
@@ -42,17 +46,18 @@ class Reader:
                 self._service(f"{name}@{provider}", node, provider)
             for name, node in (http.get("routers") or http).children() if http.get("routers") else ():
                 self._router(f"{name}@{provider}", node, provider)
-        self._other(root, http)
+        self._other(root, http, provider)
 
-    def _other(self, root: Node, http: Node | None) -> None:
+    def _other(self, root: Node, http: Node | None, provider: str) -> None:
         options = root.get("tls", "options")
         for name, node in options.children() if options else ():
             self.parts.tls_options[name] = node
-        for section in ("tcp", "udp"):
-            routers = root.get(section, "routers")
-            for name, node in routers.children() if routers else ():
-                reason = f"the {section} router {name} may take connections before any HTTP router sees them"
-                self.unknown.append(Unknown(reason, node.place))
+        for router in streams.read(root, provider, self.container):
+            self.parts.streams.append(router)
+            if router.protocol == "tcp":
+                name = router.name.partition("@")[0]
+                reason = f"the tcp router {name} may take connections before any HTTP router sees them"
+                self.unknown.append(Unknown(reason, router.location))
         for name, node in root.children():
             if name.lower() not in ("http", "tcp", "udp", "tls"):
                 self._strange(name, node.place)
@@ -146,6 +151,8 @@ class Reader:
         if kind == "failover":
             parts.append(text_of(body.get("fallback")))
             return Service(name, "failover", body.place, parts=tuple(map(qualified, filter(None, parts))))
+        mirrors = body.get("mirrors")
+        parts += [text_of(node.get("name")) for node in (mirrors.sequence() if mirrors else ())]
         return Service(name, "mirroring", body.place, parts=tuple(map(qualified, filter(None, parts))))
 
     def _router(self, name: str, node: Node, provider: str) -> None:

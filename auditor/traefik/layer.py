@@ -28,6 +28,7 @@ from auditor.traefik.model import (
     Router,
     Server,
     Service,
+    StreamRouter,
     flag_of,
     list_of,
     option,
@@ -49,6 +50,7 @@ class Traefik:
     middlewares: Mapping[str, Middleware] = field(default_factory=dict)
     services: Mapping[str, Service] = field(default_factory=dict)
     exposures: tuple[Exposure, ...] = ()
+    streams: tuple[StreamRouter, ...] = ()
     problems: tuple[Problem, ...] = ()
     unknown: tuple[Unknown, ...] = ()
     files: tuple[tuple[str, str], ...] = ()

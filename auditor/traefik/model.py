@@ -125,6 +125,18 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamRouter:
+    """One TCP or UDP router: connections of these entrypoints go to one of these addresses ("qwen-api:8000")."""
+
+    name: str
+    protocol: str
+    location: Location
+    rule_text: str = ""
+    entrypoints: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
     """One Docker container as the Docker provider sees it; `labels` maps a label to its value and place.
 
@@ -170,6 +182,7 @@ class Parts:
     middlewares: dict[str, Middleware] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
     tls_options: dict[str, Node] = field(default_factory=dict)
+    streams: list[StreamRouter] = field(default_factory=list)
 
 
 def text_of(node: Node | None, default: str = "") -> str:
