@@ -15,7 +15,7 @@ from auditor.checks import CHECKS, Check
 from auditor.checks.of_the_audit import OF_THE_AUDIT
 from auditor.doors import Build, Promised, Said, graph
 from auditor.errors import UsageError
-from auditor.exchange import Exchange
+from auditor.exchange import Exchange, Request
 from auditor.finding import CheckInfo, Finding, Run, Severity, TargetInfo, Verdict
 from auditor.graph import Graph
 from auditor.options import LiveOptions, Options
@@ -23,6 +23,7 @@ from auditor.plan.facts import Facts, Probe, cases_by_route
 from auditor.plan.probes import Planner
 from auditor.policy.load import LoadedPolicy, Rule, load_policy, load_profiles, rules, target_rules
 from auditor.policy.model import HttpTarget
+from auditor.stack import Entry
 from auditor.targets import Assembler, Assembly
 from auditor.verdicts import consolidate, differences, unanswered, unevaluated, wire_key
 
@@ -70,7 +71,15 @@ def predict(loaded: LoadedPolicy, options: Options) -> tuple[Facts, Assembly]:
     answered: list[tuple[Probe, tuple[Exchange, ...]]] = []
     if assembly.entries:
         planner = Planner(loaded.policy, assembly.entries, assembly.matchers)
-        answered = [(probe, assembly.stack.predict(probe.request, probe.entry)) for probe in planner.probes()]
+        answers: dict[tuple[Entry, Request], tuple[Exchange, ...]] = {}
+
+        def ask(probe: Probe) -> tuple[Exchange, ...]:
+            key = (probe.entry, probe.request)
+            if key not in answers:
+                answers[key] = assembly.stack.predict(probe.request, probe.entry)
+            return answers[key]
+
+        answered = [(probe, ask(probe)) for probe in planner.probes(ask)]
     exposure = loaded.policy.exposure
     layers = tuple(name for name, layer in assembly.stack.layers if layer.name != "backend")
     facts = Facts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +144,8 @@ class Assembler:
         assembly.missing += [(target.id, unknown) for unknown in configuration.missing]
         assembly.targets.append(TargetInfo(target.id, target.type, tuple(configuration.files)))
         assembly.matchers += tuple(
-            Matcher(m.subject, m.kind, m.pattern, m.caseless, m.location) for m in matchers(configuration)
+            Matcher(m.subject, m.kind, m.pattern, m.caseless, m.location, selects=m.selects)
+            for m in matchers(configuration)
         )
         assembly.tls += tuple(_nginx_tls(target.id, configuration))
         return configuration
@@ -164,7 +165,7 @@ class Assembler:
         assembly.problems += [(target.id, problem) for problem in configuration.problems]
         assembly.missing += [(target.id, unknown) for unknown in configuration.unknown]
         assembly.targets.append(TargetInfo(target.id, target.type, tuple(configuration.files)))
-        assembly.matchers += tuple(found for m in configuration.matchers() if (found := _traefik_matcher(m)))
+        assembly.matchers += tuple(_traefik_matchers(configuration.matchers()))
         assembly.dashboards = tuple(
             OpenDoor(f"the entry point {e.entrypoint}", e.kind, "", e.location, target.id)
             for e in configuration.exposures
@@ -270,6 +271,13 @@ TRAEFIK_KINDS = {
     "client": ("client", "other", False),
 }
 """How a Traefik matcher sees a request: subject, kind, caseless."""
+
+
+def _traefik_matchers(matchers: Sequence[Any]) -> Iterator[Matcher]:
+    """Yield what Traefik's rules and middlewares see; routers that look at nothing but hosts and paths only select."""
+    found = [matcher for m in matchers if (matcher := _traefik_matcher(m)) is not None]
+    by_path = all(matcher.subject in {"host", "path", "origin"} for matcher in found)
+    yield from (replace(matcher, selects=by_path and matcher.subject == "path") for matcher in found)
 
 
 def _traefik_matcher(found: Any) -> Matcher | None:

@@ -161,11 +161,16 @@ def _request_key(finding: Finding) -> object:
     return wire_key(finding.witness.request)
 
 
-def _size(finding: Finding) -> tuple[int, int, str]:
+def _size(finding: Finding) -> tuple[bool, int, int, str]:
     if finding.witness is None:
-        return (0, 0, finding.message)
+        return (False, 0, 0, finding.message)
     request = finding.witness.request
-    return (len(request.target), sum(len(f.name) + len(f.value) for f in request.headers), finding.message)
+    return (
+        request.method != "GET",
+        len(request.target),
+        sum(len(f.name) + len(f.value) for f in request.headers),
+        finding.message,
+    )
 
 
 def _order(finding: Finding) -> tuple[object, ...]:

@@ -36,6 +36,7 @@ class Matcher:
     "version", "listen", "remote_addr", "header:<name>", "cookie:<name>", "arg:<name>".
     `kind`: "exact", "prefix", "suffix", "regex" (PCRE on bytes, found anywhere), "wildcard-host", "nonempty",
     "network" (an address block), or "other": not expressible, `reason` says why.
+    `selects`: all that it does is to choose a location.
     """
 
     subject: str
@@ -44,6 +45,7 @@ class Matcher:
     caseless: bool
     location: Location
     reason: str = ""
+    selects: bool = False
 
 
 def subject_of(name: str) -> str | None:
@@ -349,17 +351,17 @@ class _Collector:
 
 def _location(node: Node, place: Location) -> Iterator[Matcher]:
     if node.regex is not None:
-        yield Matcher("path", "regex", node.regex.pattern, node.regex.caseless, place)
+        yield Matcher("path", "regex", node.regex.pattern, node.regex.caseless, place, selects=True)
     elif node.modifier == "=":
-        yield Matcher("path", "exact", node.name, caseless=False, location=place)
+        yield Matcher("path", "exact", node.name, caseless=False, location=place, selects=True)
     elif node.modifier != "@":
-        yield Matcher("path", "prefix", node.name, caseless=False, location=place)
-        yield Matcher("path", "exact", node.name, caseless=False, location=place)
+        yield Matcher("path", "prefix", node.name, caseless=False, location=place, selects=True)
+        yield Matcher("path", "exact", node.name, caseless=False, location=place, selects=True)
     parent = node.parent
     if parent is not None and parent.tree is not None and parent.tree.redirects.get(node.name[:-1]) is node:
-        yield Matcher("path", "exact", node.name[:-1], caseless=False, location=place)
+        yield Matcher("path", "exact", node.name[:-1], caseless=False, location=place, selects=True)
     if node.handler is None:
-        yield Matcher("path", "suffix", "/", caseless=False, location=place)
+        yield Matcher("path", "suffix", "/", caseless=False, location=place, selects=True)
 
 
 def _referers(line: Directive) -> Iterator[Matcher]:

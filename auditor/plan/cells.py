@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from auditor.errors import Location
-from auditor.language import Language, OriginPolicy, browser_sendable, partition, policy_origin, policy_origins
+from auditor.language import Cell, Language, OriginPolicy, browser_sendable, partition, policy_origin, policy_origins
 from auditor.language.acceptance import templates
 from auditor.plan.facts import NO_ORIGIN, OriginCell, Pattern
 from auditor.policy.model import Match, Origin
@@ -26,6 +26,7 @@ class Matcher:
     `subject` is "origin", "path", "host", "method", "header:<name>", "cookie:<name>", "arg:<name>" or another part;
     `kind` is "exact", "prefix", "suffix", "regex", "wildcard-host", "nonempty" or "other" (not regular).
     `scope` names the server that the matcher belongs to, "" where it is seen by all.
+    `selects`: all that it does is to choose a block (a location, a router) by the path and the host alone.
     """
 
     subject: str
@@ -34,6 +35,7 @@ class Matcher:
     caseless: bool = False
     location: Location | None = None
     scope: str = ""
+    selects: bool = False
 
     def language(self) -> Language | None:
         """Return the values that satisfy the matcher; None where that is no regular set."""
@@ -78,21 +80,35 @@ def languages(matchers: Iterable[Matcher], subject: str) -> list[Language]:
     return [found for _, found in regular(matchers, subject)]
 
 
-def path_cells(
-    matchers: Sequence[Matcher], within: Language, concrete: Sequence[str], more: Sequence[Language] = ()
-) -> list[str]:
-    """Return a representative path of each cell; a concrete path of the policy stands for its cell where it lies in it.
+@dataclass(frozen=True, slots=True)
+class PathCells:
+    """The cells of all paths, cut by the stack's matchers, the globs of the policy's routes, and further globs.
 
-    `more` are sets that cut cells beside the matchers': the globs of the policy's routes.
+    `sets` are those, in this order; a question that only the first `n` of them matter to sees fewer, larger cells.
     """
-    sets = [*languages(matchers, "path"), *more]
-    result = list(dict.fromkeys(concrete))
-    taken = {_signature(path, sets) for path in concrete}
-    for cell in partition(sets, within).cells:
-        path = cell.text
-        if _signature(path, sets) not in taken:
-            result.append(path)
-    return result
+
+    cells: tuple[Cell, ...]
+    sets: tuple[Language, ...]
+    matchers: int
+    globs: int
+
+    @classmethod
+    def of(cls, matchers: Sequence[Matcher], routes: Sequence[Language], more: Sequence[Language]) -> PathCells:
+        """Cut the set of all paths."""
+        seen = languages(matchers, "path")
+        sets = (*seen, *routes, *more)
+        return cls(partition(sets, PATH).cells, sets, len(seen), len(seen) + len(routes))
+
+    def inside(self, within: Language, concrete: Sequence[str], first: int) -> list[str]:
+        """Return a path of each cell in a set; a concrete path stands for its cell where it lies in it."""
+        result = list(dict.fromkeys(concrete))
+        taken = {frozenset(i for i in range(first) if self.sets[i].contains(path)) for path in concrete}
+        for cell in self.cells:
+            key = frozenset(i for i in cell.holding if i < first)
+            if key not in taken and within.contains(cell.text):
+                taken.add(key)
+                result.append(cell.text)
+        return result
 
 
 def _signature(text: str, sets: Sequence[Language]) -> tuple[bool | None, ...]:

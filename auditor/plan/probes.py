@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from auditor.exchange import Headers, Request
+from auditor.exchange import Exchange, Headers, Request
 from auditor.language import Language
+from auditor.plan.alike import answered_by, entries_differ, tests_of_paths
 from auditor.plan.cells import (
     METHODS,
     PATH,
     Matcher,
+    PathCells,
     host_cells,
     languages,
     method_cells,
     origin_cells,
-    path_cells,
     route_language,
 )
 from auditor.plan.facts import NO_ORIGIN, OriginCell, Probe, Purpose
-from auditor.policy.model import Cors, Origin, Policy, Route
+from auditor.policy.model import Cors, Match, Origin, Policy, Route
 from auditor.stack import Entry
+
+Ask = Callable[[Probe], Sequence[Exchange]]
+"""How the answers to a probe are predicted."""
 
 FORGED = (
     ("X-Forwarded-For", "198.51.100.7"),
@@ -58,24 +62,38 @@ class Planner:
     hosts: tuple[str, ...] = ()
     _cache: dict[object, list[OriginCell]] = field(default_factory=dict, compare=False)
     _known: dict[str, list[str]] = field(default_factory=dict, compare=False)
+    _cells: list[PathCells] = field(default_factory=list, compare=False)
+    _claims: dict[str, list[tuple[str, Match]]] = field(default_factory=dict, compare=False)
 
-    def probes(self) -> Iterator[Probe]:
-        """Yield every probe, routes in the policy's order, then those that no route is about."""
+    def probes(self, ask: Ask | None = None) -> Iterator[Probe]:
+        """Yield every probe, routes in the policy's order, then those that no route is about.
+
+        With `ask`, which predicts the answers to a probe, all that is not a plain request is tried at one of the paths
+        for which the same blocks answer (see `auditor.plan.alike`), and at those that the policy names.
+        """
         for route in self.policy.routes:
-            yield from self._route(route, self.hosts_of(route))
+            yield from self._route(route, self.hosts_of(route), ask)
         yield from self.anywhere()
 
     def owner(self, host: str, path: str, method: str) -> str | None:
         """Return the id of the first route that matches a request, None where none does."""
-        for route in self.policy.routes:
-            for item in route.match:
-                if item.hosts is not None and not any(_host_fits(host, glob) for glob in item.hosts):
-                    continue
-                if item.methods is not None and method not in item.methods:
-                    continue
-                if item.paths is None or any(Language.glob_path(glob).contains(path) for glob in item.paths):
-                    return route.id
+        for route, item in self._claiming(path):
+            if item.hosts is not None and not any(_host_fits(host, glob) for glob in item.hosts):
+                continue
+            if item.methods is None or method in item.methods:
+                return route
         return None
+
+    def _claiming(self, path: str) -> list[tuple[str, Match]]:
+        """Return what of the policy's routes matches a path, in order."""
+        if path not in self._claims:
+            self._claims[path] = [
+                (route.id, item)
+                for route in self.policy.routes
+                for item in route.match
+                if item.paths is None or any(Language.glob_path(glob).contains(path) for glob in item.paths)
+            ]
+        return self._claims[path]
 
     def known_hosts(self) -> list[str]:
         """Return a host of every cell, and one that nobody has."""
@@ -95,23 +113,33 @@ class Planner:
         """Return a path of every cell of the route; the routes' own globs cut cells too."""
         within = route_language(route.match)
         concrete = [path for probe in route.probes if within.contains(path := probe.path.partition("?")[0])]
-        return path_cells(self.matchers, within, concrete, self._globs())
+        cells = self._all_paths()
+        return cells.inside(within, concrete, cells.globs)
 
-    def _globs(self) -> list[Language]:
-        globs = {glob for route in self.policy.routes for item in route.match for glob in (item.paths or ())}
-        return [Language.glob_path(glob) for glob in sorted(globs)]
+    def _all_paths(self) -> PathCells:
+        if not self._cells:
+            globs = {glob for route in self.policy.routes for item in route.match for glob in (item.paths or ())}
+            denied = self.policy.exposure.denied_paths if self.policy.exposure else ()
+            routes, more = ([Language.glob_path(glob) for glob in sorted(each)] for each in (globs, set(denied)))
+            self._cells.append(PathCells.of(self.matchers, routes, more))
+        return self._cells[0]
 
-    def _route(self, route: Route, hosts: Sequence[str]) -> Iterator[Probe]:
+    def _route(self, route: Route, hosts: Sequence[str], ask: Ask | None) -> Iterator[Probe]:
         paths = self.paths(route)
+        named_paths = {probe.path.partition("?")[0] for probe in route.probes}
+        groups = _Groups(ask, tests_of_paths(self.matchers), named_paths, by_entry=entries_differ(self.matchers))
         named = list(dict.fromkeys(m for item in route.match for m in (item.methods or ()))) or list(METHODS)
-        for entry in self.entries:
+        for entry in sorted(self.entries, key=lambda entry: entry.scheme != "https"):
             for host in hosts:
                 for path in paths:
                     own = [method for method in named if self.owner(host, path, method) == route.id]
-                    if own:
-                        yield from self._place(
-                            route, Place(route.id, entry, host, path), method_cells(self.matchers, own)
-                        )
+                    if not own:
+                        continue
+                    place, methods = Place(route.id, entry, host, path), method_cells(self.matchers, own)
+                    if groups.known(place, methods):
+                        yield place.probe("plain", methods[0])
+                    else:
+                        yield from self._place(route, place, methods)
                 for probe in route.probes:
                     if probe.path.partition("?")[0] not in paths:
                         place = Place(route.id, entry, probe.host or host, probe.path.partition("?")[0])
@@ -199,7 +227,7 @@ class Planner:
             hosts: list[str] = []
         else:
             hosts = [*self.known_hosts(), NO_HOST]
-        paths = path_cells(self.matchers, PATH, ()) if hosts else []
+        paths = self._all_paths().inside(PATH, (), self._all_paths().matchers) if hosts else []
         for entry in self.entries:
             for host in hosts:
                 for path in paths:
@@ -210,7 +238,8 @@ class Planner:
     def _denied(self) -> Iterator[Probe]:
         exposure = self.policy.exposure
         for glob in exposure.denied_paths if exposure else ():
-            paths = path_cells(self.matchers, Language.glob_path(glob) & PATH, () if "*" in glob else (glob,))
+            cells = self._all_paths()
+            paths = cells.inside(Language.glob_path(glob), () if "*" in glob else (glob,), cells.matchers)
             for entry in self.entries:
                 for host in self.known_hosts():
                     for path in paths:
@@ -219,6 +248,29 @@ class Planner:
 
 def _host_fits(host: str, glob: str) -> bool:
     return host == glob or (glob.startswith("*.") and host.endswith(glob[1:]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """The places of one route that were seen, as far as they differ in more than the text of their paths."""
+
+    ask: Ask | None
+    tests: Sequence[Language] | None
+    named: set[str]
+    by_entry: bool
+    seen: set[object] = field(default_factory=set)
+
+    def known(self, place: Place, methods: Sequence[str]) -> bool:
+        """Whether another path stands for this one; the policy's own paths stand for themselves."""
+        if self.ask is None or self.tests is None:
+            return False
+        satisfied = tuple(test.contains(place.path) for test in self.tests)
+        made = answered_by(self.ask(place.probe("plain", methods[0])))
+        entry = place.entry if self.by_entry or place.path in self.named else None
+        key = (entry, place.host, tuple(methods), satisfied, made)
+        known = key in self.seen and place.path not in self.named
+        self.seen.update({key, (None, *key[1:])})
+        return known
 
 
 @dataclass(frozen=True, slots=True)

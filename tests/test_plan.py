@@ -1,0 +1,89 @@
+"""The plan: which requests are tried, and that a group of paths is represented by one of them only where that is sound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from auditor import audit
+from auditor.demo import write
+from auditor.exchange import Exchange
+from auditor.finding import Verdict
+from auditor.options import Options
+from auditor.plan.facts import Facts, Probe, cases_by_route
+from auditor.plan.probes import Planner
+from auditor.targets import Assembler
+
+POLICY = """
+version: 1
+name: plan
+targets: [{id: nginx, type: nginx, files: [nginx.conf]}]
+routes:
+  - id: all
+    match: [{paths: ["/**"]}]
+    cors: {allow_origins: ["https://app.example"], allow_methods: [GET, POST]}
+"""
+
+
+def cors_paths(folder: Path, inside: str) -> set[str]:
+    """Return the paths at which origins are tried, for the inside of a server block."""
+    (folder / "auditor.yaml").write_text(POLICY, "utf-8")
+    (folder / "nginx.conf").write_text(f"events {{}} http {{ server {{ listen 80; {inside} }} }}", "utf-8")
+    loaded = audit.load(Options("check", folder / "auditor.yaml"))
+    facts, _ = audit.predict(loaded, Options("check", folder / "auditor.yaml"))
+    return {case.probe.path for case in facts.of("all", "cors")}
+
+
+def test_one_path_stands_for_those_that_the_same_block_answers(tmp_path: Path) -> None:
+    """Ten exact locations are ten groups; the paths that one prefix location answers are one."""
+    exact = "".join(f"location = /x{i} {{ return 200; }} " for i in range(10))
+    assert len(cors_paths(tmp_path, exact + "location / { return 204; }")) == 11
+    assert len(cors_paths(tmp_path, "location /api/ { return 200; } location / { return 204; }")) == 2
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "location / { if ($uri ~ ^/a) { set $x 1; } return 204; }",
+        "location / { rewrite ^/a(.*) /b break; return 204; }",
+    ],
+)
+def test_a_test_of_the_path_inside_a_block_splits_it(inside: str, tmp_path: Path) -> None:
+    """What the block itself looks at in the path makes groups of its own, though plain requests are answered alike."""
+    paths = cors_paths(tmp_path, inside)
+    assert {path.startswith("/a") for path in paths} == {True, False}
+
+
+def test_a_location_chosen_by_a_rewritten_path_ends_the_grouping(tmp_path: Path) -> None:
+    """Where a rewritten path chooses the location, every path is tried: a plain GET does not show what POST does."""
+    inside = "if ($request_method = POST) { rewrite ^/(.*)$ /post/$1 last; } location /a/ { return 200; } "
+    paths = cors_paths(tmp_path, inside + "location /post/a/ { return 403; } location / { return 200; }")
+    assert any(path.startswith("/a/") for path in paths)
+    assert any(path.startswith("/post/a/") for path in paths)
+
+
+def judged(loaded: audit.LoadedPolicy, facts: Facts) -> set[tuple[str, str, str]]:
+    """Return what fails: check, rule and severity."""
+    found = audit.judge(loaded, [facts])
+    return {(f.check, f.rule, f.severity.word) for f in found if f.verdict is Verdict.FAIL}
+
+
+@pytest.mark.parametrize("state", ["as-documented", "hardened"])
+def test_the_reference_stack_fails_the_same_rules_with_and_without_groups(state: str, tmp_path: Path) -> None:
+    """Trying everything at every path finds no rule broken that is not found at one path of each group."""
+    options = Options("check", write(state, tmp_path))  # type: ignore[arg-type]
+    loaded = audit.load(options)
+    grouped, assembly = audit.predict(loaded, options)
+    fresh = Assembler(loaded, frozenset(), None).assemble()
+    everything: list[tuple[Probe, Sequence[Exchange]]] = [
+        (probe, fresh.stack.predict(probe.request, probe.entry))
+        for probe in Planner(loaded.policy, fresh.entries, fresh.matchers).probes()
+    ]
+    asked = sum(len(cases) for cases in grouped.cases.values())
+    whole = replace(grouped, cases=cases_by_route([(p, tuple(e)) for p, e in everything]), _distinct={})
+    assert asked < sum(len(cases) for cases in whole.cases.values())
+    assert assembly.stack.layers
+    assert judged(loaded, grouped) == judged(loaded, whole)
