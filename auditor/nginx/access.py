@@ -139,13 +139,15 @@ def by_request(engine: Engine, run: Run, access: Access) -> int:
     uri, _, args = directive.args[0].partition("?")
     sub = engine.subrequest(run, uri, args)
     response = sub.result.response if sub.result is not None else None
-    status = response.status if response is not None else 500
+    if response is None:
+        return 444
+    status = response.status
     if status is None:
         raise Undecided(Unknown("the answer to auth_request is not decided", directive.location))
     run.note(" ".join(("auth_request", *directive.args)), directive.location, f"was answered with {status}")
     for name, value in access.assignments:
         run.vars[name] = value(sub)
-    if status == 401 and response is not None:
+    if status == 401:
         run.sent.extend(line for line in response.headers if line.name.lower() == "www-authenticate")
     if status in {401, 403}:
         return status
@@ -191,14 +193,16 @@ def real_ip_of(node: Node) -> RealIp | None:
     if not trusted or name == "proxy_protocol":
         return None
     recursive = node.last("real_ip_recursive")
-    return RealIp(tuple(trusted), name.lower().replace("-", "_"), recursive is not None and recursive.args == ("on",))
+    key = name.lower()
+    key = key.replace("-", "_") if key == "x-forwarded-for" else key
+    return RealIp(tuple(trusted), key, recursive is not None and recursive.args == ("on",))
 
 
 def real_ip(run: Run, trust: RealIp | None) -> None:
     """Let a trusted peer name the client (`ngx_http_realip_handler`)."""
     if trust is None or run.real_ip_done:
         return
-    text = run.header.get(trust.header, "")
+    text = run.header.get(trust.header, "") if trust.header == "x_forwarded_for" else run.first(trust.header)
     peer = parse_address(run.client)
     if not text or peer is None:
         return

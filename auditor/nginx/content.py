@@ -35,19 +35,19 @@ def root_directive(node: Node) -> tuple[Directive | None, Node]:
     return None, node
 
 
-def _full(path: str) -> str:
-    return path if path.startswith("/") else PREFIX + path
-
-
 def root_of(run: Run) -> str:
     """Return `$document_root`: the root or alias as evaluated."""
     directive, _ = root_directive(run.node)
     if directive is None:
         return PREFIX + "html"
     text = directive.args[0] if directive.args else ""
-    if "$" not in text:
-        return _full(text)
-    return _full(run.value(text))
+    absolute = text.startswith("/")
+    if directive.name == "root":
+        text = text.removesuffix("/")
+    if "$" in text:
+        text = run.value(text)
+        absolute = text.startswith("/")
+    return text if absolute else PREFIX + text
 
 
 def path_of(run: Run, uri: str | None = None) -> str:
@@ -120,6 +120,8 @@ def _fall_back(engine: Engine, what: TryFiles, run: Run) -> Phase | None:
     if target.startswith("@"):
         return engine.named(run, target)
     uri, _, args = target.partition("?")
+    if not uri:  # nginx looks at the byte before, which is the last one of the root
+        run.after_slash = root_of(run).endswith("/")
     return engine.redirect(run, uri, args)
 
 
@@ -142,15 +144,12 @@ def aliased(run: Run) -> bool:
 
 def serve(engine: Engine, run: Run) -> Phase | None:
     """Run the handlers for files: index, autoindex, static."""
-    folder = run.uri.endswith("/")
-    reads = run.method in READS or run.method == "POST"
-    if (folder or reads) and misplaced_alias(run):
-        return engine.finish(run, 500)
-    if not reads:
+    folder = run.uri.endswith("/") or (not run.uri and run.after_slash)
+    if run.method not in READS and run.method != "POST":
         run.note("", None, f"files are only served to GET and HEAD, not {run.method}")
-        if folder and _lists(run):
-            return _no_index(engine, run)
         return engine.finish(run, 405)
+    if misplaced_alias(run):
+        return engine.finish(run, 500)
     path = path_of(run)
     if folder:
         return _index(engine, path, 0, run)

@@ -10,7 +10,7 @@ from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Outcome, Res
 from auditor.nginx import access, content, errors, explaining, limits
 from auditor.nginx.disk import Disk
 from auditor.nginx.gates import Gate, gate_of
-from auditor.nginx.headers import escaped_name, filter_headers, lines_of
+from auditor.nginx.headers import escaped_name, filter_body, filter_headers, lines_of, size_matters
 from auditor.nginx.in_force import headers_lost, settings_shown
 from auditor.nginx.input_headers import more_input
 from auditor.nginx.model import PASSES, Listen, Node
@@ -50,6 +50,7 @@ class Engine:
             for arg in line.args
         )
         self.values: dict[str, Value] = {}
+        self.names: dict[int, str] = {}
         self.shown: dict[int, tuple[dict[str, Setting], tuple[Field, ...]]] = {}
         self.tries: dict[int, content.TryFiles | None] = {}
         self.passings: dict[tuple[int, str], Passing | None] = {}
@@ -119,7 +120,7 @@ class Engine:
         length = 0 if run.discarded or run.chunked else run.announced
         if settings.max_body and length > settings.max_body and run.main:
             run.discarded = True
-            run.body_read = "0"
+            run.body_read = run.length = "0"
             return errors.finish(self, run, 413)
         if how == REDIRECT:
             target = escaped_name(node.enclosing().name) + (f"?{run.args}" if run.args else "")
@@ -309,6 +310,7 @@ class Engine:
         sub.files, sub.budget, sub.evaluate, sub.look = run.files, run.budget, run.evaluate, run.look
         sub.when, sub.limits, sub.unknown, sub.why = run.when, run.limits, run.unknown, run.why
         sub.http, sub.line_read, sub.authorising = run.http, True, True
+        sub.head = run.method == "HEAD"
         sub.length, sub.chunked, sub.announced = run.length, run.chunked, run.announced
         self.run(sub, self.server_rewrite)
         run.limit_req_done, run.limit_conn_done = sub.limit_req_done, sub.limit_conn_done
@@ -319,6 +321,19 @@ class Engine:
     def send(self, run: Run) -> Phase | None:
         """Complete the answer, unless a filter ends it with another status."""
         status = filter_headers(self, run)
+        if not status and size_matters(self, run):
+            return run.fork(2, self._sized)
+        return self._complete(run, status)
+
+    def _sized(self, run: Run, pick: int) -> Phase | None:
+        """Go on with an answer that is large enough to be compressed, or is not."""
+        run.small = pick == 1
+        if run.small:
+            run.when.append("file-small")
+        return self._complete(run, 0)
+
+    def _complete(self, run: Run, status: int) -> Phase | None:
+        status = status or filter_body(self, run)
         if status:
             if status == 412:
                 run.sent = []
@@ -343,8 +358,7 @@ class Engine:
 
     def outcome(self, run: Run, response: Response | None) -> Outcome:
         """Put together what is known of this outcome."""
-        server, node = run.server, run.node.enclosing()
-        names = server.own.get("server_name")
+        node = run.node.enclosing()
         limits_, why, unknown = tuple(run.limits), tuple(run.why or ()), tuple(run.unknown)
         settings, lost = self._in_force(run.node)
         for inner in run.inner:
@@ -354,8 +368,8 @@ class Engine:
             response=response,
             action=run.action,
             layer=LAYER,
-            server=" ".join(arg for line in names for arg in line.args) if names else "",
-            location=node.pattern if node.kind == "location" else None,
+            server=self._name(run.server),
+            location=self._name(node) if node.kind == "location" else None,
             selected=node.place,
             upstream_request=run.upstream_request,
             limits=limits_,
@@ -364,6 +378,14 @@ class Engine:
             why=why,
             unknown=unknown,
         )
+
+    def _name(self, node: Node) -> str:
+        """Return a server's names, or a location's modifier and name, as one text; made once a node."""
+        known = self.names.get(id(node))
+        if known is None:
+            names = " ".join(arg for line in node.own.get("server_name", ()) for arg in line.args)
+            known = self.names[id(node)] = node.pattern if node.kind == "location" else names
+        return known
 
     def _in_force(self, node: Node) -> tuple[dict[str, Setting], tuple[Field, ...]]:
         """Return what is shown of a node: settings in force, headers lost; made once a node."""

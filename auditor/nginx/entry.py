@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from auditor.exchange import Field
 from auditor.nginx.model import Node
-from auditor.nginx.request_size import buffers_for
+from auditor.nginx.request_size import AROUND, buffers_for
 from auditor.nginx.select import clean_host, find_server
 from auditor.nginx.state import Run
 from auditor.nginx.uri import parse, plausible
@@ -56,6 +56,7 @@ def _request_line(engine: Engine, run: Run) -> int:  # noqa: C901 - follows ngin
     version = _VERSION.match(request.version)
     if not _METHOD.match(request.method):
         return 400
+    run.head = request.method == "HEAD"
     if not request.version.startswith(("2", "3")):
         line = len(request.method) + len(request.target) + len(request.version) + 9
         run.buffers = buffers_for(run.server, line, request.headers.fields)
@@ -94,10 +95,16 @@ def _tunnel(run: Run) -> int:
     """Read the target of CONNECT: only host:port will do."""
     request = run.request
     authority = _AUTHORITY.match(request.target)
-    host = clean_host(authority[1], strict=True) if authority else None
+    if authority is None:
+        return 400
+    if request.version in {"2.0", "3.0"} and not run.listen.http2:
+        return 505
+    run.http, run.method, run.line_read = framing(request.version), request.method, True
+    run.uri = run.raw_uri = "/"
+    host = clean_host(request.target, strict=True)
     if host is None:
         return 400
-    run.host, run.http, run.method, run.line_read = host, framing(request.version), request.method, True
+    run.host = host
     _select(run, host)
     return 0
 
@@ -131,7 +138,7 @@ def _header_lines(engine: Engine, run: Run) -> int:  # noqa: C901 - follows ngin
     buffers = run.buffers
     for line in run.request.headers.fields:
         key, lower, kind = key_of(line.name)
-        if buffers is not None and not buffers.take(len(line.name) + len(line.value) + 4, run.server):
+        if buffers is not None and not buffers.take(len(line.name) + len(line.value) + AROUND, run.server):
             return 494
         if kind:
             if kind == 2:

@@ -67,13 +67,14 @@ def own_page(engine: Engine, run: Run, status: int) -> Phase | None:
     else:
         run.body = ""
     run.last_modified = None
-    run.drop_last("last-modified", "etag", "accept-ranges")
+    run.drop_last("last-modified", "etag")
+    run.drop_last("accept-ranges", spared=settings.headers)
     run.ranges = False
     return engine.send(run)
 
 
 def _padded(run: Run) -> bool:
-    agent = run.header.get("user_agent", "")
+    agent = run.first("user-agent")
     return run.request.version != "0.9" and ("Chrome/" in agent or ("MSIE " in agent and "Opera" not in agent))
 
 
@@ -87,7 +88,7 @@ def _error_page(engine: Engine, run: Run, chosen: ErrorPage) -> Phase | None:
         args = chosen.args
         if chosen.value.const is None:
             target, _, args = target.partition("?")
-        if run.method != "HEAD":
+        if not run.head:
             run.method = "GET"
         run.note(chosen.text, chosen.location, f"internal redirect to {target}; the status will be {shown}")
         return engine.redirect(run, target, args)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -32,7 +31,7 @@ UPGRADE = Field("Connection", "upgrade", None, LAYER)
 
 
 def filter_headers(engine: Engine, run: Run) -> int:
-    """Run the header filters; return 0, or the status that a filter ends the request with instead."""
+    """Run the header filters but the last; return 0, or the status that a filter ends the request with instead."""
     settings = engine.settings(run.node)
     if run.err_status:
         run.status = run.err_status
@@ -46,7 +45,20 @@ def filter_headers(engine: Engine, run: Run) -> int:
         _more(run, command)
     _add_headers(run, settings)
     _charset(engine, run, settings)
-    if settings.gzip:
+    return 0
+
+
+def size_matters(engine: Engine, run: Run) -> bool:
+    """Whether an answer is compressed if it is large enough, and nobody knows how large it is."""
+    settings = engine.settings(run.node)
+    unknown = settings.gzip and run.content_length == UNKNOWN_VALUE and not run.further
+    return unknown and bool(settings.gzip_min_length) and _compressible(run, settings)
+
+
+def filter_body(engine: Engine, run: Run) -> int:
+    """Run the filters that change the body's length; return 0, or the status to end with instead."""
+    settings = engine.settings(run.node)
+    if settings.gzip and not run.small and _compressible(run, settings):
         _gzip(run, settings)
     return _ranges(run, settings) if run.ranges and run.status == 200 else 0
 
@@ -198,7 +210,7 @@ def _open_condition(run: Run, name: str) -> bool:
 
 def _ranges(run: Run, settings: Settings) -> int:
     """Answer a range of a file (`ngx_http_range_header_filter`); return 416 or 0."""
-    asked = run.header.get("range", "")
+    asked = run.first("range")
     if settings.max_ranges == 0:
         return 0
     if not asked.lower().startswith("bytes=") or len(asked) < 7:
@@ -232,7 +244,7 @@ def _more(run: Run, command: MoreHeaders) -> None:
         _more_field(run, command, name, "" if value is None else value(run))
 
 
-def _more_field(run: Run, command: MoreHeaders, name: str, text: str) -> None:
+def _more_field(run: Run, command: MoreHeaders, name: str, text: str) -> None:  # noqa: C901 - follows the module's own
     """Set, replace or clear one header (headers-more: `ngx_http_headers_more_headers_out.c`)."""
     lower = name.lower()
     if lower == "content-type":
@@ -252,12 +264,15 @@ def _more_field(run: Run, command: MoreHeaders, name: str, text: str) -> None:
         run.last_modified = None
     if lower in {"server", "date"}:
         run.replaced.add(lower)
+    if lower == "content-encoding":
+        run.encoded = bool(text)
     run.absent |= {lower}
     if not text:
         if lower == "cache-control" and not any(line.name.lower() == lower for line in run.sent):
             # NOTE: the module adds an empty line where there is none to clear (ngx_http_set_builtin_multi_header)
             run.sent.append(Field(name, "", command.location, LAYER))
             return
+        run.silenced |= lower == "cache-control"
         run.sent = [
             line
             for line in run.sent
@@ -267,6 +282,7 @@ def _more_field(run: Run, command: MoreHeaders, name: str, text: str) -> None:
     if command.append:
         run.sent.append(Field(name, text, command.location, LAYER))
         return
+    run.silenced &= lower != "cache-control"
     _overwrite(run, name, text, command.location)
     if lower == "location":
         run.redirect = next(line for line in run.sent if line.name.lower() == "location")
@@ -310,7 +326,8 @@ def _expires(run: Run, settings: Settings) -> None:
         kind = "modified" if modified and kind == "time" else kind
     expires, control = _expiry(run, kind, time)
     _overwrite(run, "Expires", expires, place)
-    _overwrite(run, "Cache-Control", control, place)
+    if not run.silenced:  # headers-more leaves the line it cleared where it is, and that is the one written to
+        _overwrite(run, "Cache-Control", control, place)
 
 
 def _expiry(run: Run, kind: str, time: int) -> tuple[str, str]:
@@ -349,35 +366,40 @@ def _overwrite(run: Run, name: str, value: str, place: Location) -> None:
     run.sent = result
 
 
-def _gzip(run: Run, settings: Settings) -> None:
-    """Mark the answer with Vary, and compress it where the client accepts that (`ngx_http_gzip_header_filter`)."""
-    if run.status not in {200, 403, 404} or any(line.name.lower() == "content-encoding" for line in run.sent):
-        return
-    length = run.content_length
-    if length is not None and length.isdigit() and int(length) < settings.gzip_min_length:
-        return
-    unknown_size = length == UNKNOWN_VALUE and not run.further and settings.gzip_min_length
+def _compressible(run: Run, settings: Settings) -> bool:
+    """Whether an answer is of a kind that `gzip` compresses, and not known to be too small."""
+    if run.status not in {200, 403, 404}:
+        return False
     kind = (run.content_type or "").split(";")[0].strip(" ").lower()
     if "*" not in settings.gzip_types and kind not in settings.gzip_types:
-        return
-    if unknown_size and run.choose(("file size",), 2):
-        run.when.append("file-small")
-        return
+        return False
+    length = run.content_length
+    if length is not None and length.isdigit() and int(length) < settings.gzip_min_length:
+        return False
+    return not run.encoded
+
+
+def _gzip(run: Run, settings: Settings) -> None:
+    """Mark the answer with Vary, and compress it where the client accepts that (`ngx_http_gzip_header_filter`)."""
     run.gzip_vary = settings.gzip_vary
-    if run.request.version in settings.gzip_versions or not accepts_gzip(run.header):
+    if run.request.version in settings.gzip_versions or not accepts_gzip(run.first("accept-encoding")):
         return
     if "via" in run.header and not _gzip_proxied(run, settings):
         return
     run.content_length = None
     run.ranges = False
     run.drop("accept-ranges")
-    run.sent = [
-        Field(line.name, "W/" + line.value, line.made_by, line.layer)
-        if line.name.lower() == "etag" and not line.value.startswith("W/")
-        else line
-        for line in run.sent
-    ]
+    run.sent = [weakened for line in run.sent if (weakened := _weak(line)) is not None]
     run.add("Content-Encoding", "gzip")
+
+
+def _weak(line: Field) -> Field | None:
+    """Return a header line with a weak entity tag in place of a strong one; None for a tag without quotes."""
+    if line.name.lower() != "etag" or (line.value.startswith("W/") and len(line.value) > 2):
+        return line
+    if not line.value.startswith(('"', UNKNOWN_VALUE)):
+        return None
+    return Field(line.name, "W/" + line.value, line.made_by, line.layer)
 
 
 def _gzip_proxied(run: Run, settings: Settings) -> bool:
@@ -396,9 +418,9 @@ def _gzip_proxied(run: Run, settings: Settings) -> bool:
     return "no_etag" in words and "etag" not in names
 
 
-def accepts_gzip(header: Mapping[str, str]) -> bool:
+def accepts_gzip(accepted: str) -> bool:
     """Whether a request accepts gzip (`ngx_http_gzip_accept_encoding`): the word, with a quality above 0."""
-    for part in header.get("accept_encoding", "").lower().split(","):
+    for part in accepted.lower().split(","):
         word, _, options = part.partition(";")
         if word.strip(" ") == "gzip":
             quality = options.replace(" ", "")
@@ -428,7 +450,8 @@ def lines_of(engine: Engine, run: Run) -> tuple[Field, ...]:  # noqa: C901, PLR0
     if length is None and not run.length_listed and version == "1.1" and settings.chunked:
         chunked = True
     if (
-        version == "1.1"
+        settings.trailers
+        and version == "1.1"
         and settings.chunked
         and any((line.always or status in SAFE) and line.value.text for line in settings.trailers)
     ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 TITLES = {
     301: "301 Moved Permanently", 302: "302 Found", 303: "303 See Other", 307: "307 Temporary Redirect",
     308: "308 Permanent Redirect", 400: "400 Bad Request", 401: "401 Authorization Required",
@@ -27,6 +29,7 @@ NOTED = {
 PADDING = 6 * len("<!-- a padding to disable MSIE and Chrome friendly error page -->\r\n")
 
 
+@lru_cache(maxsize=512)
 def page(status: int, footer: str, version: tuple[int, ...]) -> str | None:
     """Return the page of a status with this line at its foot; None where nginx has none."""
     noted = NOTED.get(status)

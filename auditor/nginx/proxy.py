@@ -216,7 +216,7 @@ def _default_redirection(engine: Engine, node: Node) -> list[Redirection]:
     _, uri = split_address(url.partition("://")[2])
     owner = node.enclosing()
     name = owner.name if node.kind == "location" and owner.regex is None and owner.modifier != "@" else ""
-    prefix, replacement = (url, name or "/") if uri else (url + "/", "/")
+    prefix, replacement = (url, name) if uri else (url + "/", "/")
     return [Redirection(None, engine.value(prefix), engine.value(replacement), handler.location)]
 
 

@@ -58,7 +58,7 @@ def refused(run: Run) -> str:
     referers = read_referers(run.node)
     if referers is None or (not referers.names and not referers.regexes):
         return ""
-    value = run.header.get("referer", "")
+    value = run.first("referer")
     if not value:
         return "" if referers.absent else "1"
     lower = value.lower()

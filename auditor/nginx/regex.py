@@ -7,6 +7,8 @@ from pcre2 import _cy
 _DISABLED = 0x2 | 0x100000
 """The package adds ALT_BSUX and NEVER_BACKSLASH_C, which nginx (src/core/ngx_regex.c) does not use."""
 _CASELESS = 0x8
+MOST_KEPT = 64
+"""Subjects whose result is kept: the ways that one request may go ask the same again."""
 _CONTEXT = _cy.create_match_context()
 _compile = _cy.compile
 _match = _cy.match
@@ -20,13 +22,14 @@ class RegexError(Exception):
 class Regex:
     """One compiled pattern; compiled at its first use."""
 
-    __slots__ = ("_code", "caseless", "groups", "names", "pattern")
+    __slots__ = ("_code", "_known", "caseless", "groups", "names", "pattern")
 
     def __init__(self, pattern: str, *, caseless: bool = False) -> None:
         """Keep a pattern (one character per byte)."""
         self.pattern = pattern
         self.caseless = caseless
         self._code: object | None = None
+        self._known: dict[str, tuple[str, ...] | None] = {}
         self.groups = 0
         self.names: tuple[tuple[str, int], ...] = ()
 
@@ -55,6 +58,15 @@ class Regex:
             RegexError: the pattern does not compile or the match ran out of its limits.
             UnicodeEncodeError: the subject is not decided (it holds `UNKNOWN_VALUE`).
         """
+        if subject in self._known:
+            return self._known[subject]
+        result = self._match(subject)
+        if len(self._known) >= MOST_KEPT:
+            self._known.clear()
+        self._known[subject] = result
+        return result
+
+    def _match(self, subject: str) -> tuple[str, ...] | None:
         code = self._code or self.compile()
         octets = subject.encode("latin-1")
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from auditor.exchange import Field
@@ -11,6 +10,8 @@ from auditor.nginx.settings import size
 
 FIRST = 1024
 """Bytes of the buffer that a connection begins with, unless `client_header_buffer_size` says otherwise."""
+AROUND = 4
+"""Bytes of a header line beside its name and value: colon, space and line end."""
 _DIGITS = 16
 
 
@@ -43,14 +44,10 @@ def buffers_for(server: Node, request_line: int, headers: tuple[Field, ...]) -> 
     """Return the buffers that a request is read into, None where the first is enough for all of it."""
     line = server.last("client_header_buffer_size")
     first = FIRST if line is None or not line.args else size(line.args[0]) or FIRST
-    if request_line + 2 + sum(lengths(headers)) <= first:
-        return None
-    return Buffers(first)
-
-
-def lengths(headers: tuple[Field, ...]) -> Iterator[int]:
-    """Return how many bytes each header line has on the wire: colon, space and line end included."""
-    return (len(line.name) + len(line.value) + 4 for line in headers)
+    whole = request_line + 2
+    for field in headers:
+        whole += len(field.name) + len(field.value) + AROUND
+    return Buffers(first) if whole > first else None
 
 
 def _large(server: Node) -> tuple[int, int]:

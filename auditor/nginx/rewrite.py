@@ -286,7 +286,7 @@ def compile_condition(directive: Directive, variables: Variables) -> Condition:
     words = condition_words(directive)
     place = directive.location
     if len(words) == 2 and words[0].lstrip("!")[:1] == "-":
-        return _file_test(words[0], words[1], variables, place)
+        return _file_test(words[0], words[1], variables)
     if not words or not words[0].startswith("$"):
         return _broken(directive)
     subject = words[0]
@@ -361,7 +361,7 @@ def _differ(left: str, right: str) -> bool:
     return False
 
 
-def _file_test(operator: str, operand: str, variables: Variables, place: Location) -> Condition:
+def _file_test(operator: str, operand: str, variables: Variables) -> Condition:
     negative = operator.startswith("!")
     kinds = _TESTS.get(operator[-1], EITHER)
     value = Value(operand, variables.get, script=True)
@@ -370,7 +370,8 @@ def _file_test(operator: str, operand: str, variables: Variables, place: Locatio
         path = value(run)
         found = is_there(run, path, kinds)
         if found and operator.endswith("x"):
-            found = run.either(f"whether {path} is executable", place, ("executable", path))
+            found = run.choose(("executable", path), 2) == 0
+            run.when.append("file-executable" if found else "file-not-executable")
         return found is not negative
 
     return test

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE, Action, Ask, Field, Limit, Outcome, Request, Step, Unknown
 from auditor.nginx.disk import ANY_KIND
+from auditor.nginx.regex import Regex, RegexError
 
 if TYPE_CHECKING:
     from auditor.nginx.model import Listen, Node
-    from auditor.nginx.regex import Regex
     from auditor.nginx.request_size import Buffers
+    from auditor.nginx.settings import AddHeader
 
 LAYER = "nginx"
 MOST_PATHS = 200
@@ -28,6 +29,14 @@ MOST_WORK = 20_000
 def anything(_path: str) -> frozenset[str]:
     """Say what may be at a path where nobody knows."""
     return ANY_KIND
+
+
+def _literal(text: str) -> Callable[[Run], str]:
+    """Read a text as it is, before a configuration says how."""
+    return lambda _run: text
+
+
+_UNKNOWN = Action("unknown")
 
 
 class TooManyPaths(Exception):  # noqa: N818 - not an error of the user: the answer becomes unknown
@@ -53,24 +62,19 @@ class Upstream:
     address: str = ""
 
 
-@dataclass
 class Run:
-    """One request in progress. `path` are the choices to repeat, `taken` those made, `pending` the ones left to try."""
+    """One request in progress. `path` are the choices to repeat, `taken` those made, `pending` the ones left to try.
 
-    request: Request
-    listen: Listen
-    server: Node
-    node: Node
-    ask: Ask | None = None
+    What begins alike for every request is an attribute of the class, so that making and copying a run is cheap.
+    """
+
     method: str = "GET"
     uri: str = "/"
     args: str = ""
     raw_uri: str = "/"
     host: str | None = None
-    header: dict[str, str] = field(default_factory=dict)
     client: str = "127.0.0.1"
     version: str = ""
-    vars: dict[str, str] = field(default_factory=dict)
     captures: tuple[str, ...] | None = None
     escaped: bool = False
     quote: bool = False
@@ -87,13 +91,10 @@ class Run:
     limit_req_done: bool = False
     limit_conn_done: bool = False
     real_ip_done: bool = False
-    header_lines: list[Field] = field(default_factory=list)
     host_line: str = ""
     result: Outcome | None = None
-    inner: list[Outcome] = field(default_factory=list)
     authorising: bool = False
     keepalive: bool = False
-    replaced: set[str] = field(default_factory=set)
     gzip_vary: bool = False
     length_listed: bool = False
     proxied: bool = False
@@ -104,6 +105,7 @@ class Run:
     announced: int = 0
     chunked: bool = False
     statuses: str = ""
+    addresses: str = ""
     line_read: bool = False
     body_read: str = ""
     discarded: bool = False
@@ -114,7 +116,6 @@ class Run:
     parsed: bool = True
     breaks: bool = False
     status: int = 0
-    sent: list[Field] = field(default_factory=list)
     redirect: Field | None = None
     content_type: str | None = None
     content_type_by: Location | None = None
@@ -122,25 +123,40 @@ class Run:
     content_length: str | None = None
     last_modified: str | None = None
     body: str | None = None
-    upstream: Upstream = field(default_factory=Upstream)
     upstream_request: Request | None = None
     further: bool = False
     absent: frozenset[str] = frozenset()
     ranges: bool = False
-    action: Action = field(default_factory=lambda: Action("unknown"))
-    when: list[str | tuple[str, str]] = field(default_factory=list)
-    files: dict[str, frozenset[str]] = field(default_factory=dict)
-    budget: list[int] = field(default_factory=lambda: [MOST_PATHS])
-    limits: list[Limit] = field(default_factory=list)
+    small: bool = False
+    encoded: bool = False
+    head: bool = False
+    after_slash: bool = False
+    silenced: bool = False
     why: list[Step] | None = None
-    unknown: list[Unknown] = field(default_factory=list)
-    facts: dict[tuple[str, ...], int] = field(default_factory=dict)
     path: tuple[int, ...] = ()
-    taken: list[int] = field(default_factory=list)
-    pending: list[Pending] = field(default_factory=list)
-    look: Callable[[str], frozenset[str]] = anything
-    evaluate: Callable[[str], Callable[[Run], str]] = lambda text: lambda _run: text
-    asked: dict[Request, tuple[Outcome, ...]] = field(default_factory=dict)
+
+    def __init__(self, request: Request, listen: Listen, server: Node, node: Node, ask: Ask | None = None) -> None:
+        """Begin with a request at a listener, in the server that answers until a name says otherwise."""
+        self.request, self.listen, self.server, self.node, self.ask = request, listen, server, node, ask
+        self.header: dict[str, str] = {}
+        self.vars: dict[str, str] = {}
+        self.header_lines: list[Field] = []
+        self.inner: list[Outcome] = []
+        self.replaced: set[str] = set()
+        self.sent: list[Field] = []
+        self.upstream = Upstream()
+        self.action = _UNKNOWN
+        self.when: list[str | tuple[str, str]] = []
+        self.files: dict[str, frozenset[str]] = {}
+        self.budget: list[int] = [MOST_PATHS]
+        self.limits: list[Limit] = []
+        self.unknown: list[Unknown] = []
+        self.facts: dict[tuple[str, ...], int] = {}
+        self.taken: list[int] = []
+        self.pending: list[Pending] = []
+        self.asked: dict[Request, tuple[Outcome, ...]] = {}
+        self.look: Callable[[str], frozenset[str]] = anything
+        self.evaluate: Callable[[str], Callable[[Run], str]] = _literal
 
     def cases(self) -> str:
         """Say in which case this outcome comes about."""
@@ -244,8 +260,6 @@ class Run:
 
     def matches(self, regex: Regex, subject: str, location: Location | None, what: str) -> bool:
         """Match a regex and keep its captures (`ngx_http_regex_exec`); captures stay where it does not match."""
-        from auditor.nginx.regex import RegexError  # noqa: PLC0415 - keeps the state free of the engine
-
         try:
             found = regex.match(subject)
         except UnicodeEncodeError:
@@ -262,6 +276,10 @@ class Run:
         self.captures = found
         return True
 
+    def first(self, name: str) -> str:
+        """Return the value of the request's first header line with this lower-case name, or ""."""
+        return next((line.value for line in self.header_lines if line.name.lower() == name), "")
+
     def value(self, text: str) -> str:
         """Evaluate a text with variables."""
         return self.evaluate(text)(self)
@@ -270,11 +288,12 @@ class Run:
         """Append a header line to the answer."""
         self.sent.append(Field(name, value, made_by, LAYER))
 
-    def drop_last(self, *names: str) -> None:
-        """Remove, for each of these lower-case names, the last header line that has it."""
+    def drop_last(self, *names: str, spared: tuple[AddHeader, ...] = ()) -> None:
+        """Remove, for each of these lower-case names, the last header line that has it, but none of those spared."""
         for name in names:
             for index in range(len(self.sent) - 1, -1, -1):
-                if self.sent[index].name.lower() == name:
+                line = self.sent[index]
+                if line.name.lower() == name and not any(line.made_by is one.location for one in spared):
                     self.sent = self.sent[:index] + self.sent[index + 1 :]
                     break
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,10 @@ from auditor.nginx.proxy import (
 )
 from auditor.nginx.rewrite import text_of
 from auditor.nginx.state import Run, Undecided
+from auditor.nginx.template import ScriptError
 from auditor.nginx.tokens import Directive
 from auditor.nginx.uri import decode, normalise
+from auditor.nginx.variables import parse_literal
 
 if TYPE_CHECKING:
     from auditor.nginx.engine import Engine, Phase
@@ -54,6 +57,38 @@ def passing(engine: Engine, run: Run) -> Passing | None:
     return engine.passings[key]
 
 
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Where a `proxy_pass` leads for one request; `evaluated`: the whole URL where it holds variables."""
+
+    scheme: str
+    address: str
+    uri: str
+    evaluated: str | None = None
+
+
+def aim_of(run: Run, what: Passing) -> Aim | None:
+    """Return where a request is passed to; None where what the variables make is not a URL.
+
+    Raises:
+        ScriptError: nginx gives up on the URL's variables.
+        Undecided: the variables are not decided.
+    """
+    if what.url.const is not None:
+        return Aim(what.scheme, what.address, what.uri)
+    evaluated = what.url(run)
+    if what.family not in {"proxy", "grpc"}:
+        return Aim(what.scheme, evaluated, what.uri, evaluated)
+    if evaluated.startswith(UNKNOWN_VALUE):
+        raise Undecided(Unknown(f"where {what.url.text} leads is not decided", what.directive.location))
+    scheme, separator, rest = evaluated.partition("://")
+    address, uri = split_address(rest)
+    if not separator or scheme.lower() not in {"http", "https", "grpc", "grpcs"} or address[:1] in {"", ":"}:
+        run.note(text_of(what.directive), what.directive.location, f'"{evaluated}" is not a URL: 500')
+        return None
+    return Aim(scheme.lower(), address, uri, evaluated)
+
+
 def proxy(engine: Engine, run: Run) -> Phase | None:
     """Pass the request on (proxy_pass, fastcgi_pass, …) and answer with what comes back."""
     what = passing(engine, run)
@@ -61,42 +96,38 @@ def proxy(engine: Engine, run: Run) -> Phase | None:
         run.upstream.address = ""
         run.note("", run.node.place, "this block has no upstream of its own, though a block before it chose one: 500")
         return engine.finish(run, 500)
-    scheme, address, uri = what.scheme, what.address, what.uri
-    evaluated: str | None = None
-    if what.url.const is None:
-        evaluated = what.url(run)
-        if what.family in {"proxy", "grpc"}:
-            scheme, separator, rest = evaluated.partition("://")
-            if evaluated.startswith(UNKNOWN_VALUE):
-                raise Undecided(Unknown(f"where {what.url.text} leads is not decided", what.directive.location))
-            scheme = scheme.lower()
-            address, uri = split_address(rest)
-            if not separator or scheme not in {"http", "https", "grpc", "grpcs"} or address[:1] in {"", ":"}:
-                run.note(text_of(what.directive), what.directive.location, f'"{evaluated}" is not a URL: 500')
-                return engine.finish(run, 500)
-        else:
-            address = evaluated
-    run.upstream.address = _proxy_host(scheme, address)
-    target = build_uri(run, what, evaluated, uri)
-    peers, backups = engine.peers(address)
-    if not peers:
-        peers, backups = backups, ()
-    if not peers:
-        if evaluated is not None and not _literal(address) and not run.node.find("resolver"):
-            run.note(text_of(what.directive), what.directive.location, f"{address} cannot be resolved: no resolver")
-            return engine.finish(run, 502)
-        peers = (address,)
-    host = address
+    try:
+        aim = aim_of(run, what)
+    except ScriptError:
+        aim = None
+    return engine.finish(run, 500) if aim is None else _pass(engine, run, what, aim)
+
+
+def _pass(engine: Engine, run: Run, what: Passing, aim: Aim) -> Phase | None:
+    run.upstream.address = _proxy_host(aim.scheme, aim.address)
     most = engine.settings(run.node).max_body
-    if run.chunked and most and run.request.body_length > most and not run.discarded:
+    if run.main and run.chunked and most and run.request.body_length > most and not run.discarded:
         run.note("client_max_body_size", None, "the body is too large: 413")
         run.discarded = True
         return engine.finish(run, 413)
+    peers, backups = engine.peers(aim.address)
+    if not peers:
+        peers, backups = backups, ()
+    if not peers:
+        if aim.evaluated is not None and not _literal(aim.address) and not run.node.find("resolver"):
+            run.note(text_of(what.directive), what.directive.location, f"{aim.address} cannot be resolved: no resolver")
+            return engine.finish(run, 502)
+        peers = (aim.address,)
+    target = build_uri(run, what, aim.evaluated, aim.uri)
+    try:
+        asked = request_for(run, what, aim.scheme, peers[0], target, aim.address)
+    except ScriptError:
+        return engine.finish(run, 500)
     run.statuses += " : " if run.statuses else ""
+    run.addresses += " : " if run.addresses else ""
     run.body_read = str(run.request.body_length)
-    asked = request_for(run, what, scheme, peers[0], target, host)
-    run.note(text_of(what.directive), what.directive.location, f"asks {scheme}://{peers[0]}{target}")
-    return _exchange(engine, run, what, asked, (peers, backups), scheme)
+    run.note(text_of(what.directive), what.directive.location, f"asks {aim.scheme}://{peers[0]}{target}")
+    return _exchange(engine, run, what, asked, (peers, backups), aim.scheme)
 
 
 def _proxy_host(scheme: str, address: str) -> str:
@@ -107,6 +138,12 @@ def _proxy_host(scheme: str, address: str) -> str:
 def _literal(address: str) -> bool:
     host = address.rsplit(":", 1)[0] if ":" in address and not address.endswith("]") else address
     return address.startswith(("unix:", "[")) or all(part.isdigit() for part in host.split(".")) or host == "localhost"
+
+
+def _numeric(address: str) -> bool:
+    """Whether an address with its port is what nginx connects to, with no name to be looked up."""
+    host = address.rsplit(":", 1)[0]
+    return address.startswith("unix:") or parse_literal(host.strip("[]")) is not None
 
 
 def _exchange(  # noqa: PLR0917 - follows nginx's own
@@ -125,6 +162,7 @@ def _exchange(  # noqa: PLR0917 - follows nginx's own
             asked.method, asked.target, asked.headers, asked.scheme, asked.version, listen, "", None, asked.body_length
         )
         run.upstream_request = request
+        run.addresses += (", " if number else "") + (listen if _numeric(listen) else UNKNOWN_VALUE)
         run.action = Action("proxy", f"{scheme}://{peer}{asked.target if scheme in {'http', 'https'} else ''}")
         if run.ask is None:
             return _any(engine, run, what)
@@ -205,19 +243,19 @@ def receive(engine: Engine, run: Run, what: Passing, response: Response) -> Phas
     run.upstream.status = response.status
     run.upstream.headers = response.headers.fields
     run.upstream.further = response.further_headers
-    accel = response.headers.get("X-Accel-Redirect")
-    if accel is not None and "x-accel-redirect" not in what.ignored:
-        return accel_redirect(engine, run, what, response, accel)
     status = response.status
-    if status is None:
-        raise Undecided(Unknown("the upstream's status is not decided", what.directive.location))
-    if status >= 300 and what.intercept:
+    if status is not None and status >= 300 and what.intercept:
         for candidate in engine.settings(run.node).error_pages:
             if candidate.status == status:
                 if status == 401:
                     run.sent.extend(line for line in response.headers if line.name.lower() == "www-authenticate")
                 run.note("proxy_intercept_errors on", None, f"replaces the upstream's {status}")
                 return engine.finish(run, status)
+    accel = response.headers.get("X-Accel-Redirect")
+    if accel is not None and "x-accel-redirect" not in what.ignored:
+        return accel_redirect(engine, run, what, response, accel)
+    if status is None:
+        raise Undecided(Unknown("the upstream's status is not decided", what.directive.location))
     run.status = status
     run.proxied = not run.err_status
     run.unconditional = True
@@ -261,6 +299,8 @@ def copy(run: Run, what: Passing, line: Field, response: Response, *, hiding: bo
         return
     if name in {"server", "date"}:
         run.replaced.add(name)
+    if name == "content-encoding":
+        run.encoded = True
     if name == "location":
         changed = rewrite_location(run, what, line.value)
         if changed is not None:
@@ -290,7 +330,7 @@ def accel_redirect(engine: Engine, run: Run, what: Passing, response: Response, 
     decoded = decode(path)
     if decoded is None or not decoded.startswith("/") or normalise(decoded) is None or "/../" in decoded + "/":
         return engine.finish(run, 404)
-    if run.method != "HEAD":
+    if not run.head:
         run.method = "GET"
     return engine.redirect(run, decoded, args)
 

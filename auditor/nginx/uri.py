@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 _CONTROL = re.compile("[\x00-\x20\x7f]")
 _HEX = frozenset("0123456789abcdefABCDEF")
-_SIMPLE = re.compile(r"(?:/(?!/)(?!\.)[^\x00-\x20%#?/\x7f+]*)+\Z")
+_SIMPLE = re.compile(r"((?:/(?!/)(?!\.)[^\x00-\x20%#?/\x7f+]*)+)(?:\?([^\x00-\x20#\x7f]*))?\Z")
 _ESCAPED_URI = re.compile('[\x00-\x20"#%<>?\\\\^`{|}\x7f-\xff]')
 _ESCAPED_ARGS = re.compile('[\x00-\x20"#%&+;<>?\\\\^`{|}\x7f-\xff]')
 _ABSOLUTE = re.compile(
@@ -78,13 +78,16 @@ def normalise(path: str, *, merge: bool = True) -> str | None:
 
 def plausible(target: str) -> bool:
     """Whether a target can stand in a request line (`ngx_http_parse_request_line`); its path may still be refused."""
-    return (target.startswith("/") or _ABSOLUTE.match(target) is not None) and not _CONTROL.search(target)
+    if target[:1] != "/" and _ABSOLUTE.match(target) is None:
+        return False
+    return _CONTROL.search(target) is None
 
 
 def parse(target: str, *, merge: bool = True) -> Target | None:
     """Read a request target (origin or absolute form); None where nginx answers 400."""
-    if _SIMPLE.match(target):
-        return Target(target, "", target)
+    simple = _SIMPLE.match(target)
+    if simple is not None:
+        return Target(simple[1], simple[2] or "", target)
     host = port = ""
     raw = target
     faithful = True

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from auditor.errors import Location, Problem
 from auditor.nginx import arguments, entries, refusals
@@ -189,11 +190,7 @@ class Validator:
         elif match := _ENVIRONMENT_NAME.search(name):
             self.problem(directive, -1, f'"{match[0]}" is not substituted', f"pass --var {match[1]}=…")
         else:
-            close = difflib.get_close_matches(name, known(self.version), 1)
-            hint = (
-                f'did you mean "{close[0]}"?' if close else "correct the name; if a module defines it, load the module"
-            )
-            self.problem(directive, -1, f'"{name}" is not a directive of nginx', hint)
+            self.problem(directive, -1, f'"{name}" is not a directive of nginx', _spelling(name, self.version))
 
 
 _NAMES = {
@@ -212,6 +209,13 @@ _NAMES = {
     "mail": "mail",
     "mail-server": "a server of mail",
 }
+
+
+@lru_cache(maxsize=1024)
+def _spelling(name: str, version: str) -> str:
+    """Say what an unknown name may have been meant to be."""
+    close = difflib.get_close_matches(name, known(version), 1)
+    return f'did you mean "{close[0]}"?' if close else "correct the name; if a module defines it, load the module"
 
 
 def _numbers(arity: int) -> str:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import ipaddress
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from auditor.exchange import UNKNOWN_VALUE
@@ -82,6 +83,10 @@ class Variables:
         if name.startswith("sent_http_"):
             header = name[10:]
             return lambda run: _sent(run, header)
+        if name.startswith("ssl_"):
+            return _tls(_unknown)
+        if name.startswith("proxy_protocol_"):
+            return lambda run: UNKNOWN_VALUE if run.listen.proxy_protocol else ""
         return None
 
 
@@ -93,6 +98,9 @@ def _live_family(name: str) -> Getter | None:
     if name.startswith("upstream_http_"):
         header = name[14:]
         return lambda run: _upstream_header(run, header)
+    if name.startswith("upstream_cookie_"):
+        cookie = name[16:]
+        return lambda run: _upstream_cookie(run, cookie)
     return None
 
 
@@ -167,9 +175,33 @@ def _upstream_header(run: Run, name: str) -> str:
     return ", ".join(values)
 
 
+def _upstream_cookie(run: Run, name: str) -> str:
+    """Return the value of a cookie that the upstream sets (`ngx_http_parse_set_cookie_lines`)."""
+    for line in run.upstream.headers:
+        start, rest = line.value[: len(name)], line.value[len(name) :].lstrip(" ")
+        if line.name.lower() == "set-cookie" and start.lower() == name and rest.startswith("="):
+            return rest[1:].lstrip(" ").partition(";")[0]
+    return UNKNOWN_VALUE if run.upstream.further else ""
+
+
+def _tls(value: Callable[[Run], str]) -> Callable[[Run], str]:
+    """Return the getter of a variable that is empty on a connection without TLS."""
+    return lambda run: value(run) if run.request.scheme == "https" else ""
+
+
+def _cache_status(run: Run) -> str:
+    caches = any(run.node.last(f"{family}_cache") is not None for family in ("proxy", "fastcgi", "uwsgi", "scgi"))
+    return UNKNOWN_VALUE if caches else ""
+
+
 def _binary_address(run: Run) -> str:
+    return _packed(run.client)
+
+
+@lru_cache(maxsize=1024)
+def _packed(address: str) -> str:
     try:
-        return ipaddress.ip_address(run.client).packed.decode("latin-1")
+        return ipaddress.ip_address(address).packed.decode("latin-1")
     except ValueError:
         return UNKNOWN_VALUE
 
@@ -311,6 +343,7 @@ _CACHED: Mapping[str, Callable[[Run], str]] = {
     "http2": lambda run: "h2c" if run.request.version.startswith("2") else "",
     "http3": lambda run: "h3" if run.request.version.startswith("3") else "",
     "request_port": _request_port,
+    "ssl_server_name": _tls(lambda run: run.request.sni or ""),
 }
 _LIVE: Mapping[str, Callable[[Run], str]] = {
     "uri": lambda run: run.uri,
@@ -324,6 +357,8 @@ _LIVE: Mapping[str, Callable[[Run], str]] = {
     "status": _status,
     "content_length": _content_length,
     "upstream_status": lambda run: run.statuses,
+    "upstream_addr": lambda run: run.addresses,
+    "upstream_cache_status": _cache_status,
     "limit_req_status": lambda run: UNKNOWN_VALUE if run.limit_req_done else "",
     "limit_conn_status": lambda run: UNKNOWN_VALUE if run.limit_conn_done else "",
     "invalid_referer": invalid_referer,

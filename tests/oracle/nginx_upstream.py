@@ -124,7 +124,7 @@ class Upstream:
         end = data.find(b"\r\n\r\n")
         if end < 0:
             return False
-        head = bytes(data[:end]).decode("latin-1").split("\r\n")
+        head = re.split(r"\r?\n", bytes(data[:end]).decode("latin-1"))
         method, _, rest = head[0].partition(" ")
         target, _, version = rest.rpartition(" HTTP/")
         headers = tuple((line.partition(": ")[0], line.partition(": ")[2]) for line in head[1:])

@@ -120,7 +120,8 @@ EARLY = (
     "host", "http_host", "uri", "document_uri", "request_uri", "args", "query_string", "is_args", "arg_q", "arg_r", "http_origin",
     "http_x_a", "cookie_c", "request_method", "scheme", "server_name", "server_port", "remote_addr", "server_protocol", "http_user_agent",
     "http_referer", "content_length", "content_type", "request", "proxy_add_x_forwarded_for", "remote_user", "http_cookie", "https",
-    "server_addr", "http_x_forwarded_for", "arg_Q", "http_x_u", "args", "uri", "arg_q", "http_origin", "http_x_a", "invalid_referer",
+    "server_addr", "http_x_forwarded_for", "arg_Q", "http_x_u", "ssl_protocol", "ssl_server_name", "upstream_cache_status",
+    "proxy_protocol_addr", "realip_remote_addr", "http2", "args", "uri", "arg_q", "http_origin", "http_x_a", "invalid_referer",
 )  # fmt: skip
 LATE = ("status", "sent_http_x_a", "sent_http_content_type", "sent_http_cache_control", "sent_http_location", "upstream_http_x_u",
         "upstream_status", "proxy_host", "proxy_port", "upstream_http_content_type", "upstream_cookie_c", "sent_http_x_b",
