@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,21 +20,60 @@ from auditor.finding import CheckInfo, Finding, Run, Severity, TargetInfo, Verdi
 from auditor.graph import Graph
 from auditor.options import LiveOptions, Options
 from auditor.plan.facts import Facts, Probe, cases_by_route
-from auditor.plan.probes import Planner
+from auditor.plan.probes import Planner, Sharing
 from auditor.policy.load import LoadedPolicy, Rule, load_policy, load_profiles, rules, target_rules
 from auditor.policy.model import HttpTarget
 from auditor.stack import Entry
 from auditor.targets import Assembler, Assembly
 from auditor.verdicts import consolidate, differences, unanswered, unevaluated, wire_key
 
+Answered = tuple[Probe, tuple[Exchange, ...]]
+"""A probe and its answers: one for each outcome that the configuration allows."""
+
 
 def check(options: Options) -> Run:
     """Decide a policy from the configuration alone."""
     started = _now()
     loaded = load(options)
-    predicted, assembly = predict(loaded, options)
-    findings = judge(loaded, [predicted])
-    return finish(loaded, options, assembly, findings, (predicted,), started=started)
+    assembly = read(loaded, options)
+    asking = Asking(assembly)
+    planner = Planner(loaded.policy, assembly.entries, assembly.matchers, (), assembly.selection, Sharing())
+    answered = asking.all(planner.probes(asking))
+    predicted = facts_of(loaded, assembly, answered)
+    verdicts = decide(loaded, predicted)
+    rest = asking.all(planner.rest(_broken(verdicts)))
+    if rest:
+        predicted = facts_of(loaded, assembly, [*answered, *rest])
+        verdicts = decide(loaded, predicted)
+    return finish(loaded, options, assembly, conclude(loaded, verdicts, [predicted]), (predicted,), started=started)
+
+
+def _broken(verdicts: Iterable[Finding]) -> Iterator[tuple[str, str, str]]:
+    """Yield (route, host, path) of every place that breaks a rule: those that answer alike do it too."""
+    for finding in verdicts:
+        if finding.verdict is Verdict.FAIL and finding.witness is not None:
+            request = finding.witness.request
+            if request.method != "GET" or len(request.headers) > 1:  # every place is asked a bare GET
+                yield finding.route, request.host, request.path
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Predicts the answers of one stack, each once."""
+
+    assembly: Assembly
+    known: dict[tuple[Entry, Request], tuple[Exchange, ...]] = field(default_factory=dict)
+
+    def __call__(self, probe: Probe) -> tuple[Exchange, ...]:
+        """Predict the answers to one probe."""
+        key = (probe.entry, probe.request)
+        if key not in self.known:
+            self.known[key] = self.assembly.stack.predict(probe.request, probe.entry)
+        return self.known[key]
+
+    def all(self, probes: Iterable[Probe]) -> list[Answered]:
+        """Predict the answers to all probes, where the stack has a way in."""
+        return [(probe, self(probe)) for probe in probes] if self.assembly.entries else []
 
 
 def load(options: Options) -> LoadedPolicy:
@@ -63,26 +102,26 @@ def load(options: Options) -> LoadedPolicy:
 
 def predict(loaded: LoadedPolicy, options: Options) -> tuple[Facts, Assembly]:
     """Read the targets and evaluate every probe on the stack they describe."""
+    assembly = read(loaded, options)
+    asking = Asking(assembly)
+    planner = Planner(loaded.policy, assembly.entries, assembly.matchers, (), assembly.selection)
+    return facts_of(loaded, assembly, asking.all(planner.probes(asking))), assembly
+
+
+def read(loaded: LoadedPolicy, options: Options) -> Assembly:
+    """Read the targets that the options choose, all of them where they choose none."""
     known = {target.id for target in loaded.policy.targets}
     wrong = [name for name in options.targets if name not in known]
     if wrong:
         raise UsageError(f"the policy has no target {wrong[0]!r}", hint=f"it has {', '.join(sorted(known)) or 'none'}")
-    assembly = Assembler(loaded, frozenset(options.targets), options.nginx_version).assemble()
-    answered: list[tuple[Probe, tuple[Exchange, ...]]] = []
-    if assembly.entries:
-        planner = Planner(loaded.policy, assembly.entries, assembly.matchers)
-        answers: dict[tuple[Entry, Request], tuple[Exchange, ...]] = {}
+    return Assembler(loaded, frozenset(options.targets), options.nginx_version).assemble()
 
-        def ask(probe: Probe) -> tuple[Exchange, ...]:
-            key = (probe.entry, probe.request)
-            if key not in answers:
-                answers[key] = assembly.stack.predict(probe.request, probe.entry)
-            return answers[key]
 
-        answered = [(probe, ask(probe)) for probe in planner.probes(ask)]
+def facts_of(loaded: LoadedPolicy, assembly: Assembly, answered: Sequence[Answered]) -> Facts:
+    """Put together what the configuration says."""
     exposure = loaded.policy.exposure
     layers = tuple(name for name, layer in assembly.stack.layers if layer.name != "backend")
-    facts = Facts(
+    return Facts(
         "predicted",
         loaded,
         cases_by_route(answered),
@@ -98,7 +137,6 @@ def predict(loaded: LoadedPolicy, options: Options) -> tuple[Facts, Assembly]:
         mounts=assembly.mounts,
         graph=reach(loaded, assembly, layers, (exchange for _, exchanges in answered for exchange in exchanges)),
     )
-    return facts, assembly
 
 
 def reach(
@@ -155,14 +193,19 @@ def _on_stack(options: Options, live_options: LiveOptions, *, both: bool) -> Run
 
 def judge(loaded: LoadedPolicy, witnesses: Sequence[Facts]) -> tuple[Finding, ...]:
     """Run every check on every rule of its kind, on each kind of witness, and make one list of findings of it all."""
+    return conclude(loaded, [verdict for facts in witnesses for verdict in decide(loaded, facts)], witnesses)
+
+
+def decide(loaded: LoadedPolicy, facts: Facts) -> list[Finding]:
+    """Run every check on every rule of its kind, on one kind of witness."""
+    checks = [item for item in CHECKS if enabled(loaded, item)]
     every = (*rules(loaded), *target_rules(loaded))
-    raw: list[Finding] = []
-    for facts in witnesses:
-        for rule in every:
-            for item in CHECKS:
-                if rule.kind in item.KINDS and enabled(loaded, item):
-                    raw += run_check(item, rule, facts)
-    raw += unevaluated(every, raw, CHECKS)
+    return [f for rule in every for item in checks if rule.kind in item.KINDS for f in run_check(item, rule, facts)]
+
+
+def conclude(loaded: LoadedPolicy, verdicts: Sequence[Finding], witnesses: Sequence[Facts]) -> tuple[Finding, ...]:
+    """Make one list of findings of what the checks said of each kind of witness."""
+    raw = [*verdicts, *unevaluated((*rules(loaded), *target_rules(loaded)), verdicts, CHECKS)]
     predicted = next((facts for facts in witnesses if facts.kind == "predicted"), None)
     observed = next((facts for facts in witnesses if facts.kind == "observed"), None)
     if predicted is not None and observed is not None:

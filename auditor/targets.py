@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from auditor.doors.entries import addresses, entries, peer
 from auditor.doors.places import Running, names, placed, runs_traefik
@@ -15,12 +15,14 @@ from auditor.exchange import Layer, Unknown
 from auditor.finding import TargetInfo
 from auditor.plan.cells import Matcher
 from auditor.plan.facts import ClientVariable, Network, OpenDoor, TlsEntry
+from auditor.plan.views import Selection
 from auditor.policy.load import LoadedPolicy
 from auditor.policy.model import AsgiTarget, ComposeTarget, EnvTarget, NginxTarget, TraefikTarget
 from auditor.stack import Entry, Stack
 
 if TYPE_CHECKING:
     from auditor.compose import Compose, Variable
+    from auditor.nginx import Configuration
 
 LATEST_NGINX = "1.31.3"
 """The version of nginx that is modelled where a policy names none."""
@@ -38,6 +40,7 @@ class Assembly:
     running: tuple[Running, ...] = ()
     composes: tuple[Compose, ...] = ()
     matchers: tuple[Matcher, ...] = ()
+    selection: Selection | None = None
     doors: tuple[OpenDoor, ...] | None = None
     networks: tuple[Network, ...] | None = None
     client_variables: tuple[ClientVariable, ...] | None = None
@@ -115,6 +118,10 @@ class Assembler:
         )
         assembly.entries = tuple(entries(assembly.stack, running))
         assembly.running, assembly.composes = running, tuple(composes)
+        if [layers[name][0] for name in order] == ["nginx"]:
+            from auditor.nginx.selection import Selection as Servers  # noqa: PLC0415 - only where nginx is all there is
+
+            assembly.selection = Servers(cast("Configuration", layers[order[0]][1]))
 
     def _gone(self, target: Any) -> list[str]:
         """Return the files that a target names and that are not there."""
@@ -144,7 +151,7 @@ class Assembler:
         assembly.missing += [(target.id, unknown) for unknown in configuration.missing]
         assembly.targets.append(TargetInfo(target.id, target.type, tuple(configuration.files)))
         assembly.matchers += tuple(
-            Matcher(m.subject, m.kind, m.pattern, m.caseless, m.location, selects=m.selects)
+            Matcher(m.subject, m.kind, m.pattern, m.caseless, m.location, m.scope, m.selects, m.table)
             for m in matchers(configuration)
         )
         assembly.tls += tuple(_nginx_tls(target.id, configuration))

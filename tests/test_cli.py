@@ -189,7 +189,7 @@ def test_bug_is_exit_4_with_a_crash_log(
 ) -> None:
     """An exception nobody foresaw: 4, the path of a log, and no traceback on the screen."""
     assert project
-    monkeypatch.setattr("auditor.audit.predict", lambda *_: 1 / 0)
+    monkeypatch.setattr("auditor.audit.facts_of", lambda *_: 1 / 0)
     assert cli.run(["check"]) == 4
     text = capsys.readouterr().err
     assert "Traceback" not in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from auditor.errors import Location
@@ -14,6 +14,7 @@ from auditor.nginx.template import split
 from auditor.nginx.tokens import Directive
 
 if TYPE_CHECKING:
+    from auditor.nginx.compile import Http
     from auditor.nginx.evaluate import Configuration
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE")
@@ -36,6 +37,7 @@ class Matcher:
     "version", "listen", "remote_addr", "header:<name>", "cookie:<name>", "arg:<name>".
     `kind`: "exact", "prefix", "suffix", "regex" (PCRE on bytes, found anywhere), "wildcard-host", "nonempty",
     "network" (an address block), or "other": not expressible, `reason` says why.
+    `scope` names the server that makes the test, `table` the map, geo or split_clients; "" where neither does.
     `selects`: all that it does is to choose a location.
     """
 
@@ -45,7 +47,14 @@ class Matcher:
     caseless: bool
     location: Location
     reason: str = ""
+    scope: str = ""
+    table: str = ""
     selects: bool = False
+
+
+def scope_of(server: Node) -> str:
+    """Name a server so that no other has the same name."""
+    return str(server.place or "")
 
 
 def subject_of(name: str) -> str | None:
@@ -67,13 +76,12 @@ def matchers(configuration: Configuration, *, types: bool = False) -> tuple[Matc
     return tuple(dict.fromkeys(_Collector(configuration).collect(types=types)))
 
 
-class _Collector:
-    """Walks one configuration; remembers which values each `set` variable may have."""
+class Subjects:
+    """What the texts of one configuration depend on; remembers which values each `set` variable may have."""
 
-    def __init__(self, configuration: Configuration) -> None:
-        """Prepare a walk."""
-        self.configuration = configuration
-        self.http = configuration.engine.http
+    def __init__(self, http: Http) -> None:
+        """Read what `set` and the tables assign."""
+        self.http = http
         self.assigned: dict[str, list[tuple[str, Location]]] = {}
         for server in self.http.servers:
             for node in server.below():
@@ -86,22 +94,7 @@ class _Collector:
                 values = [line.args[0] for line in table.block or () if line.args]
                 self.assigned.setdefault(name, []).extend((value, table.location) for value in values)
 
-    def collect(self, *, types: bool) -> Iterator[Matcher]:
-        """Yield all matchers."""
-        for listen in self.http.listens:
-            for server in listen.servers:
-                yield from self._names(server)
-        for name, table in self.http.tables.items():
-            yield from self._table(name, table)
-        for server in self.http.servers:
-            for node in server.below():
-                yield from self._node(node)
-        if types:
-            yield from self._types()
-
-    # ------------------------------------------------------------------ what a text depends on
-
-    def subjects(self, text: str, seen: frozenset[str] = frozenset()) -> tuple[list[str], bool]:
+    def of(self, text: str, seen: frozenset[str] = frozenset()) -> tuple[list[str], bool]:
         """Return the parts of a request that a text repeats, and whether it is exactly one of them, unchanged."""
         parts = split(text)
         found: list[str] = []
@@ -117,10 +110,37 @@ class _Collector:
                 found.append(subject)
             if name in self.assigned:
                 for value, _ in self.assigned[name]:
-                    inner, same = self.subjects(value, seen | {name})
+                    inner, same = self.of(value, seen | {name})
                     found.extend(inner)
                     exact &= same or not inner
         return list(dict.fromkeys(found)), exact
+
+
+class _Collector:
+    """Walks one configuration."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        """Prepare a walk."""
+        self.configuration = configuration
+        self.http = configuration.engine.http
+        self.known = Subjects(self.http)
+        self.subjects = self.known.of
+
+    def collect(self, *, types: bool) -> Iterator[Matcher]:
+        """Yield all matchers."""
+        for listen in self.http.listens:
+            for server in listen.servers:
+                yield from self._names(server)
+        for name, table in self.http.tables.items():
+            yield from (replace(found, table=name) for found in self._table(name, table))
+        for server in self.http.servers:
+            scope = scope_of(server)
+            for node in server.below():
+                yield from (replace(found, scope=scope) for found in self._node(node))
+        if types:
+            yield from self._types()
+
+    # ------------------------------------------------------------------ what a test means
 
     def test(
         self, text: str, kind: str, pattern: str, location: Location, *, caseless: bool = False
@@ -154,7 +174,7 @@ class _Collector:
         if kind != "exact" or len(others) != 1 or any(part == "capture" for part, _ in parts):
             return None
         subject = subject_of(others[0])
-        if subject is None or others[0] in self.assigned:
+        if subject is None or others[0] in self.known.assigned:
             return None
         rests = []
         for method in METHODS:
@@ -356,7 +376,6 @@ def _location(node: Node, place: Location) -> Iterator[Matcher]:
         yield Matcher("path", "exact", node.name, caseless=False, location=place, selects=True)
     elif node.modifier != "@":
         yield Matcher("path", "prefix", node.name, caseless=False, location=place, selects=True)
-        yield Matcher("path", "exact", node.name, caseless=False, location=place, selects=True)
     parent = node.parent
     if parent is not None and parent.tree is not None and parent.tree.redirects.get(node.name[:-1]) is node:
         yield Matcher("path", "exact", node.name[:-1], caseless=False, location=place, selects=True)

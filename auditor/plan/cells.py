@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from auditor.errors import Location
 from auditor.language import Cell, Language, OriginPolicy, browser_sendable, partition, policy_origin, policy_origins
@@ -25,7 +26,7 @@ class Matcher:
 
     `subject` is "origin", "path", "host", "method", "header:<name>", "cookie:<name>", "arg:<name>" or another part;
     `kind` is "exact", "prefix", "suffix", "regex", "wildcard-host", "nonempty" or "other" (not regular).
-    `scope` names the server that the matcher belongs to, "" where it is seen by all.
+    `scope` names the server that the matcher belongs to, `table` the map that it is a key of; "" where all see it.
     `selects`: all that it does is to choose a block (a location, a router) by the path and the host alone.
     """
 
@@ -36,6 +37,12 @@ class Matcher:
     location: Location | None = None
     scope: str = ""
     selects: bool = False
+    table: str = ""
+
+    @property
+    def test(self) -> tuple[str, str, bool]:
+        """What is tested, wherever it stands."""
+        return (self.kind, self.pattern, self.caseless)
 
     def language(self) -> Language | None:
         """Return the values that satisfy the matcher; None where that is no regular set."""
@@ -71,7 +78,7 @@ def regular(matchers: Iterable[Matcher], subject: str) -> list[tuple[Matcher, La
     unique: dict[tuple[str, str, bool], Matcher] = {}
     for m in matchers:
         if m.subject == subject:
-            unique.setdefault((m.kind, m.pattern, m.caseless), m)
+            unique.setdefault(m.test, m)
     return [(m, found) for m in unique.values() if (found := m.language()) is not None]
 
 
@@ -119,10 +126,36 @@ def host_cells(matchers: Sequence[Matcher]) -> list[str]:
     """Return a representative host name of each cell."""
     exact = [m.pattern for m in matchers if m.subject == "host" and m.kind == "exact" and m.pattern not in {"", "_"}]
     others = [m for m in matchers if m.subject == "host" and m.kind != "exact"]
+    named = dict.fromkeys(exact)
+    if all(m.kind == "wildcard-host" and m.pattern.startswith(("*.", ".")) for m in others):
+        return [*named, *_below(dict.fromkeys(m.pattern for m in others), named)]
     sets = languages(others, "host")
     within = HOSTNAME - Language.words(exact) if exact else HOSTNAME
     cells = [cell.text for cell in partition(sets, within, candidates=("localhost", "www.localhost")).cells]
-    return [*dict.fromkeys(exact), *cells]
+    return [*named, *cells]
+
+
+def _below(wildcards: Iterable[str], named: Iterable[str]) -> list[str]:
+    """Return a name that only each wildcard on the first labels and those around it match, and one that none does.
+
+    The names below one wildcard are those below another or of it, or have none in common with them: no other cells.
+    """
+    taken = {*named, *(name.lstrip("*.") for name in wildcards)}
+    result = []
+    for wildcard in wildcards:
+        domain = wildcard.lstrip("*.")
+        names = [domain] if wildcard.startswith(".") and domain not in named else []
+        result += [*names, _fresh(domain, taken)]
+    ends = tuple("." + wildcard.lstrip("*.") for wildcard in wildcards)
+    spare = ("localhost", "www.localhost", *(f"unnamed{number}" for number in range(len(taken) + 1)))
+    outside = next(name for name in spare if name not in taken and not name.endswith(ends))
+    return [*dict.fromkeys(result), outside]
+
+
+def _fresh(domain: str, taken: Collection[str]) -> str:
+    """Return a name one label below a domain that is not among those taken."""
+    labels = ("www", "a", *(f"a{number}" for number in range(len(taken) + 1)))
+    return next(name for name in (f"{label}.{domain}" for label in labels) if name not in taken)
 
 
 def method_cells(matchers: Sequence[Matcher], wanted: Sequence[str]) -> list[str]:
@@ -165,21 +198,22 @@ def origin_cells(
 ) -> list[OriginCell]:
     """Return every cell of the origins that a browser can send, and the request without an Origin.
 
+    Origins that the policy lets the stack accept or refuse as it likes (odd host names under a wildcard) have none.
     `known` are all origins that the whole policy names: representatives are sought near them first.
     """
-    policy = origin_policy(allowed)
     exact = [item.exact for item in allowed if item.exact and item.exact != "*"]
-    near = origin_policy(dict.fromkeys([*allowed, *known])).hosts
-    named = [item.exact for item in known if item.exact and item.exact != "*"]
-    candidates = [*exact, *named, *(text for texts in templates(near).values() for text in texts)]
-    found = regular(matchers, "origin")
-    sets = [item for _, item in found]
+    tests: dict[tuple[str, str, bool], Matcher] = {}
+    for m in matchers:
+        if m.subject == "origin" and m.kind != "other":
+            tests.setdefault(m.test, m)
+    places = list(tests.values())
     result = [NO_ORIGIN]
-    within = browser_sendable() - Language.exact("null")
-    for cell in partition([policy.most, *sets], within, candidates=candidates).cells:
-        inside = 0 in cell.holding
+    for cell in _cut(tuple(tests), tuple(allowed), tuple(known)):
+        inside = 1 in cell.holding
+        if not inside and 0 in cell.holding:
+            continue
         kind = "allowed" if inside else origin_kind(cell.text, exact)
-        met = [m for i, (m, _) in enumerate(found, 1) if i in cell.holding and m.kind != "nonempty"]
+        met = [m for i, m in enumerate(places, 2) if i in cell.holding and m.kind != "nonempty"]
         matched = tuple(Pattern(m.pattern, m.location, m.kind == "regex", m.caseless) for m in met)
         residual = not inside and not met and not cell.unsure
         result.append(OriginCell(cell.text, inside, kind, residual, matched))
@@ -187,6 +221,20 @@ def origin_cells(
         if all(cell.value != value for cell in result):
             result.append(OriginCell(value, allowed=True, kind="allowed"))
     return [*result, OriginCell("null", allowed=null_origin == "allow", kind="null")]
+
+
+@lru_cache(maxsize=1024)
+def _cut(
+    tests: tuple[tuple[str, str, bool], ...], allowed: tuple[Origin, ...], known: tuple[Origin, ...]
+) -> tuple[Cell, ...]:
+    """Return the cells of what a policy lets in at most (0) and at least (1), and of the tests, in the order given."""
+    policy = origin_policy(allowed)
+    near = origin_policy(dict.fromkeys([*allowed, *known])).hosts
+    named = [item.exact for item in (*allowed, *known) if item.exact and item.exact != "*"]
+    candidates = [*named, *(text for texts in templates(near).values() for text in texts)]
+    sets = [Matcher("origin", *test).language() or Language.nothing() for test in tests]
+    within = browser_sendable() - Language.exact("null")
+    return partition([policy.most, policy.least, *sets], within, candidates=candidates).cells
 
 
 def origin_policy(allowed: Iterable[Origin]) -> OriginPolicy:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from auditor.exchange import Exchange, Headers, Request
 from auditor.language import Language
-from auditor.plan.alike import answered_by, entries_differ, tests_of_paths
+from auditor.plan.alike import answered_by
 from auditor.plan.cells import (
     METHODS,
     PATH,
     Matcher,
     PathCells,
     host_cells,
-    languages,
-    method_cells,
-    origin_cells,
     route_language,
 )
 from auditor.plan.facts import NO_ORIGIN, OriginCell, Probe, Purpose
+from auditor.plan.views import Selection, View
 from auditor.policy.model import Cors, Match, Origin, Policy, Route
 from auditor.stack import Entry
 
@@ -46,23 +44,34 @@ ELSEWHERE = "a probe that the route names although another route's globs match i
 FORBIDDEN_METHODS = frozenset({"CONNECT", "TRACE", "TRACK"})
 """Methods that no page can send (Fetch, forbidden method)."""
 
-SPECIAL = frozenset(
-    {"origin", "host", "upgrade", "connection", "access-control-request-method", "access-control-request-headers"}
-)
-"""Headers that probes set for reasons of their own."""
+
+@dataclass(slots=True)
+class Sharing:
+    """Which places were left out because another one answers alike: by what they have in common."""
+
+    first: dict[tuple[str, str, str], list[Hashable]] = field(default_factory=dict)
+    others: dict[Hashable, list[tuple[Route, Place, tuple[str, ...]]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """A policy, the entries of its stack, and everything in the stack that can see a request."""
+    """A policy, the entries of its stack, and everything in the stack that can see a request.
+
+    With a `selection`, matchers count only where the server that answers can see them. With `sharing` too, places
+    that answer alike are asked one question each, and all the others of one of them; `rest` yields what was left out.
+    """
 
     policy: Policy
     entries: tuple[Entry, ...]
     matchers: tuple[Matcher, ...]
     hosts: tuple[str, ...] = ()
-    _cache: dict[object, list[OriginCell]] = field(default_factory=dict, compare=False)
+    selection: Selection | None = None
+    sharing: Sharing | None = None
     _known: dict[str, list[str]] = field(default_factory=dict, compare=False)
-    _cells: list[PathCells] = field(default_factory=list, compare=False)
+    _views: dict[str | None, View] = field(default_factory=dict, compare=False)
+    _scopes: dict[str, list[Matcher]] = field(default_factory=dict, compare=False)
+    _cells: dict[object, PathCells] = field(default_factory=dict, compare=False)
+    _inside: dict[object, list[str]] = field(default_factory=dict, compare=False)
     _claims: dict[str, list[tuple[str, Match]]] = field(default_factory=dict, compare=False)
 
     def probes(self, ask: Ask | None = None) -> Iterator[Probe]:
@@ -109,54 +118,112 @@ class Planner:
         concrete = [host.replace("*", "a") for host in named]
         return list(dict.fromkeys(concrete)) or self.known_hosts()
 
-    def paths(self, route: Route) -> list[str]:
+    def paths(self, route: Route, view: View | None = None) -> list[str]:
         """Return a path of every cell of the route; the routes' own globs cut cells too."""
-        within = route_language(route.match)
-        concrete = [path for probe in route.probes if within.contains(path := probe.path.partition("?")[0])]
-        cells = self._all_paths()
-        return cells.inside(within, concrete, cells.globs)
+        seen = view or self._everything()
+        key = (f"route {route.id}", seen.paths)
+        if key not in self._inside:
+            within = route_language(route.match)
+            concrete = [path for probe in route.probes if within.contains(path := probe.path.partition("?")[0])]
+            cells = self._all_paths(seen)
+            self._inside[key] = cells.inside(within, concrete, cells.globs)
+        return self._inside[key]
 
-    def _all_paths(self) -> PathCells:
-        if not self._cells:
+    def _everything(self) -> View:
+        return self._views.setdefault(None, View(self.matchers))
+
+    def _view(self, entry: Entry, host: str) -> View:
+        """Return what can see the requests to a host at an entry."""
+        if self.selection is None:
+            return self._everything()
+        scope = self.selection.scope(entry.listen, entry.scheme, host)
+        if scope is None:
+            return self._everything()
+        if scope not in self._views:
+            if not self._scopes:
+                for m in self.matchers:
+                    self._scopes.setdefault(m.scope or m.table, []).append(m)
+            names = sorted({"", scope, *self.selection.tables(entry.listen, entry.scheme, host)})
+            self._views[scope] = View(tuple(m for name in names for m in self._scopes.get(name, ())))
+        return self._views[scope]
+
+    def _all_paths(self, view: View) -> PathCells:
+        if view.paths not in self._cells:
             globs = {glob for route in self.policy.routes for item in route.match for glob in (item.paths or ())}
             denied = self.policy.exposure.denied_paths if self.policy.exposure else ()
             routes, more = ([Language.glob_path(glob) for glob in sorted(each)] for each in (globs, set(denied)))
-            self._cells.append(PathCells.of(self.matchers, routes, more))
-        return self._cells[0]
+            self._cells[view.paths] = view.cut(routes, more)
+        return self._cells[view.paths]
+
+    def _below(self, name: str, view: View, within: Language, concrete: Sequence[str] = ()) -> list[str]:
+        """Return a path of every cell inside a set that has a name, whatever the routes are."""
+        key = (name, view.paths)
+        if key not in self._inside:
+            cells = self._all_paths(view)
+            self._inside[key] = cells.inside(within, concrete, cells.matchers)
+        return self._inside[key]
 
     def _route(self, route: Route, hosts: Sequence[str], ask: Ask | None) -> Iterator[Probe]:
-        paths = self.paths(route)
         named_paths = {probe.path.partition("?")[0] for probe in route.probes}
-        groups = _Groups(ask, tests_of_paths(self.matchers), named_paths, by_entry=entries_differ(self.matchers))
+        groups = _Groups(ask, named_paths)
         named = list(dict.fromkeys(m for item in route.match for m in (item.methods or ()))) or list(METHODS)
         for entry in sorted(self.entries, key=lambda entry: entry.scheme != "https"):
             for host in hosts:
+                view = self._view(entry, host)
+                paths = self.paths(route, view)
                 for path in paths:
-                    own = [method for method in named if self.owner(host, path, method) == route.id]
-                    if not own:
-                        continue
-                    place, methods = Place(route.id, entry, host, path), method_cells(self.matchers, own)
-                    if groups.known(place, methods):
-                        yield place.probe("plain", methods[0])
-                    else:
-                        yield from self._place(route, place, methods)
+                    own = tuple(method for method in named if self.owner(host, path, method) == route.id)
+                    if own:
+                        place = Place(route.id, entry, host, path)
+                        yield from self._place(route, place, view.methods(own), groups, view)
                 for probe in route.probes:
                     if probe.path.partition("?")[0] not in paths:
                         place = Place(route.id, entry, probe.host or host, probe.path.partition("?")[0])
                         yield replace(place.probe("plain", probe.method), why=ELSEWHERE)
 
-    def _place(self, route: Route, place: Place, methods: Sequence[str]) -> Iterator[Probe]:
-        yield from self._plain(route, place, methods)
-        if route.cors is not None:
-            yield from self._cors(route.cors, place, methods)
-        if route.websocket is not None:
-            yield from self._websocket(route, place)
+    def _place(
+        self, route: Route, place: Place, methods: tuple[str, ...], groups: _Groups, view: View
+    ) -> Iterator[Probe]:
+        yield place.probe("plain", methods[0])
+        if not groups.known(place, methods, view) and not self._shared(route, place, methods):
+            yield from self._more(route, place, methods, view)
 
-    def _plain(self, route: Route, place: Place, methods: Sequence[str]) -> Iterator[Probe]:
-        for method in methods:
-            yield place.probe("plain", method)
+    def _shared(self, route: Route, place: Place, methods: tuple[str, ...]) -> bool:
+        """Whether a place that answers alike was asked before; it is kept for `rest` then."""
+        if self.sharing is None or self.selection is None:
+            return False
+        alike = self.selection.alike(place.entry.listen, place.entry.scheme, place.host, place.path)
+        if alike is None:
+            return False
+        key = (route.id, place.entry.name, methods, alike)
+        if key in self.sharing.others:
+            self.sharing.others[key].append((route, place, methods))
+            return True
+        self.sharing.others[key] = []
+        self.sharing.first.setdefault((route.id, place.host, place.path), []).append(key)
+        return False
+
+    def rest(self, places: Iterable[tuple[str, str, str]]) -> Iterator[Probe]:
+        """Yield the probes left out of the places that answer alike with these (route, host, path)."""
+        if self.sharing is None:
+            return
+        for key in dict.fromkeys(key for place in places for key in self.sharing.first.get(place, ())):
+            for route, place, methods in self.sharing.others.pop(key, []):
+                yield from self._more(route, place, methods, self._view(place.entry, place.host))
+
+    def _more(self, route: Route, place: Place, methods: Sequence[str], view: View) -> Iterator[Probe]:
+        """Yield every probe of a place but the first."""
+        yield from self._plain(route, place, methods, view)
+        if route.cors is not None:
+            yield from self._cors(route.cors, place, methods, view)
+        if route.websocket is not None:
+            yield from self._websocket(route, place, view)
+
+    def _plain(self, route: Route, place: Place, methods: Sequence[str], view: View) -> Iterator[Probe]:
         first = methods[0]
-        for why, change in self._variations():
+        for method in methods[1:]:
+            yield place.probe("plain", method)
+        for why, change in view.variations():
             yield replace(place.probe("plain", first), request=change(place.request(first)), why=why)
         if route.caching is not None and route.caching.compression is not None:
             asking = place.probe("plain", first)
@@ -169,37 +236,18 @@ class Planner:
             other = replace(base.request, client=OTHER_CLIENT)
             yield replace(base, request=other, variant="client", why="another client")
 
-    def _variations(self) -> Iterator[tuple[str, _Change]]:
-        """Yield a change of a request for every value of another part that some matcher can see."""
-        subjects = sorted({m.subject for m in self.matchers if m.subject.startswith(("header:", "cookie:", "arg:"))})
-        for subject in subjects:
-            part, _, name = subject.partition(":")
-            if part == "header" and name.lower() in SPECIAL:
-                continue
-            for found in languages(self.matchers, subject):
-                value = found.shortest()
-                if value:
-                    yield f"{subject}={value.decode('latin-1')}", _Change(part, name, value.decode("latin-1"))
-
-    def _origins(self, cors: Cors) -> list[OriginCell]:
-        key = (cors.allow_origins, cors.null_origin, cors.enabled)
-        if key not in self._cache:
-            allowed = cors.allow_origins if cors.enabled else ()
-            self._cache[key] = origin_cells(self.matchers, allowed, cors.null_origin, self._named())
-        return self._cache[key]
-
-    def _named(self) -> list[Origin]:
+    def _named(self) -> tuple[Origin, ...]:
         """Return every origin that some route of the policy names."""
         lists = [r.cors.allow_origins for r in self.policy.routes if r.cors]
         lists += [r.websocket.allow_origins for r in self.policy.routes if r.websocket]
-        return list(dict.fromkeys(item for items in lists for item in items))
+        return tuple(dict.fromkeys(item for items in lists for item in items))
 
-    def _cors(self, cors: Cors, place: Place, methods: Sequence[str]) -> Iterator[Probe]:
+    def _cors(self, cors: Cors, place: Place, methods: Sequence[str], view: View) -> Iterator[Probe]:
         allowed = [m for m in cors.allow_methods or () if m != "OPTIONS"] or ["GET"]
         unsafe = next((m for m in allowed if m not in {"GET", "HEAD", "POST"}), allowed[0])
         headers = tuple(sorted(name.lower() for name in cors.allow_headers or () if name != "*"))
         sendable = [method for method in methods if method not in FORBIDDEN_METHODS]
-        for origin in self._origins(cors):
+        for origin in view.origins(cors.allow_origins if cors.enabled else (), cors.null_origin, self._named()):
             for method in sendable:
                 yield place.probe("cors", method, origin)
             if origin.value is None:
@@ -212,11 +260,11 @@ class Planner:
                 yield place.preflight("BREW", headers, origin, granted=False)
                 yield place.preflight(unsafe, ("x-not-in-the-policy",), origin, granted=False)
 
-    def _websocket(self, route: Route, place: Place) -> Iterator[Probe]:
+    def _websocket(self, route: Route, place: Place, view: View) -> Iterator[Probe]:
         socket = route.websocket
         if socket is None:
             return
-        for origin in origin_cells(self.matchers, socket.allow_origins, socket.null_origin, self._named()):
+        for origin in view.origins(socket.allow_origins, socket.null_origin, self._named()):
             yield place.upgrade(origin)
 
     def anywhere(self) -> Iterator[Probe]:
@@ -227,10 +275,9 @@ class Planner:
             hosts: list[str] = []
         else:
             hosts = [*self.known_hosts(), NO_HOST]
-        paths = self._all_paths().inside(PATH, (), self._all_paths().matchers) if hosts else []
         for entry in self.entries:
             for host in hosts:
-                for path in paths:
+                for path in self._below("anywhere", self._view(entry, host), PATH):
                     why = "no such host" if host == NO_HOST else ""
                     yield replace(Place("", entry, host, path).probe("anywhere", "GET"), why=why)
         yield from self._denied()
@@ -238,11 +285,10 @@ class Planner:
     def _denied(self) -> Iterator[Probe]:
         exposure = self.policy.exposure
         for glob in exposure.denied_paths if exposure else ():
-            cells = self._all_paths()
-            paths = cells.inside(Language.glob_path(glob), () if "*" in glob else (glob,), cells.matchers)
+            within, concrete = Language.glob_path(glob), () if "*" in glob else (glob,)
             for entry in self.entries:
                 for host in self.known_hosts():
-                    for path in paths:
+                    for path in self._below(f"denied {glob}", self._view(entry, host), within, concrete):
                         yield replace(Place("", entry, host, path).probe("denied", "GET"), why=glob)
 
 
@@ -255,36 +301,20 @@ class _Groups:
     """The places of one route that were seen, as far as they differ in more than the text of their paths."""
 
     ask: Ask | None
-    tests: Sequence[Language] | None
     named: set[str]
-    by_entry: bool
     seen: set[object] = field(default_factory=set)
 
-    def known(self, place: Place, methods: Sequence[str]) -> bool:
+    def known(self, place: Place, methods: tuple[str, ...], view: View) -> bool:
         """Whether another path stands for this one; the policy's own paths stand for themselves."""
-        if self.ask is None or self.tests is None:
+        if self.ask is None or view.tests is None:
             return False
-        satisfied = tuple(test.contains(place.path) for test in self.tests)
+        satisfied = tuple(test.contains(place.path) for test in view.tests)
         made = answered_by(self.ask(place.probe("plain", methods[0])))
-        entry = place.entry if self.by_entry or place.path in self.named else None
-        key = (entry, place.host, tuple(methods), satisfied, made)
+        entry = place.entry if view.by_entry or place.path in self.named else None
+        key = (entry, place.host, methods, satisfied, made)
         known = key in self.seen and place.path not in self.named
         self.seen.update({key, (None, *key[1:])})
         return known
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    part: str
-    name: str
-    value: str
-
-    def __call__(self, request: Request) -> Request:
-        if self.part == "arg":
-            return replace(request, target=f"{request.target}?{self.name}={self.value}")
-        if self.part == "cookie":
-            return request.with_(Cookie=f"{self.name}={self.value}")
-        return request.with_(**{self.name.replace("-", "_"): self.value})
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,3 +99,91 @@ def big_configuration(servers: int = 100, locations: int = 20) -> str:
         parts.append("    }\n")
     parts.append("}\n")
     return "".join(parts)
+
+
+_CORS_SERVER = """\
+    map $http_origin $allow{n} {{
+        default "";
+        "https://app.example.com" $http_origin;
+        "~^https://([a-z0-9-]+\\.)+preview\\.example\\.com$" $http_origin;
+    }}
+    map $allow{n} $credentials{n} {{ default true; "" ""; }}
+    map $allow{n} $methods{n} {{ default "GET, POST, PUT, DELETE"; "" ""; }}
+    map $allow{n} $headers{n} {{ default "authorization, content-type"; "" ""; }}
+    map $allow{n} $age{n} {{ default 600; "" ""; }}
+    server {{
+        listen 80;
+        server_name service{n}.example.com;
+        root /srv/service{n};
+        client_max_body_size 10m;
+        location / {{ return 404; }}
+"""
+
+_CORS_HEADERS = """\
+            add_header Access-Control-Allow-Origin $allow{n} always;
+            add_header Access-Control-Allow-Credentials $credentials{n} always;
+            add_header Vary Origin always;
+"""
+
+_CORS_LOCATION = (
+    """\
+        location /api{k}/ {{
+            limit_req zone=api burst=20 nodelay;
+"""
+    + _CORS_HEADERS
+    + """\
+            if ($request_method = OPTIONS) {{
+"""
+    + _CORS_HEADERS.replace("            ", "                ")
+    + """\
+                add_header Access-Control-Allow-Methods $methods{n} always;
+                add_header Access-Control-Allow-Headers $headers{n} always;
+                add_header Access-Control-Max-Age $age{n} always;
+                return 204;
+            }}
+            proxy_pass http://127.0.0.1:{port}/v{k}/;
+            proxy_set_header Host $host;
+            proxy_hide_header Access-Control-Allow-Origin;
+            proxy_hide_header Access-Control-Allow-Credentials;
+            proxy_hide_header Access-Control-Expose-Headers;
+            proxy_hide_header Vary;
+        }}
+        location = /api{k} {{ return 404; }}
+"""
+)
+
+CORS_POLICY = """\
+version: 1
+name: services
+targets:
+  - {id: nginx, type: nginx, files: [nginx.conf]}
+routes:
+  - id: api
+    match: [{paths: [%s]}]
+    cors:
+      allow_origins: ["https://app.example.com", {pattern: "https://*.preview.example.com"}]
+      allow_methods: [GET, POST, PUT, DELETE]
+      allow_headers: [Authorization, Content-Type]
+      expose_headers: []
+      allow_credentials: true
+      max_age: {max: 24h}
+      vary: [Origin]
+      null_origin: deny
+  - id: rest
+    match: [{paths: ["/**"]}]
+    cors: {enabled: false}
+"""
+
+
+def cors_configuration(servers: int, locations: int) -> tuple[str, str]:
+    """Return a configuration of services that each allow the same origins in their own way, and its policy."""
+    parts = [
+        "events {}\nhttp {\n    server_names_hash_bucket_size 128;\n    limit_req_zone $binary_remote_addr zone=api:10m rate=10r/s;\n"
+    ]
+    for n in range(servers):
+        parts.append(_CORS_SERVER.format(n=n))
+        parts += [_CORS_LOCATION.format(n=n, k=k, port=10000 + n) for k in range(locations)]
+        parts.append("    }\n")
+    parts.append("}\n")
+    globs = ", ".join(f'"/api{k}/**"' for k in range(locations))
+    return "".join(parts), CORS_POLICY % globs
