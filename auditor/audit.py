@@ -14,7 +14,7 @@ from auditor.accepted.waivers import waive
 from auditor.checks import CHECKS, Check
 from auditor.checks.of_the_audit import OF_THE_AUDIT
 from auditor.doors import Build, Promised, Said, graph
-from auditor.errors import UsageError
+from auditor.errors import TargetError, UsageError
 from auditor.exchange import Exchange, Request
 from auditor.finding import CheckInfo, Finding, Run, Severity, TargetInfo, Verdict
 from auditor.graph import Graph
@@ -173,12 +173,18 @@ def _on_stack(options: Options, live_options: LiveOptions, *, both: bool) -> Run
     targets = [target for target in loaded.policy.targets if isinstance(target, HttpTarget)]
     if not targets:
         raise UsageError("the policy has no live target", hint="add one: {id: live, type: http, entrypoints: {...}}")
+    if live_options.browser:
+        from auditor.replaying import ready  # noqa: PLC0415 - only where a browser is asked for
+
+        ready()
     predicted, assembly = predict(loaded, options)
     suspects = [f for f in judge(loaded, [predicted]) if f.verdict is Verdict.FAIL]
     observed = observe(loaded, targets[0], predicted, suspects, live_options)
     assembly.targets.append(TargetInfo(targets[0].id, "http", entrypoints=tuple(targets[0].entrypoints.items())))
     witnesses = [predicted, observed.facts] if both else [observed.facts]
     findings = judge(loaded, witnesses)
+    if live_options.browser and not live_options.dry_run and not observed.interrupted:
+        findings = _replayed(findings, targets[0], live_options)
     return finish(
         loaded,
         options,
@@ -189,6 +195,17 @@ def _on_stack(options: Options, live_options: LiveOptions, *, both: bool) -> Run
         sent=observed.sent,
         interrupted=observed.interrupted,
     )
+
+
+def _replayed(findings: tuple[Finding, ...], target: HttpTarget, options: LiveOptions) -> tuple[Finding, ...]:
+    """Add what a real browser does with each witness; where the browser fails, say so and keep what was found."""
+    from auditor.replaying import in_browser  # noqa: PLC0415 - only where a browser is asked for
+
+    try:
+        return in_browser(findings, target, verify_tls=not options.insecure and options.ca_file is None)
+    except TargetError as error:
+        options.note(f"nothing was replayed in a browser: {error.message}")
+        return findings
 
 
 def judge(loaded: LoadedPolicy, witnesses: Sequence[Facts]) -> tuple[Finding, ...]:

@@ -61,9 +61,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """The smallest request that shows a violation."""
+    """The smallest request that shows a violation; `credentials`: what a page does with it works with its user's cookies."""
 
     request: Request
+    credentials: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ class Finding:
     """One verdict of one check about one rule of the policy.
 
     `notes[0]` is the primary location. `subject` tells findings of one check and rule apart
-    (server, location, method, origin class); `in_browser` is what a real browser did with the witness; the fingerprint is made of it and never of line numbers.
+    (server, location, method, origin class); `in_browser` is what a real browser did with the witness,
+    `screenshot` a PNG of the page for which it succeeded; the fingerprint is made of the subject and never of line numbers.
     """
 
     check: str
@@ -93,6 +95,7 @@ class Finding:
     waiver: str = ""
     remediation: str = ""
     in_browser: str = ""
+    screenshot: bytes = b""
 
     @property
     def fingerprint(self) -> str:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from auditor.browser import Reason
-from auditor.exchange import Request
-from auditor.finding import Finding, Verdict
-from auditor.live.browser import Replay, attempt_of
+from auditor.finding import Finding, Severity, Verdict, Witness
+from auditor.live.browser import Attempt, Replay, attempt_of, found
 from auditor.live.browser import replay as replay_attempts
 from auditor.policy.model import HttpTarget
 
 MOST = 60
 """Witnesses that one audit opens a page for; violations share witnesses."""
 
+PICTURES = 12
+"""Pictures of attacks that succeeded which one run keeps, some 30 kB each."""
+
+
+def ready() -> None:
+    """Raise TargetError where there is no browser to replay in: before anything is sent, not after."""
+    found()
+
 
 def in_browser(findings: Sequence[Finding], target: HttpTarget, *, verify_tls: bool) -> tuple[Finding, ...]:
     """Return the findings, those about what a page may do with what Chromium did; raises TargetError without Chromium."""
-    wanted: dict[Request, None] = {}
-    for finding in findings:
-        request = _witness(finding)
-        if request is not None and len(wanted) < MOST:
-            wanted.setdefault(request)
-    pairs = [(request, attempt) for request in wanted if (attempt := attempt_of(request)) is not None]
+    pairs = [(witness, attempt) for witness in _chosen(findings) if (attempt := _attempt(witness)) is not None]
     done = replay_attempts(
         [attempt for _, attempt in pairs],
         resolve=target.resolve,
@@ -31,21 +33,49 @@ def in_browser(findings: Sequence[Finding], target: HttpTarget, *, verify_tls: b
         verify_tls=verify_tls,
         timeout=target.limits.timeout,
     )
-    words = {request: told(result) for (request, _), result in zip(pairs, done, strict=True)}
-    return tuple(_with(finding, words) for finding in findings)
+    results = {witness: result for (witness, _), result in zip(pairs, done, strict=True)}
+    pictured: set[Witness] = set()
+    return tuple(_with(finding, results, pictured) for finding in findings)
 
 
-def _witness(finding: Finding) -> Request | None:
-    """Return the request of a finding about what a page may do: of CORS or a WebSocket, with an Origin."""
+def _chosen(findings: Sequence[Finding]) -> list[Witness]:
+    """Return the witnesses to replay: of every check and line one, gravest first, then the second of each, and so on."""
+    turns: dict[object, int] = {}
+    wanted: dict[Witness, tuple[int, int]] = {}
+    for index, finding in enumerate(findings):
+        witness = _witness(finding)
+        if witness is not None and witness not in wanted:
+            place = (finding.check, finding.notes[0].location if finding.notes else None)
+            turns[place] = turns.get(place, -1) + 1
+            wanted[witness] = (turns[place], index)
+    return sorted(wanted, key=wanted.__getitem__)[:MOST]
+
+
+def _witness(finding: Finding) -> Witness | None:
+    """Return the witness of a finding about what a page may do that the running stack showed: with an Origin."""
     about = finding.check.startswith(("cors-", "websocket-"))
     if finding.verdict is not Verdict.FAIL or not about or finding.witness is None:
         return None
-    return finding.witness.request if "Origin" in finding.witness.request.headers else None
+    shown = finding.evidence in {"both", "observed"}
+    return finding.witness if shown and "Origin" in finding.witness.request.headers else None
 
 
-def _with(finding: Finding, words: dict[Request, str]) -> Finding:
-    request = _witness(finding)
-    return finding if request is None or request not in words else replace(finding, in_browser=words[request])
+def _attempt(witness: Witness) -> Attempt | None:
+    return attempt_of(witness.request, credentials=witness.credentials)
+
+
+def _with(finding: Finding, results: Mapping[Witness, Replay], pictured: set[Witness]) -> Finding:
+    """Return the finding with what the browser did; each successful attack is pictured once, grave ones only."""
+    witness = _witness(finding)
+    if witness is None or witness not in results:
+        return finding
+    result = results[witness]
+    picture = b""
+    grave = result.read and finding.severity >= Severity.HIGH
+    if grave and witness not in pictured and len(pictured) < PICTURES:
+        pictured.add(witness)
+        picture = result.screenshot
+    return replace(finding, in_browser=told(result), screenshot=picture)
 
 
 def told(result: Replay) -> str:

@@ -18,6 +18,7 @@ def demo(
     *,
     keep: bool,
     path_binaries: bool,
+    browser: bool,
     fail_on: str | None,
     say: Callable[[str], object],
     finish: Callable[[Run], int],
@@ -30,7 +31,7 @@ def demo(
         entrypoints = ", ".join(f"{name} on port {stack.ports[name]}" for name in stack.ports)
         say(f"the reference stack ({state}) is running: {entrypoints}")
         options = Options("demo", stack.policy, fail_on=fail_on)
-        status = finish(audit(options, LiveOptions(ca_file=stack.ca_file)))
+        status = finish(audit(options, LiveOptions(ca_file=stack.ca_file, browser=browser, note=say)))
         if keep:
             say(f"policy: {stack.policy}; press Ctrl-C to stop")
             while True:

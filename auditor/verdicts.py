@@ -176,7 +176,8 @@ def _size(finding: Finding) -> tuple[bool, int, int, str]:
 def _order(finding: Finding) -> tuple[object, ...]:
     rank = {Verdict.FAIL: 0, Verdict.ERROR: 1, Verdict.UNKNOWN: 2, Verdict.PASS: 3}[finding.verdict]
     place = str(finding.notes[0].location) if finding.notes else ""
-    return (rank, -finding.severity, finding.check, finding.rule, place, finding.subject, finding.message)
+    unusual = finding.witness is not None and finding.witness.request.method != "GET"
+    return (rank, -finding.severity, finding.check, unusual, finding.rule, place, finding.subject, finding.message)
 
 
 def differences(predicted: Facts, observed: Facts) -> Iterator[Finding]:

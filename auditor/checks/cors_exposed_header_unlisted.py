@@ -109,6 +109,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from auditor.checks.granting import listed
 from auditor.checks.judging import fail, made_at, place_subject, shown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -129,10 +130,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         response = case.response
         if response is None or not case.probe.origin.allowed:
             continue
-        value = response.headers.combined("Access-Control-Expose-Headers") or ""
-        excess = sorted(
-            part.strip() for part in value.split(",") if part.strip() and part.strip().lower() not in wanted
-        )
+        excess = sorted(n for n in listed(response, "Access-Control-Expose-Headers") if n.lower() not in wanted)
         if not excess:
             yield None
             continue

@@ -108,6 +108,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from auditor.checks.granting import ANY_HEADER, lets, listed
 from auditor.checks.judging import NO_GRANT, fail, made_at, place_subject, shown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -126,11 +127,15 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     wanted = {name.lower() for name in rule.value.allow_headers} | NO_GRANT
     for case in facts.of(rule.route, "preflight"):
         response = case.response
-        if response is None or not case.probe.origin.allowed:
+        if response is None or not case.probe.origin.allowed or case.probe.origin.value is None:
             continue
-        value = response.headers.combined("Access-Control-Allow-Headers") or ""
-        granted = {part.strip() for part in value.split(",") if part.strip()}
-        excess = sorted(name for name in granted if name.lower() not in wanted and "*" not in wanted)
+        named = {n for n in listed(response, "Access-Control-Allow-Headers") if n.lower() not in wanted}
+        origin, method = case.probe.origin.value, case.probe.method
+        excess = sorted(
+            name
+            for name in named
+            if "*" not in wanted and lets(response, origin, method, (ANY_HEADER if name == "*" else name.lower(),))
+        )
         if not excess:
             yield None
             continue

@@ -108,7 +108,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.browser import cors_check
+from auditor.browser import Reason, cors_check
+from auditor.checks.granting import refuses
 from auditor.checks.judging import (
     NO_GRANT,
     fail,
@@ -145,11 +146,12 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         if cors_check(origin.value, credentials=credentials, response=response) is not None:
             continue
         asked = [name for name in wanted if name.lower() in case.probe.asked_headers]
-        value = {
-            part.strip().lower()
-            for part in (response.headers.combined("Access-Control-Allow-Headers") or "").split(",")
-        }
-        refused = [n for n in asked if n.lower() not in value and not _by_wildcard(n, value, credentials=credentials)]
+        refused = [
+            name
+            for name in asked
+            if refuses(response, "GET", (name.lower(),), credentials=credentials)
+            in {Reason.HEADER_NOT_ALLOWED, Reason.INVALID_ALLOW_HEADERS, Reason.UNDECIDED}
+        ]
         if not refused:
             yield None
         elif reason := undecided(case, "Access-Control-Allow-Headers") or open_backend(
@@ -167,7 +169,3 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
                 observed=shown(response, "Access-Control-Allow-Headers"),
                 subject=f"{place_subject(case)}|{','.join(refused).lower()}",
             )
-
-
-def _by_wildcard(name: str, granted: set[str], *, credentials: bool) -> bool:
-    return "*" in granted and not credentials and name.lower() != "authorization"

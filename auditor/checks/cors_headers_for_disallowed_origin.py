@@ -107,9 +107,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.browser import cors_check
 from auditor.checks.judging import fail, made_at, place_subject, shown
-from auditor.checks.reading import lets_send
+from auditor.checks.reading import Asking
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -126,13 +125,14 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         "cors": rule.value.on_disallowed_origin.cors_headers,
         "preflight": rule.value.preflight.on_disallowed.cors_headers,
     }
+    asking = Asking(facts, rule.route)
     for case in facts.of(rule.route, "cors", "preflight"):
         origin, response = case.probe.origin, case.response
         if wanted[case.probe.purpose] != "absent":
             continue
         if origin.value is None or origin.allowed or response is None:
             continue
-        if cors_check(origin.value, credentials=False, response=response) is None and lets_send(case):
+        if asking.gives(case):
             continue
         lines = [line for line in response.headers if line.name.lower().startswith("access-control-")]
         if not lines:

@@ -108,6 +108,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from auditor.checks.granting import ANY_METHOD, lets, listed
 from auditor.checks.judging import SAFELISTED_METHODS, fail, made_at, place_subject, shown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -126,11 +127,11 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         return
     for case in facts.of(rule.route, "preflight"):
         response = case.response
-        if response is None or not case.probe.origin.allowed:
+        if response is None or not case.probe.origin.allowed or case.probe.origin.value is None:
             continue
-        value = response.headers.combined("Access-Control-Allow-Methods") or ""
-        granted = {part.strip() for part in value.split(",") if part.strip()}
-        excess = sorted(granted - wanted)
+        named = set(listed(response, "Access-Control-Allow-Methods")) - wanted
+        origin = case.probe.origin.value
+        excess = sorted(m for m in named if lets(response, origin, ANY_METHOD if m == "*" else m))
         if not excess:
             yield None
             continue

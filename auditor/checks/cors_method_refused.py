@@ -108,7 +108,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.browser import cors_check
+from auditor.browser import Reason, cors_check
+from auditor.checks.granting import refuses
 from auditor.checks.judging import (
     SAFELISTED_METHODS,
     fail,
@@ -138,9 +139,13 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         credentials = bool(rule.value.allow_credentials)
         if case.probe.method not in {*wanted, "GET", "HEAD", "POST"} or not _usable(origin.value, credentials, case):
             continue
-        value = {part.strip() for part in (response.headers.combined("Access-Control-Allow-Methods") or "").split(",")}
         candidates = [case.probe.method] if case.probe.method in wanted else []
-        refused = [m for m in candidates if m not in value and not ("*" in value and not credentials)]
+        refused = [
+            method
+            for method in candidates
+            if refuses(response, method, credentials=credentials)
+            in {Reason.METHOD_NOT_ALLOWED, Reason.INVALID_ALLOW_METHODS, Reason.UNDECIDED}
+        ]
         if not refused:
             yield None
         elif reason := undecided(case, "Access-Control-Allow-Methods") or open_backend(

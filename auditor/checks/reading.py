@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import lru_cache
 
 from auditor.browser import cors_check
+from auditor.browser.cors import REDIRECTS
+from auditor.checks.granting import lets
 from auditor.checks.judging import (
     SAFELISTED_METHODS,
     fail,
@@ -18,30 +20,31 @@ from auditor.checks.judging import (
     undecided,
     unknown,
 )
-from auditor.finding import CheckInfo, Finding, Note
+from auditor.exchange import Response
+from auditor.finding import CheckInfo, Finding, Note, Witness
 from auditor.plan.cells import origin_policy
 from auditor.plan.facts import Case, Facts, Pattern
 from auditor.policy.loaded import Rule
 from auditor.policy.model import Origin
 
 ALLOW_ORIGIN = "Access-Control-Allow-Origin"
-ALLOW_METHODS = "Access-Control-Allow-Methods"
 
 
 def readers(
     check: CheckInfo, rule: Rule, facts: Facts, note: str, mine: Callable[[Case], bool]
 ) -> Iterator[Finding | None]:
     """Yield a finding for every refused origin of a check's kind that a browser would let read an answer, or send more."""
+    asking = Asking(facts, rule.route)
     for case in facts.of(rule.route, "cors", "preflight"):
         if case.probe.origin.value is None or case.probe.origin.allowed:
             continue
         if not mine(case) or case.response is None or promised_redirect(facts, case):
             yield None
         else:
-            yield _judge(check, rule, case, note)
+            yield _judge(check, rule, case, note, asking)
 
 
-def _judge(check: CheckInfo, rule: Rule, case: Case, note: str) -> Finding | None:
+def _judge(check: CheckInfo, rule: Rule, case: Case, note: str, asking: Asking) -> Finding | None:
     origin, response = case.probe.origin.value or "", case.response
     if response is None:
         return None
@@ -50,7 +53,7 @@ def _judge(check: CheckInfo, rule: Rule, case: Case, note: str) -> Finding | Non
         reason = open_backend(case, ALLOW_ORIGIN)
     if reason:
         return unknown(check, rule, reason, case=case)
-    if cors_check(origin, credentials=False, response=response) is not None or not lets_send(case):
+    if not asking.gives(case):
         return None
     places = [Note(p.location, note) for p in case.probe.origin.matched if p.location is not None]
     made = made_at(next(iter(response.headers.lines(ALLOW_ORIGIN)), None))
@@ -69,18 +72,40 @@ def _judge(check: CheckInfo, rule: Rule, case: Case, note: str) -> Finding | Non
         observed=shown(response, ALLOW_ORIGIN),
         subject=f"{place_subject(case)}|{case.probe.origin.kind}|{' '.join(p.text for p in case.probe.origin.matched)}",
     )
-    return replace(found, remediation=_remedy(rule, case))
+    return replace(found, remediation=_remedy(rule, case), witness=Witness(case.probe.request, credentials=secretly))
 
 
-def lets_send(case: Case) -> bool:
-    """Whether a preflight with the right origin also grants its method (any other answer grants nothing more)."""
-    response = case.response
-    if case.probe.purpose != "preflight":
-        return True
-    if response is None or response.status is None or not 200 <= response.status < 300:
-        return False
-    granted = {part.strip() for part in (response.headers.combined(ALLOW_METHODS) or "").split(",")}
-    return case.probe.method in SAFELISTED_METHODS or bool({case.probe.method, "*"} & granted)
+class Asking:
+    """Whether a browser gives a page what it asks for, with all that comes before the answer: preflight and redirect."""
+
+    def __init__(self, facts: Facts, route: str | None) -> None:
+        """Remember the preflights of a route by the place and the origin that they are about."""
+        self.preflights: dict[object, list[Response]] = {}
+        for case in facts.of(route, "preflight"):
+            if case.response is not None:
+                self.preflights.setdefault(self._about(case), []).append(case.response)
+
+    def gives(self, case: Case) -> bool:
+        """Whether the page may read the answer or, of a preflight, have its request sent.
+
+        An answer that only redirects is never read: where it leads is another place of the plan (Chromium takes an
+        empty Location, which nginx sends for `return 301;`, for none). A method that needs a
+        preflight is never sent where no preflight from there grants it.
+        """
+        response, origin = case.response, case.probe.origin.value or ""
+        if response is None or cors_check(origin, credentials=False, response=response) is not None:
+            return False
+        if case.probe.purpose == "preflight":
+            return lets(response, origin, case.probe.method)
+        if response.status in REDIRECTS and response.headers.get("Location"):
+            return False
+        if case.probe.method in SAFELISTED_METHODS:
+            return True
+        return any(lets(found, origin, case.probe.method) for found in self.preflights.get(self._about(case), ()))
+
+    @staticmethod
+    def _about(case: Case) -> object:
+        return case.probe.entry, case.probe.host, case.probe.path, case.probe.origin.value
 
 
 def _verb(case: Case) -> str:

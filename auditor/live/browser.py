@@ -114,6 +114,20 @@ def attempt_of(witness: Request, *, credentials: bool = True) -> Attempt | None:
     return Attempt(origin, FetchRequest(url, method=method, headers=headers, credentials=mode))  # type: ignore[arg-type]
 
 
+def found(chromium: str | None = None) -> tuple[str, Any]:
+    """Return the Chromium to use and Playwright's module; raises TargetError where either is missing."""
+    program = chromium or os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    try:
+        import playwright.async_api as driver  # noqa: PLC0415 - the extra `browser` is optional
+    except ImportError as error:
+        raise TargetError(
+            "replaying in a browser needs Playwright for Python", None, "pip install 'edge-auditor[browser]'"
+        ) from error
+    if program is None:
+        raise TargetError("no Chromium is installed", None, "install Debian's chromium, or name one with $CHROMIUM")
+    return program, driver
+
+
 def replay(
     attempts: Sequence[Attempt],
     *,
@@ -129,15 +143,7 @@ def replay(
     skipped unless allowed. `timeout` is in seconds, for each attempt. Raises TargetError where Playwright or Chromium
     is missing or does not start.
     """
-    program = chromium or os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    try:
-        import playwright.async_api as driver  # noqa: PLC0415 - the extra `browser` is optional
-    except ImportError as error:
-        raise TargetError(
-            "replaying in a browser needs Playwright for Python", None, "pip install 'edge-auditor[browser]'"
-        ) from error
-    if program is None:
-        raise TargetError("no Chromium is installed", None, "install Debian's chromium, or name one with $CHROMIUM")
+    program, driver = found(chromium)
     run = _Run(program, dict(resolve or {}), allow_unsafe_methods, verify_tls, timeout)
     try:
         return asyncio.run(run.all(driver, attempts))

@@ -208,7 +208,8 @@ def origin_cells(
             tests.setdefault(m.test, m)
     places = list(tests.values())
     result = [NO_ORIGIN]
-    for cell in _cut(tuple(tests), tuple(allowed), tuple(known)):
+    cells, spares = _cut(tuple(tests), tuple(allowed), tuple(known))
+    for cell in cells:
         inside = 1 in cell.holding
         if not inside and 0 in cell.holding:
             continue
@@ -216,7 +217,7 @@ def origin_cells(
         met = [m for i, m in enumerate(places, 2) if i in cell.holding and m.kind != "nonempty"]
         matched = tuple(Pattern(m.pattern, m.location, m.kind == "regex", m.caseless) for m in met)
         residual = not inside and not met and not cell.unsure
-        result.append(OriginCell(cell.text, inside, kind, residual, matched))
+        result.append(OriginCell(cell.text, inside, kind, residual, matched, spares.get(cell.signature)))
     for value in exact:
         if all(cell.value != value for cell in result):
             result.append(OriginCell(value, allowed=True, kind="allowed"))
@@ -226,15 +227,22 @@ def origin_cells(
 @lru_cache(maxsize=1024)
 def _cut(
     tests: tuple[tuple[str, str, bool], ...], allowed: tuple[Origin, ...], known: tuple[Origin, ...]
-) -> tuple[Cell, ...]:
-    """Return the cells of what a policy lets in at most (0) and at least (1), and of the tests, in the order given."""
+) -> tuple[tuple[Cell, ...], dict[tuple[bool | None, ...], str]]:
+    """Return the cells of what a policy lets in at most (0) and at least (1), and of the tests, in the order given.
+
+    With them, by signature, another member of each cell that an origin of the policy stands for, where it has one.
+    """
     policy = origin_policy(allowed)
     near = origin_policy(dict.fromkeys([*allowed, *known])).hosts
     named = [item.exact for item in (*allowed, *known) if item.exact and item.exact != "*"]
     candidates = [*named, *(text for texts in templates(near).values() for text in texts)]
     sets = [Matcher("origin", *test).language() or Language.nothing() for test in tests]
     within = browser_sendable() - Language.exact("null")
-    return partition([policy.most, policy.least, *sets], within, candidates=candidates).cells
+    family = [policy.most, policy.least, *sets]
+    cells = partition(family, within, candidates=candidates).cells
+    taken = [cell.text for cell in cells if cell.text in named]
+    others = partition(family, within - Language.words(taken)).cells if taken else ()
+    return cells, {cell.signature: cell.text for cell in others}
 
 
 def origin_policy(allowed: Iterable[Origin]) -> OriginPolicy:

@@ -33,6 +33,7 @@ class OriginCell:
     `value` None: no Origin header. `kind` says what sort of origin it is, in words that stay the same between runs.
     `residual`: it satisfies no matcher of the configuration, so whatever answers it answers everybody.
     `matched`: the patterns of the configuration that these origins satisfy.
+    `spare`: another member of the cell, where `value` may be the origin of the stack itself, whose pages need no CORS.
     """
 
     value: str | None
@@ -40,6 +41,13 @@ class OriginCell:
     kind: str
     residual: bool = False
     matched: tuple[Pattern, ...] = ()
+    spare: str | None = None
+
+    def asking(self, own: str) -> OriginCell | None:
+        """Return the cell as pages at other origins than `own` see it; None where there are no others."""
+        if self.value != own:
+            return self
+        return None if self.spare is None else replace(self, value=self.spare, spare=None)
 
 
 NORMAL = frozenset({"always", "upstream-success", "application-success", "file-found", "observed"})

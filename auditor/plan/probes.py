@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from auditor.browser.safelist import is_forbidden_header
 from auditor.exchange import Exchange, Headers, Request
 from auditor.language import Language
 from auditor.plan.alike import answered_by
@@ -43,6 +44,10 @@ ELSEWHERE = "a probe that the route names although another route's globs match i
 
 FORBIDDEN_METHODS = frozenset({"CONNECT", "TRACE", "TRACK"})
 """Methods that no page can send (Fetch, forbidden method)."""
+
+
+UNASKED = frozenset({"accept", "accept-language", "content-language", "range", "user-agent"})
+"""Names that a page may set without asking: safelisted with the values they usually have, or ignored."""
 
 
 @dataclass(slots=True)
@@ -245,9 +250,12 @@ class Planner:
     def _cors(self, cors: Cors, place: Place, methods: Sequence[str], view: View) -> Iterator[Probe]:
         allowed = [m for m in cors.allow_methods or () if m != "OPTIONS"] or ["GET"]
         unsafe = next((m for m in allowed if m not in {"GET", "HEAD", "POST"}), allowed[0])
-        headers = tuple(sorted(name.lower() for name in cors.allow_headers or () if name != "*"))
+        headers = tuple(sorted(name for n in cors.allow_headers or () if n != "*" and asked_for(name := n.lower())))
         sendable = [method for method in methods if method not in FORBIDDEN_METHODS]
-        for origin in view.origins(cors.allow_origins if cors.enabled else (), cors.null_origin, self._named()):
+        for cell in view.origins(cors.allow_origins if cors.enabled else (), cors.null_origin, self._named()):
+            origin = cell.asking(place.own)
+            if origin is None:
+                continue
             for method in sendable:
                 yield place.probe("cors", method, origin)
             if origin.value is None:
@@ -292,6 +300,11 @@ class Planner:
                         yield replace(Place("", entry, host, path).probe("denied", "GET"), why=glob)
 
 
+def asked_for(name: str) -> bool:
+    """Whether a page's use of this request header (lower case) is ever named in a preflight."""
+    return name not in UNASKED and not is_forbidden_header(name, "")
+
+
 def _host_fits(host: str, glob: str) -> bool:
     return host == glob or (glob.startswith("*.") and host.endswith(glob[1:]))
 
@@ -326,6 +339,11 @@ class Place:
     host: str
     path: str
     authority: str = ""
+
+    @property
+    def own(self) -> str:
+        """The origin of this place, in the words of an Origin header."""
+        return f"{'https' if self.entry.scheme == 'https' else 'http'}://{self.authority or self.host}"
 
     def request(self, method: str, *headers: tuple[str, str]) -> Request:
         """Build a request to this place."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from datetime import date
 from functools import cache
@@ -190,6 +191,7 @@ def _result(finding: Finding, quote: Quote) -> Result:
         remediation=finding.remediation,
         waiver=finding.waiver,
         in_browser=finding.in_browser,
+        screenshot=b64encode(finding.screenshot).decode(),
     )
 
 

@@ -246,6 +246,7 @@ class Result(_Model):
     remediation: Text
     waiver: Text = ""
     in_browser: Text = ""
+    screenshot: str = ""
 
 
 class Report(_Model):

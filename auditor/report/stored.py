@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -122,6 +123,7 @@ def _finding(result: Result) -> Finding:
         waiver=result.waiver,
         remediation=result.remediation,
         in_browser=result.in_browser,
+        screenshot=b64decode(result.screenshot),
     )
 
 

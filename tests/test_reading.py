@@ -1,0 +1,76 @@
+"""Who may read is what a browser says: preflights, redirects and a site's own pages are not forgotten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from auditor import audit
+from auditor.finding import Finding, Verdict
+from auditor.options import Options
+
+POLICY = """
+version: 1
+name: reading
+targets: [{id: nginx, type: nginx, files: [nginx.conf]}]
+routes:
+  - id: all
+    match: [{hosts: [site.example], paths: ["/**"]}]
+    cors: {allow_origins: ["https://app.example"], allow_methods: [GET, POST]}
+  - id: elsewhere
+    match: [{hosts: [other.example]}]
+    cors: {allow_origins: ["http://site.example"]}
+"""
+
+
+def failed(folder: Path, inside: str) -> list[Finding]:
+    """Return what fails for the inside of a server block."""
+    (folder / "auditor.yaml").write_text(POLICY, "utf-8")
+    server = f"server {{ listen 80; server_name site.example; {inside} }}"
+    (folder / "nginx.conf").write_text(f"events {{}} http {{ {server} }}", "utf-8")
+    run = audit.check(Options("check", folder / "auditor.yaml"))
+    return [f for f in run.findings if f.verdict is Verdict.FAIL and f.route == "all"]
+
+
+ECHO = "add_header Access-Control-Allow-Origin $http_origin always; add_header Vary Origin always;"
+
+
+@pytest.mark.parametrize(
+    ("inside", "methods"),
+    [
+        (f"location / {{ {ECHO} return 200 ok; }}", {"GET"}),
+        (f"location / {{ {ECHO} return 301 http://site.example/x; }}", set()),
+        (f"location / {{ {ECHO} return 301; }}", {"GET"}),
+        (f"location / {{ {ECHO} limit_except GET {{ deny all; }} proxy_pass http://127.0.0.1:9; }}", {"GET"}),
+    ],
+)
+def test_what_only_redirects_is_not_read(inside: str, methods: set[str], tmp_path: Path) -> None:
+    """An answer that redirects gives its reader nothing, whatever headers it has; an empty Location is none to Chromium."""
+    found = [f for f in failed(tmp_path, inside) if f.check == "cors-any-origin"]
+    assert {f.witness.request.method for f in found if f.witness} == methods
+
+
+def test_a_method_that_needs_a_preflight_is_not_sent_without_one(tmp_path: Path) -> None:
+    """DELETE is answered with CORS headers and its preflight is refused: no page ever sends it."""
+    preflight = "if ($request_method = OPTIONS) { return 403; }"
+    inside = f"location / {{ {preflight} if ($request_method = DELETE) {{ {ECHO} return 200; }} return 200; }}"
+    assert not [f for f in failed(tmp_path, inside) if f.check in {"cors-any-origin", "cors-origin-not-allowed"}]
+    granted = (
+        "if ($request_method = OPTIONS) { add_header Access-Control-Allow-Methods DELETE; " + ECHO + " return 204; }"
+    )
+    inside = inside.replace(preflight, granted)
+    assert [f for f in failed(tmp_path, inside) if f.check in {"cors-any-origin", "cors-origin-not-allowed"}]
+
+
+def test_a_sites_own_pages_need_no_cors(tmp_path: Path) -> None:
+    """An origin outside the policy that is the site itself reads anyway: nothing is said of it, only of its neighbours."""
+    own = 'set $cors ""; if ($http_origin ~ "^http://site\\.example$") { set $cors $http_origin; }'
+    line = "add_header Access-Control-Allow-Origin $cors always; add_header Vary Origin always;"
+    checks = {"cors-origin-not-allowed", "cors-insecure-origin", "cors-any-origin"}
+    assert not [f for f in failed(tmp_path, f"location / {{ {own} {line} return 200; }}") if f.check in checks]
+    loose = own.replace("\\.example$", ".example$")
+    found = [f for f in failed(tmp_path, f"location / {{ {loose} {line} return 200; }}") if f.check in checks]
+    origins = {f.witness.request.headers.get("Origin") for f in found if f.witness}
+    assert origins
+    assert "http://site.example" not in origins
