@@ -9,7 +9,7 @@ from typing import Any
 from auditor.errors import Location
 from auditor.exchange import Action, Exchange, Headers, Outcome, Request, Response
 from auditor.finding import CheckInfo, Finding, Note, Run, Severity, TargetInfo, Verdict, Witness
-from auditor.report.json import report
+from auditor.report.build import report
 
 CHECKS = (
     CheckInfo("cors-origin-not-allowed", "An origin outside the policy may read", Severity.HIGH, "0.1.0", "page"),

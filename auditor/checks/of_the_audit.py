@@ -138,4 +138,34 @@ An entry that outlived its finding accepts the same violation when it comes back
 """,
 )
 
-OF_THE_AUDIT = (BASELINE_STALE, LIVE_DIFFERS, RULE_NOT_EVALUATED, TARGET_UNREACHABLE, WAIVER_FORBIDDEN, WAIVER_UNUSED)
+AUDIT_FAILED = CheckInfo(
+    "audit-failed",
+    "The audit of a target could not be made",
+    Severity.HIGH,
+    "0.1.0",
+    """The audit of a target could not be made.
+
+## What it checks
+
+Whether each target of a fleet, and each scheduled audit, ended with verdicts at all.
+
+## Why it matters
+
+One target with a broken policy must neither stop the audits of the others nor be taken for one that passes.
+
+## Remediation
+
+The message says why: a policy that is wrong, a certificate authority that cannot be read, a process that was killed. Run the
+same audit alone to see every problem: `auditor audit POLICY`.
+""",
+)
+
+OF_THE_AUDIT = (
+    AUDIT_FAILED,
+    BASELINE_STALE,
+    LIVE_DIFFERS,
+    RULE_NOT_EVALUATED,
+    TARGET_UNREACHABLE,
+    WAIVER_FORBIDDEN,
+    WAIVER_UNUSED,
+)

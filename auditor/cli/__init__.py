@@ -23,6 +23,9 @@ COMMANDS = {
     "policy": "policies",
     "baseline": "baselines",
     "report": "stored",
+    "watch": "watching",
+    "history": "keeping",
+    "fleet": "fleets",
     "demo": "showing",
 }
 """Each command and the module of this package that has it."""

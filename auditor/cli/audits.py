@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditor.cli.closing import closing
+from auditor.cli.keeping import keeper, record_options
 from auditor.cli.options import asked, audit_options, live_options, selection
 from auditor.cli.output import finish
 
@@ -21,18 +22,21 @@ if TYPE_CHECKING:
 @click.command()
 @selection
 @audit_options
+@record_options
 def check(**values: Any) -> int:
     """Decide the policy from the configuration alone: the gate for CI. No server, no nginx, no network."""
     from auditor.audit import check as audit_check
 
     options = asked("check", values)
-    return finish(audit_check(options), values)
+    keep = keeper(values)
+    return finish(audit_check(options), values, keep)
 
 
 @click.command()
 @selection
 @audit_options
 @live_options
+@record_options
 def live(**values: Any) -> int:
     """Ask the running stack alone: bounded, polite, never off target."""
     from auditor.audit import live as audit_live
@@ -45,6 +49,7 @@ def live(**values: Any) -> int:
 @selection
 @audit_options
 @live_options
+@record_options
 def audit(**values: Any) -> int:
     """Decide the policy from the configuration, then show the same on the running stack, and where the two disagree."""
     from auditor.audit import audit as audit_both
@@ -57,6 +62,7 @@ def _live(command: Callable[[Options, LiveOptions], Run], options: Options, valu
     from auditor.options import LiveOptions
     from auditor.report.text import visible
 
+    keep = keeper(values)
     with _progress(shown=not values["quiet"] and sys.stderr.isatty()) as progress:
         result = command(
             options,
@@ -73,7 +79,7 @@ def _live(command: Callable[[Options, LiveOptions], Run], options: Options, valu
         )
     if values["dry_run"]:
         return closing(0, "a dry run: nothing was sent")
-    return finish(result, values)
+    return finish(result, values, keep)
 
 
 @contextlib.contextmanager

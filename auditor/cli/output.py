@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
     from auditor.report.view import View
 
 
-def finish(result: Run, values: dict[str, Any]) -> int:
-    """Report a run as asked, and return its exit status, said on stderr."""
+def finish(result: Run, values: dict[str, Any], keep: Callable[[Report], None] | None = None) -> int:
+    """Report a run as asked, keep it where it is to be kept, and return its exit status, said on stderr."""
     from auditor.audit import exit_status
     from auditor.report.build import report
 
-    write_reports(report(result), values)
+    made = report(result)
+    write_reports(made, values)
+    if keep is not None:
+        keep(made)
     status, reason = exit_status(result)
     if values["exit_zero"] and status == 1:
         status = 0

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from auditor.cli.closing import closing
 from auditor.cli.options import report_options
 from auditor.cli.output import write_reports
+
+if TYPE_CHECKING:
+    from auditor.report.model import Report
 
 
 @click.command()
@@ -20,11 +23,17 @@ def report(file: Path, **values: Any) -> int:
 
     The exit status is 0 once it is rendered; with --fail-on it is that of the run held to this severity.
     """
+    from auditor.report.stored import read_report
+
+    return rendered(read_report(file), values)
+
+
+def rendered(stored: Report, values: dict[str, Any]) -> int:
+    """Render a report that was made before, and return the exit status."""
     from auditor.audit import exit_status
-    from auditor.report.stored import read_report, run
+    from auditor.report.stored import run
     from auditor.report.verdict import held_to
 
-    stored = read_report(file)
     if values["fail_on"]:
         stored = held_to(stored, values["fail_on"])
     write_reports(stored, values)

@@ -21,7 +21,7 @@ NOTABLE: frozenset[Kind] = frozenset({"new", "fixed", "evidence", "accepted", "u
 """Kinds that are kept with the later run; what is still open is told by the runs themselves."""
 
 SILENT_WHEN_GOOD = frozenset(
-    {"live-differs-from-configuration", "rule-not-evaluated", "target-unreachable", "waiver-unused"}
+    {"audit-failed", "live-differs-from-configuration", "rule-not-evaluated", "target-unreachable", "waiver-unused"}
 )
 """Checks of the audit itself, which say nothing where there is nothing to say: their silence in a whole run is a pass."""
 

@@ -15,7 +15,7 @@ from auditor.history import schema
 from auditor.history.database import Database
 from auditor.history.drift import Drift, Kept, compare, first
 from auditor.history.records import DISPOSITIONS, VERDICTS, opened, report_of
-from auditor.history.store import chunks, header_of, rows_of
+from auditor.history.store import chunks, header_of, messages_of, rows_of
 
 OPEN = tuple(f"open_{severity.word}" for severity in sorted(Severity, reverse=True))
 
@@ -82,6 +82,14 @@ def targets(database: Database, asked: Asked) -> Page:
     }
     with database.begin() as connection:
         return _page(connection, query.order_by(*orders.get(asked.order, orders[""])), asked)
+
+
+def every_target(database: Database) -> list[dict[str, Any]]:
+    """Return every target with its last run, by name."""
+    target, run = schema.target, schema.run
+    query = sa.select(target.c.name, target.c.failures, *run.c).join(run, run.c.id == target.c.latest)
+    with database.begin() as connection:
+        return [dict(row) for row in connection.execute(query.order_by(target.c.name)).mappings()]
 
 
 def verdicts(database: Database) -> dict[str, int]:
@@ -242,17 +250,8 @@ def difference(database: Database, old: int | None, new: int) -> Difference:
         else:
             drift = compare(Kept(header_of(earlier), rows_of(connection, earlier["id"])), after)
         needed = {change.row.document for change in drift.changes}
-        messages = _messages(connection, needed)
+        messages = messages_of(connection, needed)
     return Difference(earlier, later, drift, messages)
-
-
-def _messages(connection: Connection, hashes: set[str]) -> dict[str, str]:
-    table = schema.document
-    return {
-        sha256: str(opened(body)["message"])
-        for part in chunks(sorted(hashes))
-        for sha256, body in connection.execute(sa.select(table.c.sha256, table.c.body).where(table.c.sha256.in_(part)))
-    }
 
 
 def heads(database: Database, numbers: Sequence[int]) -> dict[int, Any]:

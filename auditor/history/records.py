@@ -25,6 +25,9 @@ VOLATILE = frozenset(
 )
 """Response headers that differ from one answer to the next though nothing has changed: kept, and not compared."""
 
+_NO_ANSWER = frozenset({"audit-failed", "target-unreachable"})
+"""Checks that say that a target was not audited."""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -80,13 +83,14 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One report, taken apart for keeping."""
+    """One report, taken apart for keeping; `waivers`: id, owner and last day (ISO 8601) of each."""
 
     header: Header
     rows: tuple[Row, ...]
     head: Document
     checks: Document
     documents: Mapping[str, Document] = field(repr=False)
+    waivers: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def results_sha256(self) -> str:
@@ -116,20 +120,21 @@ def record_of(report: Mapping[str, Any]) -> Record:
         head=_document(rest),
         checks=_document(report["checks"]),
         documents={document.sha256: document for _, document in pairs},
+        waivers=tuple((w["id"], w["owner"], w["expires"]) for w in report.get("waivers", ())),
     )
 
 
 def _header(report: Mapping[str, Any], rows: Sequence[Row]) -> Header:
     info = report["run"]
-    failures = [row for row in rows if row.check == "target-unreachable" and row.verdict is Verdict.UNKNOWN]
-    answered = any(row.evidence != "predicted" and row.check != "target-unreachable" for row in rows)
-    reasons = [r["message"] for r in report["results"] if r["check"] == "target-unreachable" and r["verdict"] != "pass"]
-    reached = answered or not failures
+    reasons = [r["message"] for r in report["results"] if r["check"] in _NO_ANSWER and r["verdict"] != "pass"]
+    answered = any(row.evidence != "predicted" and row.check not in _NO_ANSWER for row in rows)
+    reached = answered or not reasons
+    failed = any(row.check == "audit-failed" for row in rows)
     return Header(
         command=info["command"],
         started=_seconds(info["started"]),
         finished=_seconds(info["finished"]),
-        verdict=report["verdict"] if reached else "unreachable",
+        verdict=report["verdict"] if reached else "error" if failed else "unreachable",
         reached=reached,
         interrupted=info["interrupted"],
         tool_version=info["tool"]["version"],
@@ -194,5 +199,4 @@ def _seconds(moment: str) -> float:
 
 def report_of(head: Mapping[str, Any], checks: Sequence[Any], results: Sequence[Any]) -> dict[str, Any]:
     """Put a report together again."""
-    ordered = {"version": head["version"], "verdict": head["verdict"], "run": head["run"], "summary": head["summary"]}
-    return {**ordered, "checks": list(checks), "coverage": head["coverage"], "results": list(results)}
+    return {**head, "checks": list(checks), "results": list(results)}

@@ -40,8 +40,8 @@ target = Table(
     Column("latest_reached", _KEY),
     Column("failures", Integer, nullable=False, default=0),
 )
-"""What is audited again and again. `latest`: its last run; `latest_reached`: the last one that got answers, which the
-next is compared with; `failures`: runs in a row since then that got none."""
+"""What is audited again and again. `latest`: its last run; `latest_reached`: the last whole one that got answers, which
+the next is compared with; `failures`: runs in a row since then that got none."""
 
 document = Table(
     "document",
@@ -90,6 +90,8 @@ run = Table(
     Column("open_info", Integer, nullable=False),
     Column("waived", Integer, nullable=False),
     Column("baselined", Integer, nullable=False),
+    Column("accepted", Text, nullable=False),
+    Column("waivers", Text, nullable=False),
     Column("undecided", Integer, nullable=False),
     Column("passed", Integer, nullable=False),
     Column("results", Integer, nullable=False),
@@ -109,7 +111,8 @@ run = Table(
     Index("ix_run_checks_id", "checks_id"),
 )
 """One audit of one target. Times in seconds since 1970 (UTC); `slot`: the scheduled moment that it answers for;
-`fleet`: the fleet run that it belongs to; `results_sha256`: over its results, so that a torn row would show."""
+`fleet`: the fleet run that it belongs to; `accepted`: JSON, how many waived and baselined results
+there are of each severity; `waivers`: JSON, id, owner and last day of each waiver; `results_sha256`: over its results, so that a torn row would show."""
 
 result = Table(
     "result",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from auditor.finding import Severity, Verdict
 from auditor.history import schema
 from auditor.history.database import Database
 from auditor.history.drift import Change, Drift, Kept, compare, first
-from auditor.history.records import DISPOSITIONS, EVIDENCE, VERDICTS, Document, Header, Record, Row, record_of
+from auditor.history.records import DISPOSITIONS, EVIDENCE, VERDICTS, Document, Header, Record, Row, opened, record_of
 
 _CHUNK = 500
 """Values in one statement: far below what any database takes."""
@@ -28,15 +28,18 @@ Tell = Callable[["Recorded"], Mapping[str, Any] | None]
 class Recorded:
     """A run that is kept: its number, its target, what it says, and how it differs from the one before.
 
-    `again`: its slot had been recorded already; nothing was added.
+    `messages` says each of its changes in words, by the hash of the evidence.
+    `reach_changed`: it is the first without answers, or with answers again. `again`: its slot had been recorded
+    already; nothing was added.
     """
 
     run: int
     target: str
     header: Header
     drift: Drift
-    documents: Mapping[str, Document]
+    messages: Mapping[str, str]
     compared_with: int | None = None
+    reach_changed: bool = False
     again: bool = False
 
 
@@ -70,7 +73,7 @@ class History:
             held = _target(connection, target)
             existing = _existing(connection, held.id, slot, fleet)
             if existing is not None:
-                return Recorded(existing, target, record.header, Drift(()), record.documents, again=True)
+                return Recorded(existing, target, record.header, Drift(()), {}, again=True)
             documents = _keep_documents(connection, bodies)
             fingerprints = _keep_fingerprints(connection, record.rows)
             before = _kept(connection, held.latest_reached)
@@ -79,15 +82,17 @@ class History:
             number = _insert_run(connection, held, record, drift, documents, slot=slot, fleet=fleet)
             _insert_results(connection, number, record.rows, documents, fingerprints)
             _insert_changes(connection, number, drift.notable, documents, fingerprints, target=held.id)
-            recorded = Recorded(number, target, record.header, drift, record.documents, held.latest_reached)
+            reach_changed = (held.failures == 0) is not record.header.reached
+            messages = messages_of(connection, {change.row.document for change in drift.notable})
+            recorded = Recorded(number, target, record.header, drift, messages, held.latest_reached, reach_changed)
             self._leave_word(connection, recorded)
-            reached = record.header.reached
+            reached, interrupted = record.header.reached, record.header.interrupted
             connection.execute(
                 sa.update(schema.target)
                 .where(schema.target.c.id == held.id)
                 .values(
                     latest=number,
-                    latest_reached=number if reached else held.latest_reached,
+                    latest_reached=number if reached and not interrupted else held.latest_reached,
                     failures=0 if reached else held.failures + 1,
                 )
             )
@@ -212,6 +217,8 @@ def _insert_run(
         "fleet": fleet,
         "waived": sum(1 for row in rows if row.disposition == "waived"),
         "baselined": sum(1 for row in rows if row.disposition == "baselined"),
+        "accepted": json.dumps(_accepted(rows)),
+        "waivers": json.dumps([list(waiver) for waiver in record.waivers]),
         "undecided": sum(1 for row in rows if row.verdict in {Verdict.UNKNOWN, Verdict.ERROR}),
         "passed": sum(1 for row in rows if row.verdict is Verdict.PASS),
         "results": len(rows),
@@ -227,6 +234,16 @@ def _insert_run(
     }
     inserted = connection.execute(schema.run.insert().values(values)).inserted_primary_key
     return int(inserted[0]) if inserted is not None else 0
+
+
+def _accepted(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
+    """Count the accepted violations by disposition and severity."""
+    found: dict[str, dict[str, int]] = {}
+    for row in rows:
+        if row.verdict is Verdict.FAIL and row.disposition in {"waived", "baselined"}:
+            of_kind = found.setdefault(row.disposition, {})
+            of_kind[row.severity.word] = of_kind.get(row.severity.word, 0) + 1
+    return found
 
 
 def _insert_results(
@@ -303,6 +320,16 @@ def _kept(connection: Connection, number: int | None) -> Kept | None:
     if found is None:
         return None
     return Kept(header_of(dict(found)), rows_of(connection, number))
+
+
+def messages_of(connection: Connection, hashes: Collection[str]) -> dict[str, str]:
+    """Return what the documents with these hashes say in one sentence."""
+    table = schema.document
+    return {
+        sha256: str(opened(body)["message"])
+        for part in chunks(sorted(hashes))
+        for sha256, body in connection.execute(sa.select(table.c.sha256, table.c.body).where(table.c.sha256.in_(part)))
+    }
 
 
 def header_of(found: Mapping[str, Any]) -> Header:

@@ -87,6 +87,8 @@ def upgrade() -> None:
         sa.Column("open_info", sa.Integer(), nullable=False),
         sa.Column("waived", sa.Integer(), nullable=False),
         sa.Column("baselined", sa.Integer(), nullable=False),
+        sa.Column("accepted", sa.Text(), nullable=False),
+        sa.Column("waivers", sa.Text(), nullable=False),
         sa.Column("undecided", sa.Integer(), nullable=False),
         sa.Column("passed", sa.Integer(), nullable=False),
         sa.Column("results", sa.Integer(), nullable=False),
