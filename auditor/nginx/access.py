@@ -168,6 +168,7 @@ def check(engine: Engine, run: Run, access: Access) -> int:
             continue
         if result == OK:
             if access.any_of:
+                run.note("satisfy any", None, "one yes is enough")
                 run.drop("www-authenticate")
                 return OK
             continue
@@ -178,6 +179,7 @@ def check(engine: Engine, run: Run, access: Access) -> int:
             refused = result
     if refused:
         run.action = Action("deny")
+        run.note("satisfy any", None, f"nobody lets the request in: {refused}")
     return refused
 
 

@@ -210,6 +210,7 @@ class Engine:
             return following
         run.when.append("limited")
         run.action = Action("deny")
+        run.note("", None, f"over the limit: {status}")
         return errors.finish(self, run, status)
 
     def access(self, run: Run) -> Phase | None:

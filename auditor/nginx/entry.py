@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from auditor.exchange import Field
-from auditor.nginx.model import Node
+from auditor.nginx.model import Node, server_names
 from auditor.nginx.request_size import AROUND, buffers_for
 from auditor.nginx.select import clean_host, find_server
 from auditor.nginx.state import Run
@@ -22,7 +22,8 @@ _VERSION = re.compile(r"(\d)(?:\.(\d{1,3}))?\Z")
 _AUTHORITY = re.compile(r"([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]):[0-9]*\Z")
 _GOOD_NAME = re.compile(r"[A-Za-z0-9-]+\Z")
 _USABLE_NAME = re.compile("[^\x00-\x20\x7f:][^\x00-\x20\x7f]*\\Z")
-_KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+MOST_NAMES = 6
+"""Server names that a story lists where none fits."""
 
 
 @lru_cache(maxsize=4096)
@@ -77,6 +78,8 @@ def _request_line(engine: Engine, run: Run) -> int:  # noqa: C901 - follows ngin
     run.uri, run.args, run.raw_uri = target.path, target.args, target.raw
     run.escaped, run.faithful = target.escaped, target.faithful
     run.breaks = "\n" in target.path
+    if run.why is not None and target.path != target.raw.partition("?")[0]:
+        run.note("", None, f"the path of the request is read as {target.path}")
     if target.host:
         host = clean_host(target.host, strict=engine.version >= (1, 29, 4))
         if host is None:
@@ -111,20 +114,35 @@ def _tunnel(run: Run) -> int:
 
 def _select(run: Run, host: str) -> None:
     """Choose the server for a host (`ngx_http_set_virtual_server`); a server that is alone has no need of its names."""
-    server, how = (run.listen.default, "only server") if run.listen.alone else find_server(run.listen, host, run)
+    server, how = (
+        (run.listen.default, f"the only one on {run.listen.key}: it takes every name")
+        if run.listen.alone
+        else find_server(run.listen, host, run)
+    )
     if server is not None:
         run.server = run.node = server
-        run.note(server.label, server.place, f'"{host}" is its {how}')
+        run.note(named(server), server.place, how if run.listen.alone else f'"{host}" {how}')
     else:
         fallback = run.listen.default
         if fallback is not None and run.server is not fallback:
             run.server = run.node = fallback
         if run.why is not None:
-            run.note(
-                run.server.label,
-                run.server.place,
-                f'no server here is named "{host}": the default server of {run.listen.key}',
-            )
+            run.note(named(run.server), run.server.place, _why_default(run, host))
+
+
+def named(server: Node) -> str:
+    """Return a server with its names, as a story calls it."""
+    return " ".join(("server", *(name for name in server_names(server) if name)))
+
+
+def _why_default(run: Run, host: str) -> str:
+    """Say why the default server answers."""
+    names = [name for name in run.listen.names if name]
+    flagged = "it is the default_server" if run.listen.default_flag else "it is the first one in the file"
+    others = (
+        f" (names here: {', '.join(names[:MOST_NAMES])}{', …' if len(names) > MOST_NAMES else ''})" if names else ""
+    )
+    return f'no server on {run.listen.key} is named "{host}"{others}: {flagged}'
 
 
 def _header_lines(engine: Engine, run: Run) -> int:  # noqa: C901 - follows nginx's own

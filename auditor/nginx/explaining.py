@@ -23,7 +23,7 @@ LATER = (
 def why_chosen(node: Node, how: str) -> str:
     """Say how a location was found."""
     if node.kind != "location":
-        return "no location matches: the server block itself answers"
+        return "no location fits: the server block itself answers"
     if how == REDIRECT:
         return "is chosen: the URI is its name without the final slash"
     if node.modifier == "=":
@@ -68,7 +68,9 @@ def _reason(uri: str, node: Node, chosen: Node, how: str) -> str:
     if not uri.startswith(node.name):
         return f"its name ends with a slash that {uri} lacks" if uri + "/" == node.name else ""
     if chosen.regex is not None:
-        return f"it is a prefix of {uri}, but the regular expression {chosen.name} wins over prefixes"
+        return f"it is a prefix of {uri}, but the regular expression {chosen.name} wins over it (^~ would keep it out)"
+    if chosen.modifier == "=":
+        return f"it is a prefix of {uri} too, but an exact location ends the search"
     if len(node.name) < len(chosen.name):
         return f"it is a prefix of {uri} too, but {chosen.name} is longer"
     return f"it is a prefix of {uri}, but {chosen.pattern} is decided first"
@@ -91,10 +93,39 @@ def _regex_reason(uri: str, node: Node, chosen: Node, how: str) -> str:
     return "it matches too, but a nested location was found first"
 
 
+def replaced(run: Run, old: Node) -> None:
+    """Note the headers of an `if` that was true before another one was."""
+    for line in old.own.get("add_header", ()) if old.kind == "if" else ():
+        run.note(
+            " ".join((line.name, *line.args)),
+            line.location,
+            f"is lost with its {old.label}: a later if of this location is true too, and only the last one counts",
+        )
+
+
+def overridden(run: Run, node: Node, name: str) -> None:
+    """Note the lines of outer levels that a level's own lines of the same name put out of force."""
+    level: Node | None = node
+    while level is not None and not level.own.get(name):
+        level = level.parent
+    outer = level.parent if level is not None else None
+    while outer is not None and level is not None:
+        for line in outer.own.get(name, ()):
+            where = f"{level.label} (line {level.place.line})" if level.place else level.label
+            run.note(
+                " ".join((line.name, *line.args)),
+                line.location,
+                f"does not apply here: {where} has {name} lines of its own",
+            )
+        outer = outer.parent
+
+
 def unreached(run: Run, node: Node) -> None:
     """Note the lines of the answering block that look as if they applied, but belong to phases that never came."""
     for name in LATER:
-        for line in node.find(name) if name not in HANDLERS and name != "try_files" else node.own.get(name, []):
+        whole = node.enclosing()
+        own = node.own.get(name) or whole.own.get(name, [])
+        for line in node.find(name) if name not in HANDLERS and name != "try_files" else own:
             run.note(
                 " ".join((line.name, *line.args)),
                 line.location,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE, Action, Field, Unknown
+from auditor.nginx.explaining import replaced
 from auditor.nginx.model import Node
 from auditor.nginx.regex import Regex
 from auditor.nginx.state import LAYER, Run, Undecided
@@ -34,7 +35,7 @@ _TESTS = {"f": FILE, "d": FOLDER, "e": EITHER, "x": EITHER}
 
 def text_of(directive: Directive) -> str:
     """Return a directive as one line."""
-    words = (word if word and not any(c in ' \t;{}"' for c in word) else f'"{word}"' for word in directive.args)
+    words = (word if word and not any(c in ' \t\r\n;{}"' for c in word) else f'"{word}"' for word in directive.args)
     return " ".join((directive.name, *words))
 
 
@@ -156,10 +157,12 @@ def _rewrite(directive: Directive, _node: Node, variables: Variables) -> Step:
     last = bool(flag) or absolute
     write = _replacement(replacement, variables, redirect=bool(status), keep_args=keep_args)
     has_args = "?" in replacement
+    shown = text_of(directive)
 
     def step(run: Run) -> int | None:
         if not run.matches(regex, run.uri, directive.location, "the URI"):
             run.captures = None
+            run.note(shown, directive.location, f"no match for {run.uri}")
             return GO_ON
         run.internal = True
         run.faithful = False
@@ -233,7 +236,23 @@ def _replacement(  # noqa: C901 - follows nginx's own
     return write
 
 
-def _if(directive: Directive, node: Node, variables: Variables) -> Step:  # noqa: C901 - follows nginx's own
+def _enter_if(run: Run, directive: Directive, child: Node | None) -> None:
+    """Put the block of a true `if` in the place of the location's configuration; in a server it has none of its own."""
+    if run.why is not None:
+        text = "is true"
+        if child is not None:
+            replaced(run, run.node)
+            text = "is true: its block replaces the location's configuration from here on"
+        run.note(text_of(directive), directive.location, text)
+    if child is not None:
+        run.node = child
+        if not child.stays:
+            run.keepalive = False
+        if child.handler is not None:
+            run.handler = child
+
+
+def _if(directive: Directive, node: Node, variables: Variables) -> Step:
     condition = compile_condition(directive, variables)
     child = node.children.get(id(directive))
     body: list[tuple[Step, ...]] = []
@@ -244,18 +263,7 @@ def _if(directive: Directive, node: Node, variables: Variables) -> Step:  # noqa
             if run.why is not None:
                 run.note(text_of(directive), directive.location, "is false")
             return GO_ON
-        if child is not None:
-            run.node = child
-            if not child.stays:
-                run.keepalive = False
-            if child.handler is not None:
-                run.handler = child
-        if run.why is not None:
-            run.note(
-                text_of(directive),
-                directive.location,
-                "is true" if child is None else "is true: its block replaces the location's configuration from here on",
-            )
+        _enter_if(run, directive, child)
         if not body:
             body.append(compile_program(inside, node, variables))
         for inner in body[0]:

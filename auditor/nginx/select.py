@@ -64,28 +64,28 @@ def find_server(listen: Listen, host: str, run: Run | None = None) -> tuple[Node
     """Return the server with this (clean) name and how it matched; (None, "") where only the default is left."""
     server = listen.exact.get(host)
     if server is not None:
-        return server, "exact name"
+        return server, "is its exact name"
     if host and (listen.heads or listen.tails):
         labels = host.split(".")
         whole = listen.heads.get(host)
         if whole is not None and whole[1]:
-            return whole[0], f"name .{host}"
+            return whole[0], f"is its name .{host}"
         for start in range(1, len(labels)):
             suffix = ".".join(labels[start:])
             found = listen.heads.get(suffix)
             if found is not None:
-                return found[0], f"wildcard *.{suffix}"
+                return found[0], f"matches its wildcard *.{suffix}"
         for end in range(len(labels) - 1, 0, -1):
             prefix = ".".join(labels[:end])
             tail = listen.tails.get(prefix)
             if tail is not None:
-                return tail, f"wildcard {prefix}.*"
+                return tail, f"matches its wildcard {prefix}.*"
     if host:
         for regex, node in listen.regexes:
             if run is None:
                 continue
             if run.matches(regex, host, node.place, "the host"):
-                return node, f"regular expression ~{regex.pattern}"
+                return node, f"matches its regular expression ~{regex.pattern}"
     return None, ""
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Outcome, Request, Response, Unknown
+from auditor.nginx.explaining import overridden
 from auditor.nginx.proxy import (
     HANDLED,
     Passing,
@@ -127,6 +128,8 @@ def _pass(engine: Engine, run: Run, what: Passing, aim: Aim) -> Phase | None:
     run.addresses += " : " if run.addresses else ""
     run.body_read = str(run.request.body_length)
     run.note(text_of(what.directive), what.directive.location, f"asks {aim.scheme}://{peers[0]}{target}")
+    if run.why is not None:
+        overridden(run, run.node, f"{what.family}_set_header")
     return _exchange(engine, run, what, asked, (peers, backups), aim.scheme)
 
 

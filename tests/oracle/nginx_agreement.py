@@ -129,7 +129,9 @@ def check(
         except HangError as error:
             tally.hung += 1
             tally.refusals[f"hung: {error}"[:200]] += 1
-            sandbox.start(http)
+            written = sandbox.start(http)  # on other ports
+            answering = _answering(sandbox, http)
+            answers = answers_for(sandbox, version, answering)
             continue
         tally.pairs += 1
         _note(tally, seen, written.headings)
