@@ -74,3 +74,17 @@ def test_a_sites_own_pages_need_no_cors(tmp_path: Path) -> None:
     origins = {f.witness.request.headers.get("Origin") for f in found if f.witness}
     assert origins
     assert "http://site.example" not in origins
+
+
+def test_secure_and_insecure_origins_are_asked_apart(tmp_path: Path) -> None:
+    """A pattern that takes both schemes lets in both, and each is reported; https pages never reach http (Mixed Content)."""
+    loose = 'set $cors ""; if ($http_origin ~ "^https?://[a-z]+\\.partner\\.example$") { set $cors $http_origin; }'
+    line = "add_header Access-Control-Allow-Origin $cors always; add_header Vary Origin always;"
+    inside = f"listen 443 ssl; location / {{ {loose} {line} return 200; }}"
+    found = {}
+    for finding in failed(tmp_path, inside):
+        if finding.check in {"cors-origin-not-allowed", "cors-insecure-origin"} and finding.witness is not None:
+            request = finding.witness.request
+            found.setdefault(finding.check, set()).add((request.headers.get("Origin") or "").partition(":")[0])
+            assert (request.scheme, request.headers.get("Origin")[:5]) != ("http", "https")
+    assert found == {"cors-origin-not-allowed": {"https"}, "cors-insecure-origin": {"http"}}

@@ -230,6 +230,7 @@ def _cut(
 ) -> tuple[tuple[Cell, ...], dict[tuple[bool | None, ...], str]]:
     """Return the cells of what a policy lets in at most (0) and at least (1), and of the tests, in the order given.
 
+    No cell has secure and insecure origins: browsers tell them apart whatever the stack does.
     With them, by signature, another member of each cell that an origin of the policy stands for, where it has one.
     """
     policy = origin_policy(allowed)
@@ -238,7 +239,7 @@ def _cut(
     candidates = [*named, *(text for texts in templates(near).values() for text in texts)]
     sets = [Matcher("origin", *test).language() or Language.nothing() for test in tests]
     within = browser_sendable() - Language.exact("null")
-    family = [policy.most, policy.least, *sets]
+    family = [policy.most, policy.least, *sets, Language.prefix("https://")]
     cells = partition(family, within, candidates=candidates).cells
     taken = [cell.text for cell in cells if cell.text in named]
     others = partition(family, within - Language.words(taken)).cells if taken else ()

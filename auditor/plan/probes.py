@@ -252,9 +252,11 @@ class Planner:
         unsafe = next((m for m in allowed if m not in {"GET", "HEAD", "POST"}), allowed[0])
         headers = tuple(sorted(name for n in cors.allow_headers or () if n != "*" and asked_for(name := n.lower())))
         sendable = [method for method in methods if method not in FORBIDDEN_METHODS]
+        # Mixed Content: a page from https never reaches http, but where nothing here is https, TLS ends further out.
+        mixed = place.entry.scheme == "http" and any(entry.scheme == "https" for entry in self.entries)
         for cell in view.origins(cors.allow_origins if cors.enabled else (), cors.null_origin, self._named()):
             origin = cell.asking(place.own)
-            if origin is None:
+            if origin is None or (mixed and (origin.value or "").startswith("https://")):
                 continue
             for method in sendable:
                 yield place.probe("cors", method, origin)
