@@ -37,7 +37,9 @@ def check(options: Options) -> Run:
     loaded = load(options)
     assembly = read(loaded, options)
     asking = Asking(assembly)
-    planner = Planner(loaded.policy, assembly.entries, assembly.matchers, (), assembly.selection, Sharing())
+    planner = Planner(
+        loaded.policy, assembly.entries, assembly.matchers, (), assembly.selection, Sharing(), assembly.steering
+    )
     answered = asking.all(planner.probes(asking))
     predicted = facts_of(loaded, assembly, answered)
     verdicts = decide(loaded, predicted)
@@ -104,7 +106,9 @@ def predict(loaded: LoadedPolicy, options: Options) -> tuple[Facts, Assembly]:
     """Read the targets and evaluate every probe on the stack they describe."""
     assembly = read(loaded, options)
     asking = Asking(assembly)
-    planner = Planner(loaded.policy, assembly.entries, assembly.matchers, (), assembly.selection)
+    planner = Planner(
+        loaded.policy, assembly.entries, assembly.matchers, (), assembly.selection, steering=assembly.steering
+    )
     return facts_of(loaded, assembly, asking.all(planner.probes(asking))), assembly
 
 

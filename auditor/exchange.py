@@ -235,7 +235,8 @@ class Outcome:
     `settings` are the directives in force in the selected block, by name.
     `response` None: the connection is closed without an answer.
     `server` and `location` name what was selected, as written, and `selected` is the place of that block;
-    `layer` is the one that answered or edited last.
+    `layer` is the one that answered or edited last; `passed` names the layers on the way, outermost first, each as
+    "id@address".
     """
 
     when: str
@@ -251,6 +252,7 @@ class Outcome:
     lost: tuple[Field, ...] = ()
     why: tuple[Step, ...] = ()
     unknown: tuple[Unknown, ...] = ()
+    passed: tuple[str, ...] = ()
 
 
 Ask = Callable[[Request], Sequence[Outcome]]

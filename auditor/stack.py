@@ -56,32 +56,41 @@ class Stack:
 
     def predict(self, request: Request, entry: Entry) -> tuple[Exchange, ...]:
         """Evaluate one request at one entry: an exchange per outcome that the configuration allows."""
-        asked: list[str] = []
         names = [name for name, _ in self.layers]
-        index = names.index(entry.layer)
-        outcomes = self._answer(index, replace(request, listen=entry.listen), asked)
-        visited = tuple(asked)
-        return tuple(Exchange("predicted", request, outcome, asked=visited) for outcome in outcomes)
+        outcomes = self._answer(names.index(entry.layer), replace(request, listen=entry.listen))
+        return tuple(Exchange("predicted", request, outcome, asked=self._asked(outcome)) for outcome in outcomes)
 
-    def _answer(self, index: int, request: Request, asked: list[str]) -> tuple[Outcome, ...]:
+    def _asked(self, outcome: Outcome) -> tuple[str, ...]:
+        """Return who was asked on the way to an outcome, and the upstream that the last layer names."""
+        last = outcome.upstream_request
+        address = self.canonical(last.listen) if last is not None else ""
+        if not address or any(mark.endswith(f"@{address}") for mark in outcome.passed):
+            return outcome.passed
+        return (*outcome.passed, f"?@{address}")
+
+    def _mark(self, name: str, address: str) -> str:
+        return f"{name}@{self.canonical(address)}" if address else name
+
+    def _answer(self, index: int, request: Request) -> tuple[Outcome, ...]:
         name, layer = self.layers[index]
-        asked.append(f"{name}@{self.canonical(request.listen)}" if request.listen else name)
-        return layer.answer(request, self._next(index, asked))
+        mark = self._mark(name, request.listen)
+        outcomes = layer.answer(request, self._next(index))
+        return tuple(replace(outcome, passed=(mark, *outcome.passed)) for outcome in outcomes)
 
-    def _next(self, index: int, asked: list[str]) -> Ask | None:
+    def _next(self, index: int) -> Ask | None:
         if not self.addresses and index + 1 >= len(self.layers):
             return None
 
         def ask(request: Request) -> tuple[Outcome, ...]:
             target = self._layer_at(index, request.listen)
             if target is None:
-                asked.append(f"?@{self.canonical(request.listen)}")
-                return any_backend(request)
+                mark = self._mark("?", request.listen)
+                return tuple(replace(outcome, passed=(mark,)) for outcome in any_backend(request))
             if target <= index:
-                asked.append(f"{self.layers[target][0]}@{self.canonical(request.listen)}")
-                return (_loop(self.layers[target][0]),)
+                name = self.layers[target][0]
+                return (replace(_loop(name), passed=(self._mark(name, request.listen),)),)
             seen_from = self.peers.get(self.layers[index][0], ANY_PEER)
-            return self._answer(target, replace(request, client=seen_from), asked)
+            return self._answer(target, replace(request, client=seen_from))
 
         return ask
 

@@ -15,6 +15,7 @@ from auditor.exchange import Layer, Unknown
 from auditor.finding import TargetInfo
 from auditor.plan.cells import Matcher
 from auditor.plan.facts import ClientVariable, Network, OpenDoor, TlsEntry
+from auditor.plan.steering import Demand, demands
 from auditor.plan.views import Selection
 from auditor.policy.load import LoadedPolicy
 from auditor.policy.model import AsgiTarget, ComposeTarget, EnvTarget, NginxTarget, TraefikTarget
@@ -41,6 +42,7 @@ class Assembly:
     composes: tuple[Compose, ...] = ()
     matchers: tuple[Matcher, ...] = ()
     selection: Selection | None = None
+    steering: tuple[Demand, ...] = ()
     doors: tuple[OpenDoor, ...] | None = None
     networks: tuple[Network, ...] | None = None
     client_variables: tuple[ClientVariable, ...] | None = None
@@ -159,12 +161,19 @@ class Assembler:
 
     def _traefik(self, target: TraefikTarget, assembly: Assembly, composes: Sequence[Compose]) -> Layer:
         from auditor.traefik import Container, load  # noqa: PLC0415 - only where a policy has a traefik target
+        from auditor.traefik.rules import conjunctions as router_conjunctions  # noqa: PLC0415
 
         static = self._paths(target.id, [target.static])[0] if target.static else None
         dynamic = [found for path in self._paths(target.id, target.dynamic) for found in _glob(path)]
         flags = () if static is not None else _flags(composes)
         containers = [
-            Container(f"{service.name}-{compose.project}".strip("-"), service.labels, service.listening, service.name)
+            Container(
+                f"{service.name}-{compose.project}".strip("-"),
+                service.labels,
+                service.listening,
+                service.name,
+                service.location,
+            )
             for compose in composes
             for service in compose.services.values()
         ]
@@ -173,6 +182,9 @@ class Assembler:
         assembly.missing += [(target.id, unknown) for unknown in configuration.unknown]
         assembly.targets.append(TargetInfo(target.id, target.type, tuple(configuration.files)))
         assembly.matchers += tuple(_traefik_matchers(configuration.matchers()))
+        for router in configuration.routers.values():
+            ways = router_conjunctions(router.rule) if router.rule is not None and not router.refused else []
+            assembly.steering += tuple(demands(((w.matcher, w.values, w.negated) for w in way) for way in ways))
         assembly.dashboards = tuple(
             OpenDoor(f"the entry point {e.entrypoint}", e.kind, "", e.location, target.id)
             for e in configuration.exposures
@@ -218,7 +230,11 @@ class Assembler:
                 name,
                 network.internal,
                 network.location,
-                tuple(s for s in compose.services if name in compose.attached(s)),
+                {
+                    service.name: next((place for n, place in service.networks if n == name), service.location)
+                    for service in compose.services.values()
+                    if name in compose.attached(service.name)
+                },
             )
             for name, network in compose.networks.items()
         ]

@@ -2,7 +2,7 @@ r"""A network that must be internal is not.
 
 ## What it checks
 
-Whether each network of `exposure.networks` with `internal: true` is declared so in the Compose file.
+Whether each network of `exposure.networks` with `internal: true` is declared so in the Compose file, and whether a backend of `exposure.backends` that is on it is on no other network that gives it a way out.
 
 ## Why it matters
 
@@ -43,11 +43,11 @@ networks:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from auditor.checks.judging import fail
 from auditor.finding import CheckInfo, Finding, Severity
-from auditor.plan.facts import Facts
+from auditor.plan.facts import Facts, Network
 from auditor.policy.loaded import Rule
 
 CHECK = CheckInfo("backend-network-not-internal", "A network that must be internal is not", Severity.MEDIUM, "0.1.0")
@@ -62,6 +62,8 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     network = declared.get(rule.name)
     if network is not None and (not rule.value.internal or network.internal):
         yield None
+        for backend in facts.backends if rule.value.internal else ():
+            yield from _elsewhere(rule, backend, rule.name, declared.values())
         return
     yield fail(
         CHECK,
@@ -72,3 +74,23 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         observed="no such network" if network is None else "internal: false",
         subject=rule.name,
     )
+
+
+def _elsewhere(rule: Rule, backend: str, name: str, networks: Iterable[Network]) -> Iterator[Finding]:
+    """Yield a finding for every other network of a backend that gives it the way out that this one does not."""
+    service = backend.rpartition(":")[0]
+    on = [network for network in networks if service in network.members]
+    if not any(network.name == name for network in on):
+        return
+    for network in on:
+        if not network.internal:
+            yield fail(
+                CHECK,
+                rule,
+                f"{backend} is also on the network {network.name}, which is not internal",
+                at=network.members[service],
+                note="puts the backend on it",
+                expected=f"{name} alone, or other networks with internal: true",
+                observed=f"{network.name}: internal: false",
+                subject=f"{name}|{backend}|{network.name}",
+            )

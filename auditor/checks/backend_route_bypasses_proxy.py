@@ -122,15 +122,19 @@ def _drawn(case: Case, reached: str, avoided: tuple[str, ...], wrong: list[Way])
     """Draw the way that a request took, as the graph does where it has that way."""
     port = case.probe.entry.listen.rpartition(":")[2]
     socket = f"{case.probe.entry.layer}:{port}"
-    routers = [step.note.partition(": ")[0] for step in case.exchange.outcome.why if step.directive == "router"]
-    hops = {f"router {name.partition('@')[0]}" for name in routers}
-    fitting = [
-        way
-        for way in wrong
-        if way.edges[0].target == socket and way.edges[-1].target == reached and way.avoids == avoided
-    ]
-    for way in fitting:
-        if not hops or hops & {edge.by for edge in way.edges}:
+    outcome = case.exchange.outcome
+    routers = [step.note.partition(": ")[0] for step in outcome.why if step.directive == "router"]
+    hops = [f"router {name.removesuffix('@file').removesuffix('@docker')}" for name in routers]
+    if any(edge.by == f"location {outcome.location}" for way in wrong for edge in way.edges):
+        hops.append(f"location {outcome.location}")
+    for way in wrong:
+        ends = (way.edges[0].target, way.edges[-1].target, way.avoids)
+        if ends == (socket, reached, avoided) and all(any(_by(edge.by, hop) for edge in way.edges) for hop in hops):
             return way.drawn
-    way = Way((), " → ".join(("internet", socket, *sorted(hops), reached)), avoided)
+    way = Way((), " → ".join(("internet", socket, *hops, reached)), avoided)
     return way.drawn
+
+
+def _by(written: str, hop: str) -> bool:
+    """Whether a router is what an edge names, alone or with one of its middlewares."""
+    return written == hop or written.startswith(f"{hop}, ")

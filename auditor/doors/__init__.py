@@ -191,6 +191,8 @@ class _Builder:
             return ""
         if host == item.service or compose.attached(item.service) & compose.attached(host):
             return ""
+        if compose.services[item.service].network_mode == "host":  # Docker's bridges, internal ones too, are the host's
+            return ""
         return "they share no network"
 
     def _leaf(self, address: str) -> str:

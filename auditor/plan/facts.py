@@ -124,12 +124,12 @@ class OpenDoor:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A Compose network, and whether it is internal (no way out, no way in)."""
+    """A Compose network, whether it is internal (no way out, no way in), and its services with where each is put on it."""
 
     name: str
     internal: bool
     location: Location | None
-    members: tuple[str, ...] = ()
+    members: Mapping[str, Location] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

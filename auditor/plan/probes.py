@@ -18,6 +18,7 @@ from auditor.plan.cells import (
     route_language,
 )
 from auditor.plan.facts import NO_ORIGIN, OriginCell, Probe, Purpose
+from auditor.plan.steering import Demand
 from auditor.plan.views import Selection, View
 from auditor.policy.model import Cors, Match, Origin, Policy, Route
 from auditor.stack import Entry
@@ -64,6 +65,7 @@ class Planner:
 
     With a `selection`, matchers count only where the server that answers can see them. With `sharing` too, places
     that answer alike are asked one question each, and all the others of one of them; `rest` yields what was left out.
+    `steering` are the demands beside host and path by which routers take requests.
     """
 
     policy: Policy
@@ -72,6 +74,7 @@ class Planner:
     hosts: tuple[str, ...] = ()
     selection: Selection | None = None
     sharing: Sharing | None = None
+    steering: tuple[Demand, ...] = ()
     _known: dict[str, list[str]] = field(default_factory=dict, compare=False)
     _views: dict[str | None, View] = field(default_factory=dict, compare=False)
     _scopes: dict[str, list[Matcher]] = field(default_factory=dict, compare=False)
@@ -289,7 +292,11 @@ class Planner:
             for host in hosts:
                 for path in self._below("anywhere", self._view(entry, host), PATH):
                     why = "no such host" if host == NO_HOST else ""
-                    yield replace(Place("", entry, host, path).probe("anywhere", "GET"), why=why)
+                    probe = replace(Place("", entry, host, path).probe("anywhere", "GET"), why=why)
+                    yield probe
+                    for demand in dict.fromkeys(self.steering):
+                        changed = demand(probe.request)
+                        yield replace(probe, request=changed, method=changed.method, why="as a router demands")
         yield from self._denied()
 
     def _denied(self) -> Iterator[Probe]:

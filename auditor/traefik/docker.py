@@ -37,7 +37,7 @@ def _container(reader: Reader, container: Container, default_rule: str) -> None:
     http = option(tree, "http")
     declared = http.get("services")
     services = [name for name, _ in declared.children()] if declared else []
-    place = next((where for _, where in container.labels.values()), Location(""))
+    place = next((where for _, where in container.labels.values()), container.location)
     if not services:
         services = [container.name]
     for name in services:

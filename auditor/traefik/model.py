@@ -140,13 +140,15 @@ class StreamRouter:
 class Container:
     """One Docker container as the Docker provider sees it; `labels` maps a label to its value and place.
 
-    `address` is the name the container is reached by; `ports` are those it exposes, in order.
+    `address` is the name the container is reached by; `ports` are those it exposes, in order; `location` is where it is
+    declared.
     """
 
     name: str
     labels: Mapping[str, tuple[str, Location]]
     ports: tuple[int, ...] = ()
     address: str = ""
+    location: Location = field(default_factory=lambda: Location(""))
 
 
 @dataclass(frozen=True, slots=True)

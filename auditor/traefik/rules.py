@@ -221,6 +221,16 @@ def leaves(rule: Rule) -> Iterator[Leaf]:
             stack.extend((top.right, top.left))
 
 
+def conjunctions(rule: Rule, most: int = 64) -> list[tuple[Leaf, ...]]:
+    """Return the ways to satisfy a rule: each a set of leaves that must hold (or, negated, must not), at most so many."""
+    if isinstance(rule, Leaf):
+        return [(rule,)]
+    left, right = conjunctions(rule.left, most), conjunctions(rule.right, most)
+    if rule.operator == "or":
+        return [*left, *right][:most]
+    return [(*one, *other) for one in left for other in right][:most]
+
+
 def _check(leaf: Leaf, syntax: Syntax) -> None:
     if syntax == "v3":
         wanted = _V3[leaf.matcher]
