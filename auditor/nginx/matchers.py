@@ -131,6 +131,9 @@ class _Collector:
         for listen in self.http.listens:
             for server in listen.servers:
                 yield from self._names(server)
+        for server in self.http.servers[:1]:
+            for method in ("TRACE", "CONNECT"):  # refused before a location is chosen
+                yield Matcher("method", "exact", method, caseless=False, location=server.place or Location("nginx"))
         for name, table in self.http.tables.items():
             yield from (replace(found, table=name) for found in self._table(name, table))
         for server in self.http.servers:
@@ -258,6 +261,8 @@ class _Collector:
         place = node.place or Location("nginx")
         if node.kind == "location":
             yield from _location(node, place)
+        if node.kind in {"server", "location"} and not any(line.name == "return" for line in node.script):
+            yield from _files(node, place)
         for line in _lines(node.script):
             if line.name == "if":
                 yield from self._if(line)
@@ -311,8 +316,9 @@ class _Collector:
             if line.args and line.args[0] != "all":
                 yield Matcher("remote_addr", "network", line.args[0], caseless=False, location=line.location)
         for line in node.own.get("limit_except", ()):
-            for method in line.args:
-                yield Matcher("method", "exact", method.upper(), caseless=False, location=line.location)
+            methods = {method.upper() for method in line.args}
+            for method in sorted(methods | ({"HEAD"} if "GET" in methods else set())):
+                yield Matcher("method", "exact", method, caseless=False, location=line.location)
         for kind in ("limit_req", "limit_conn"):
             for line in node.own.get(kind, ()):
                 yield from self._limit(kind, line)
@@ -379,8 +385,15 @@ def _location(node: Node, place: Location) -> Iterator[Matcher]:
     parent = node.parent
     if parent is not None and parent.tree is not None and parent.tree.redirects.get(node.name[:-1]) is node:
         yield Matcher("path", "exact", node.name[:-1], caseless=False, location=place, selects=True)
+
+
+def _files(node: Node, place: Location) -> Iterator[Matcher]:
+    """Yield what serving files looks at: folders, and methods that read (`ngx_http_static_handler`)."""
     if node.handler is None:
         yield Matcher("path", "suffix", "/", caseless=False, location=place, selects=True)
+        yield Matcher("method", "exact", "POST", caseless=False, location=place)
+    if node.handler is None or node.handler.name in {"empty_gif", "stub_status"}:
+        yield Matcher("method", "regex", r"^(?:GET|HEAD)\z", caseless=False, location=place)
 
 
 def _referers(line: Directive) -> Iterator[Matcher]:

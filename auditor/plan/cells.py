@@ -13,8 +13,9 @@ from auditor.language.acceptance import templates
 from auditor.plan.facts import NO_ORIGIN, OriginCell, Pattern
 from auditor.policy.model import Match, Origin
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "BREW")
-"""Every method that configurations name in practice, and one that nobody names."""
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "BREW")
+"""Every method that configurations name in practice, and one that nobody names; not TRACE and CONNECT, which are
+refused whatever is configured."""
 
 HOSTNAME = Language.regex(r"[a-z0-9](?:[a-z0-9-]{0,62})(?:\.[a-z0-9](?:[a-z0-9-]{0,62})){0,8}", whole=True)
 PATH = Language.regex(r"/[!-~]*", whole=True) - Language.regex(r"[?#%\\]|//|/\.\.?(?:/|$)")

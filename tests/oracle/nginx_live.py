@@ -197,6 +197,7 @@ class Sandbox:
     binary: str
     root: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="nginx-oracle-")))
     names: dict[str, str] = field(default_factory=dict)
+    quiet: float = _QUIET
     upstream: Upstream = field(init=False)
     _epoll: select.epoll = field(default_factory=select.epoll)
     _log: socket.socket = field(init=False)
@@ -352,7 +353,7 @@ class Sandbox:
                 self._epoll.unregister(mine)
                 connection.close()
             quiet = bool(marker) or self.upstream.waiting
-            events: Sequence[tuple[int, int]] = self._epoll.poll(_QUIET if quiet else 0.5)
+            events: Sequence[tuple[int, int]] = self._epoll.poll(self.quiet if quiet else 0.5)
             if not events and quiet:
                 client.closed = client.closed or not self.upstream.waiting
                 self.upstream.answer_early()
