@@ -51,6 +51,7 @@ def compare(
 ) -> list[Difference]:
     """Return every change of answer between two configurations, smallest witness first.
 
+    `mounts` say where a path inside the container is; a relative one is seen from each of the two files.
     Raises ConfigurationError where nginx would refuse one of them.
     """
     pair = (_load(old, mounts, version), _load(new, mounts, version))
@@ -75,7 +76,8 @@ def compare(
 def _load(file: Path, mounts: Mapping[str, str] | None, version: str) -> Configuration:
     if not file.is_file():
         raise ConfigurationError(f"there is no file {file}")
-    configuration = load([file], prefix=file.parent, mounts=mounts, version=version)
+    here = {inside: str(file.parent / local) for inside, local in (mounts or {}).items()}
+    configuration = load([file], prefix=file.parent, mounts=here, version=version)
     if configuration.problems:
         raise ConfigurationError.of(configuration.problems)
     return configuration

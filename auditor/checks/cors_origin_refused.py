@@ -108,7 +108,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.browser import cors_check, refusal_words
+from auditor.browser import Reason, cors_check, refusal_words
 from auditor.checks.judging import fail, made_at, open_backend, promised_redirect, shown, succeeded, undecided, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -127,13 +127,12 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         if promised_redirect(facts, case) or len(response.headers.lines("Access-Control-Allow-Origin")) > 1:
             yield None
             continue
+        refusal = cors_check(origin.value, credentials=False, response=response)
         reason = undecided(case, "Access-Control-Allow-Origin")
-        if not reason and "Access-Control-Allow-Origin" not in response.headers:
-            reason = open_backend(case, "Access-Control-Allow-Origin")
-        if reason:
+        if reason or refusal is Reason.UNDECIDED:
+            reason = reason or open_backend(case, "Access-Control-Allow-Origin")
             yield unknown(CHECK, rule, reason, case=case)
             continue
-        refusal = cors_check(origin.value, credentials=False, response=response)
         if refusal is None:
             yield None
         else:

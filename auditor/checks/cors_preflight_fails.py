@@ -108,7 +108,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from auditor.browser import cors_check, refusal_words
+from auditor.browser import Reason, cors_check, refusal_words
 from auditor.checks.judging import fail, made_at, normal, open_backend, promised_redirect, shown, undecided, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Case, Facts
@@ -131,7 +131,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         if response is None or not normal(case):
             continue
         reason = undecided(case, "Access-Control-Allow-Origin")
-        if not reason and "Access-Control-Allow-Origin" not in response.headers:
+        if not reason and cors_check(origin.value, credentials=credentials, response=response) is Reason.UNDECIDED:
             reason = open_backend(case, "Access-Control-Allow-Origin")
         if reason:
             yield unknown(CHECK, rule, reason, case=case)
