@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpcore
+
 from auditor.errors import TargetError
 from auditor.exchange import Exchange, Request, Response
 from auditor.live.credentials import Credentials
@@ -182,7 +184,14 @@ class Client:
         return exchange
 
     async def once(
-        self, wire: Wire, entrypoint: str, request: Request, *, paced: bool = True, marks: Marks | None = None
+        self,
+        wire: Wire,
+        entrypoint: str,
+        request: Request,
+        *,
+        paced: bool = True,
+        marks: Marks | None = None,
+        via: httpcore.AsyncHTTPConnection | None = None,
     ) -> Exchange | None:
         """Send one request once (again on a fresh connection where a reused one broke); None where it may not be sent."""
         host = bare_host(request.host)
@@ -192,19 +201,20 @@ class Client:
         if self.sent >= self.target.limits.max_requests:
             return None
         place = (address.dial_host, address.dial_port)
+        marks = marks or Marks()
         self.sent += 1
         try:
             if paced:
                 await self._pace.wait()
+            if self._refused.get(place, 0) >= DEAD:
+                self.sent -= 1
+                return failed(request, OSError(f"not asked: {place[0]}:{place[1]} accepts no connections"))
+            lines = self.credentials.apply(request) if address.own else None
+            seconds = self.target.limits.timeout
+            exchange = await wire.ask(address, request, seconds, lines, marks, via=via)
         except asyncio.CancelledError:
-            self.sent -= 1
+            self.sent -= not marks.sent
             raise
-        if self._refused.get(place, 0) >= DEAD:
-            self.sent -= 1
-            return failed(request, OSError(f"not asked: {place[0]}:{place[1]} accepts no connections"))
-        lines = self.credentials.apply(request) if address.own else None
-        seconds = self.target.limits.timeout
-        exchange = await wire.ask(address, request, seconds, lines, marks)
         if _dropped(exchange) and request.method in SAFE_METHODS and self.sent < self.target.limits.max_requests:
             self.sent += 1
             exchange = await wire.ask(address, request, seconds, lines, marks)

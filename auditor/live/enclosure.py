@@ -19,6 +19,10 @@ GRAIN = 0.002
 """Seconds that the server's own clock may be off between two requests: its grain, and one turn of its event loop."""
 
 
+ENOUGH_RELEASES = 4
+"""Releases that tell by themselves how late they were seen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One request of an experiment: handled between `early` and `late` (seconds), and let through or not."""
@@ -52,8 +56,9 @@ class Enclosure:
     def best(self) -> tuple[float, int]:
         """A rate and a burst from the middle."""
         low, high = self.rate
-        middle = min(self.rates, key=lambda item: abs(item[1] + item[2] - low - high))
-        return (low + high) / 2 if low > high / 4 else math.sqrt(max(low, 1e-4) * high), middle[0]
+        off = [(abs(item[1] + item[2] - low - high), item[0]) for item in self.rates]
+        near = sorted(burst for distance, burst in off if distance <= min(off)[0] + 0.02 * (low + high))
+        return (low + high) / 2 if low > high / 4 else math.sqrt(max(low, 1e-4) * high), near[len(near) // 2]
 
     @property
     def width(self) -> float:
@@ -118,21 +123,33 @@ def _refusal(refused: Seen, passed: Sequence[Seen]) -> list[tuple[int, float]]:
 def ticks(releases: Sequence[float], jitter: float) -> tuple[float, float] | None:
     """Return the rates (from, to) of answers that a limiter released one by one; None where they were not.
 
-    Answers held back are released exactly 1/rate apart; each was seen up to `jitter` seconds late. Where no rate
-    explains all of them the jitter was larger: it is doubled, up to half the distance of two releases.
+    Answers held back are released exactly 1/rate apart; each was seen up to `jitter` seconds late. Four releases and
+    more say themselves whether they were later: the least lateness with which one rate explains them all, three times.
     """
     times = sorted(releases)
     pairs = [(j - i, times[j] - times[i]) for i in range(len(times)) for j in range(i + 1, len(times))]
     if not pairs:
         return None
     typical = (times[-1] - times[0]) / (len(times) - 1)
+    if len(times) >= ENOUGH_RELEASES:
+        least = GRAIN
+        while (found := _rates(pairs, least)) is None:
+            least *= 1.25
+            if least > max(typical / 4, (times[-1] - times[0]) / 16):
+                return None
+        return _rates(pairs, max(3 * least, min(jitter, typical / 4), 0.03 * typical)) or found
     while jitter < typical / 2:
-        low = max(count / (apart + jitter) for count, apart in pairs)
-        high = min(count / (apart - jitter) if apart > jitter else math.inf for count, apart in pairs)
-        if low <= high:
-            return low, min(high, FASTEST)
+        if (found := _rates(pairs, jitter)) is not None:
+            return found
         jitter *= 2
     return None
+
+
+def _rates(pairs: Sequence[tuple[int, float]], jitter: float) -> tuple[float, float] | None:
+    """Return the rates that explain releases so many ticks and so many seconds apart."""
+    low = max(count / (apart + jitter) for count, apart in pairs)
+    high = min(count / (apart - jitter) if apart > jitter else math.inf for count, apart in pairs)
+    return (low, min(high, FASTEST)) if low <= high else None
 
 
 def level(passed: Sequence[float], rate: float, now: float) -> float:

@@ -22,9 +22,6 @@ from auditor.plan.facts import Measured
 BATCH = 4
 """Requests fired together, so that few are wasted where the real burst is smaller than the declared one."""
 
-CONNECTIONS = 128
-"""Connections open at once: a limiter that delays holds every request that it lets through."""
-
 FASTER = 1.5
 """How much faster than the declared rate the train is."""
 
@@ -62,7 +59,6 @@ def measure(
     before = client.sent
 
     async def job(wire: Wire) -> None:
-        wire.concurrency = CONNECTIONS
         gun = Gun(client, wire, entrypoint, request)
         question = _Question(gun, route, rate, burst, refusals)
         try:

@@ -7,9 +7,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import httpcore
+
 from auditor.exchange import Request
 from auditor.live.client import Client
-from auditor.live.wire import Marks, Wire
+from auditor.live.scope import bare_host
+from auditor.live.wire import Marks, Wire, closed
 
 REFUSALS = frozenset({429, 503})
 """Statuses that a limiter answers with, where nothing else is declared."""
@@ -46,6 +49,9 @@ class Gun:
     request: Request
     shots: list[Shot] = field(default_factory=list)
     _tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    _marks: dict[int, Marks] = field(default_factory=dict)
+    _idle: list[httpcore.AsyncHTTPConnection] = field(default_factory=list)
+    _opened: list[httpcore.AsyncHTTPConnection] = field(default_factory=list)
 
     @property
     def left(self) -> int:
@@ -58,18 +64,48 @@ class Gun:
         for shot in fired:
             if request is None:
                 self.shots.append(shot)
-            self._tasks[id(shot)] = asyncio.create_task(self._one(shot, request or self.request))
+            marks = self._marks[id(shot)] = Marks()
+            self._tasks[id(shot)] = asyncio.create_task(self._one(shot, request or self.request, marks))
         return fired
 
-    async def _one(self, shot: Shot, request: Request) -> None:
-        marks = Marks()
-        exchange = await self.client.once(self.wire, self.entrypoint, request, paced=False, marks=marks)
+    def waiting(self) -> bool:
+        """Whether any answer is still to come."""
+        return any(not task.done() for task in self._tasks.values())
+
+    def take_back(self) -> None:
+        """Give up the requests that have not left yet, for want of a connection."""
+        for shot in list(self.shots):
+            task, marks = self._tasks[id(shot)], self._marks[id(shot)]
+            if not marks.sent and not task.done():
+                task.cancel()
+                self.shots.remove(shot)
+
+    async def _one(self, shot: Shot, request: Request, marks: Marks) -> None:
+        via = self._connection()
+        exchange = await self.client.once(self.wire, self.entrypoint, request, paced=False, marks=marks, via=via)
+        if via is not None and via.is_idle():
+            self._idle.append(via)
         shot.sent = marks.sent or shot.sent
         if exchange is None or exchange.response is None:
             shot.error = exchange.error if exchange else "not sent"
             return
         shot.done = marks.answered or time.monotonic()
         shot.status = exchange.response.status
+
+    def _connection(self) -> httpcore.AsyncHTTPConnection | None:
+        """Return a connection that nothing uses; None where the request may not be sent at all.
+
+        NOTE: a pool of httpcore looks at each of its connections for every request, which takes longer than to send
+        it once there are a hundred of them.
+        """
+        while self._idle:
+            if not (known := self._idle.pop()).has_expired():
+                return known
+        address = self.client.scope.address(self.entrypoint, self.request.scheme, bare_host(self.request.host))
+        if address is None:
+            return None
+        self._opened.append(self.wire.connection(address, self.request))
+        return self._opened[-1]
 
     async def settle(self, shots: Sequence[Shot], seconds: float) -> None:
         """Wait until these shots are answered, at most so long."""
@@ -78,7 +114,8 @@ class Gun:
             await asyncio.wait(tasks, timeout=seconds)
 
     async def rest(self) -> None:
-        """Stop waiting for what is still under way."""
+        """Stop waiting for what is still under way, and close every connection."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*[closed(connection) for connection in self._opened])

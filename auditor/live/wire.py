@@ -85,7 +85,7 @@ class Wire:
     ) -> None:
         """Close every connection, without waiting for the other side."""
         for pool in self._pools.values():
-            await _closed(pool)
+            await closed(pool)
         self._pools.clear()
 
     async def ask(
@@ -95,8 +95,12 @@ class Wire:
         seconds: float,
         lines: tuple[tuple[str, str], ...] | None = None,
         marks: Marks | None = None,
+        *,
+        via: httpcore.AsyncHTTPConnection | None = None,
     ) -> Exchange:
         """Send one request and return its exchange; `seconds` bound it as a whole, `lines` replace its header lines.
+
+        It goes over `via`, or over a connection that the wire keeps.
 
         Whatever goes wrong becomes an exchange without a response (its `error` says why), or, once there are
         headers, a response whose body is not known.
@@ -105,29 +109,38 @@ class Wire:
         deadline = loop.time() + seconds
         try:
             async with asyncio.timeout_at(deadline):
-                pool, name = await self._pool(address, request)
                 outgoing = _outgoing(address, request, lines)
-                outgoing.extensions = _extensions(name, seconds, marks)
-                answer = await pool.handle_async_request(outgoing)
+                outgoing.extensions = _extensions(_server_name(address, request), seconds, marks)
+                answer = await (via or await self._pool(address, request)).handle_async_request(outgoing)
         except Exception as error:  # noqa: BLE001 - whatever a broken target provokes in a protocol library is a row
             return failed(request, error, seconds)
         spoken = answer.extensions.get("http_version", b"HTTP/1.1")
         if request.version.startswith("2") and spoken != b"HTTP/2":
-            await _closed(answer)
+            await closed(answer)
             return failed(request, httpcore.UnsupportedProtocol("the target does not speak HTTP/2 here"), seconds)
         try:
             return await self._finish(request, answer, min(deadline, loop.time() + BODY_SECONDS))
         finally:
-            await _closed(answer)
+            await closed(answer)
 
-    async def _pool(self, address: Address, request: Request) -> tuple[httpcore.AsyncConnectionPool, str]:
-        """Return the pool of connections that may carry a request, and the server name its handshake uses.
+    def connection(self, address: Address, request: Request) -> httpcore.AsyncHTTPConnection:
+        """Return a new connection to an address, opened by its first request; the caller closes it."""
+        http2 = _over_http2(request)
+        return httpcore.AsyncHTTPConnection(
+            _outgoing(address, request, None).url.origin,
+            ssl_context=self.context(address.own, http2) if address.scheme == "https" else None,
+            http2=http2,
+            network_backend=self.dialler,
+        )
+
+    async def _pool(self, address: Address, request: Request) -> httpcore.AsyncConnectionPool:
+        """Return the pool of connections that may carry a request.
 
         NOTE: a connection is opened for one server name and never reused for another: Traefik and nginx choose a
         router, a certificate or a refusal (421) by that name.
         """
-        http2 = request.version.startswith("2") and "upgrade" not in {f.name.lower() for f in request.headers}
-        name = (request.sni or address.host) if address.scheme == "https" else ""
+        http2 = _over_http2(request)
+        name = _server_name(address, request)
         key = (address.scheme, address.dial_host, address.dial_port, name, http2, address.own)
         if key not in self._pools:
             while len(self._pools) >= MOST_POOLS:
@@ -141,14 +154,14 @@ class Wire:
                 http2=http2,
                 network_backend=self.dialler,
             )
-        return self._pools[key], name
+        return self._pools[key]
 
     async def _drop_one(self) -> None:
         """Close the oldest pool that nobody uses, or wait until there is one."""
         for key, pool in self._pools.items():
             if all(connection.is_idle() or connection.is_closed() for connection in pool.connections):
                 del self._pools[key]
-                await _closed(pool)
+                await closed(pool)
                 return
         await asyncio.sleep(0.01)
 
@@ -217,6 +230,14 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         queue += [cause for cause in (item.__cause__, item.__context__) if cause is not None]
 
 
+def _over_http2(request: Request) -> bool:
+    return request.version.startswith("2") and "upgrade" not in {f.name.lower() for f in request.headers}
+
+
+def _server_name(address: Address, request: Request) -> str:
+    return (request.sni or address.host) if address.scheme == "https" else ""
+
+
 def _extensions(name: str, seconds: float, marks: Marks | None) -> dict[str, object]:
     extensions: dict[str, object] = {
         "timeout": {"connect": seconds * 0.8, "read": seconds, "write": seconds, "pool": seconds}
@@ -269,7 +290,7 @@ async def _farewell(answer: httpcore.Response) -> None:
             await stream.write(CLOSE, timeout=0.5)
 
 
-async def _closed(thing: httpcore.Response | httpcore.AsyncConnectionPool) -> None:
+async def closed(thing: httpcore.Response | httpcore.AsyncConnectionPool | httpcore.AsyncHTTPConnection) -> None:
     """Close something that a broken peer may not let close."""
     with contextlib.suppress(Exception):
         async with asyncio.timeout(1.0):

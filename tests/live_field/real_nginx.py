@@ -1,10 +1,8 @@
-"""A real nginx on loopback with a given configuration, and a proxy that puts a distance between it and the client."""
+"""A real nginx on loopback with a given configuration."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import random
 import signal
 import socket
 import subprocess
@@ -12,7 +10,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.live_field.serving import Handler, serving
 from tests.oracle.nginx_binary import need_nginx
 
 
@@ -58,42 +55,3 @@ def running_nginx(http: str, folder: Path, *ports: int) -> Iterator[None]:
 def _open(port: int) -> bool:
     with socket.socket() as attempt:
         return attempt.connect_ex(("127.0.0.1", port)) == 0
-
-
-def distant(port: int, one_way: float, jitter: float) -> contextlib.AbstractContextManager[int]:
-    """Serve a TCP proxy to a port that holds each piece of data back, each way, for one_way..one_way+jitter seconds."""
-    draw = random.Random(7)
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        loop = asyncio.get_running_loop()
-        waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
-
-        async def deliver() -> None:
-            while True:
-                at, data = await waiting.get()
-                await asyncio.sleep(max(0.0, at - loop.time()))
-                if not data:
-                    writer.close()
-                    return
-                writer.write(data)
-
-        task = asyncio.create_task(deliver())
-        last = 0.0
-        try:
-            while data := await reader.read(65536):
-                last = max(last, loop.time() + one_way + draw.random() * jitter)
-                waiting.put_nowait((last, data))
-            waiting.put_nowait((last, b""))
-            await task
-        finally:
-            task.cancel()
-
-    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            await asyncio.gather(pump(reader, back), pump(there, writer))
-        finally:
-            back.transport.abort()
-
-    handler: Handler = proxy
-    return serving(handler)

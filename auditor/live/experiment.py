@@ -1,0 +1,149 @@
+"""One measurement of a rate limit under way: what was sent, what came back, and how much to believe its timing."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from auditor.live.enclosure import Enclosure, Seen, enclose
+from auditor.live.volley import Gun, Shot
+
+FASTEST_RAMP = 600.0
+"""Requests per second at which a bucket is filled at most: what one event loop sends without falling behind."""
+
+NEAR = 0.02
+"""Seconds of a round trip up to which answers come before the next volley is ready."""
+
+MANY = 20
+"""Round trips of which the shortest is nearly as short as any."""
+
+SPARE = 25
+"""Requests that a measurement may cost besides twice the burst."""
+
+
+def now() -> float:
+    """Return the moment (seconds, on the clock of the running event loop)."""
+    return asyncio.get_running_loop().time()
+
+
+@dataclass(slots=True)
+class Experiment:
+    """The shots of one measurement; times in seconds, on the monotonic clock.
+
+    `cap`: requests after which there is no limit. `until`: when to stop. `rtt`: the first answer's round trip.
+    `lag`: how late this process was at most. `ramped`: requests that passed until the bucket was full, in
+    `filling` seconds. `guess`: roughly how many pass in a second (0: no idea yet).
+    """
+
+    gun: Gun
+    cap: int
+    until: float
+    refusals: frozenset[int]
+    rtt: float = 0.0
+    lag: float = 0.0
+    ramped: int = 0
+    filling: float = 0.0
+    guess: float = 0.0
+
+    @property
+    def shots(self) -> list[Shot]:
+        """Every request so far, in the order they were fired."""
+        return self.gun.shots
+
+    def passed(self) -> list[Shot]:
+        """Return the shots that were let through."""
+        return [shot for shot in self.gun.shots if shot.passed(self.refusals)]
+
+    def refused(self) -> list[Shot]:
+        """Return the shots that a limiter refused."""
+        return [shot for shot in self.gun.shots if shot.refused(self.refusals)]
+
+    def left(self) -> int:
+        """Return the requests that a measurement of a burst like this one may still cost."""
+        return min(2 * self.burst() + SPARE - len(self.gun.shots), self.gun.left)
+
+    def burst(self) -> int:
+        """Return the burst there is at least, as far as it is known: what passed less what may have drained meanwhile."""
+        known = self.enclosure()
+        least = known.burst[0] if known else 0
+        if known and known.width <= 0.5:
+            return least
+        low, high = known.rate if known else (0.0, 0.0)
+        rate = self.guess or (low * high if low > 0 and high < 30 * low else 0.0) ** 0.5
+        drained = rate * self.filling if rate else 0.45 * self.ramped
+        drained = max(drained, 0.0 if self.rtt < NEAR else 0.33 * self.ramped)
+        return max(least, int((0.9 if self.rtt < NEAR else 0.7) * (self.ramped - 1 - drained)))
+
+    async def watch(self) -> None:
+        """Keep note of how late this process is."""
+        while True:
+            due = now() + 0.005
+            await asyncio.sleep(0.005)
+            self.lag = max(self.lag, now() - due)
+
+    async def ramp(self) -> None:
+        """Send volleys until one is refused, without waiting longer than a round trip for answers that may be held.
+
+        A volley is half of what passed, so that little is wasted when it is refused; near by it is four requests.
+        """
+        while len(self.shots) < self.cap and not self.refused() and now() < self.until:
+            begun = now()
+            size = 4 if self.rtt < NEAR else max(4, len(self.shots) // 2)
+            volley = self.gun.fire(min(size, self.cap - len(self.shots)))
+            if not volley:
+                break
+            await self.gun.settle(volley, max(1.4 * self.rtt, size / FASTEST_RAMP))
+            await asyncio.sleep(max(begun + size / FASTEST_RAMP - now(), 0.0))
+        patience = max(2.5 * self.rtt, 0.015)
+        while not self.refused() and self.gun.waiting() and now() < self.until:
+            await self.gun.settle(self.shots, patience)
+        self.gun.take_back()
+        await self.gun.settle(self.shots, 2 * patience)
+        self.ramped = len(self.shots) - len(self.refused())
+        self.filling = max(shot.sent for shot in self.shots) - self.shots[0].sent
+
+    async def fill(self, size: int, most: int) -> float:
+        """Send volleys of growing size until one is refused, at most `most` requests; return when the last one left."""
+        while now() < self.until and min(self.gun.left, most) > 0:
+            shots = self.gun.fire(min(size, most))
+            most -= len(shots)
+            await self.gun.settle(shots, 2.0)
+            if any(s.refused(self.refusals) for s in shots):
+                return max(s.sent for s in shots)
+            size = min(2 * size, 32)
+        return now()
+
+    def floor(self) -> float:
+        """Return the seconds that every round trip takes at least, of which only the rest is uncertainty.
+
+        The shortest of a few round trips may be longer than that, by about as much as they differ.
+        """
+        trips = sorted(s.done - s.sent for s in self.shots if s.done is not None)
+        if not trips or trips[0] < 0.005:
+            return 0.0
+        spread = trips[len(trips) // 2] - trips[0]
+        return max(0.0, trips[0] - 0.001 - max(0.1 * trips[0], spread if len(trips) < MANY else 0.5 * spread))
+
+    def seen(self, latest: float = float("inf")) -> list[Seen]:
+        """Return what was seen of the bucket; a request was handled at most `latest` seconds after it was sent."""
+        floor = self.floor()
+        return [
+            Seen(shot.sent, min(shot.done - floor, shot.sent + latest), shot.passed(self.refusals))
+            for shot in self.shots
+            if shot.done is not None
+        ]
+
+    def enclosure(self) -> Enclosure:
+        """Return the limits that explain everything so far."""
+        return enclose(self.seen())
+
+    def prompt(self) -> list[float]:
+        """Return the round trips, sorted, of answers that nobody held back: refusals, and the first."""
+        first = self.shots[0]
+        trips = [s.done - s.sent for s in self.refused() if s.done is not None]
+        return sorted([*trips, (first.done or first.sent) - first.sent])
+
+    def jitter(self) -> float:
+        """Return how uncertain the moment is at which a single request was handled: most round trips vary less."""
+        prompt = self.prompt()
+        return max(0.002, prompt[(3 * len(prompt)) // 4] - self.floor())
