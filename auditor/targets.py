@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -127,6 +128,8 @@ class Assembler:
 
     def _gone(self, target: Any) -> list[str]:
         """Return the files that a target names and that are not there."""
+        if isinstance(target, AsgiTarget) and importable(target):
+            return []
         names = [*getattr(target, "files", ()), *((target.static,) if getattr(target, "static", None) else ())]
         return [name for name, path in zip(names, self._paths(target.id, names), strict=True) if not path.is_file()]
 
@@ -177,6 +180,10 @@ class Assembler:
             for compose in composes
             for service in compose.services.values()
         ]
+        if static is None and not dynamic and not flags:
+            place = self.loaded.locate(self._path(target.id))
+            reason = f"the target {target.id} names no file, and no Compose file gives Traefik arguments"
+            raise ConfigurationError(reason, place, "give static, dynamic or both, or add the Compose file as a target")
         configuration = load(static, dynamic, containers, flags=flags)
         assembly.problems += [(target.id, problem) for problem in configuration.problems]
         assembly.missing += [(target.id, unknown) for unknown in configuration.unknown]
@@ -196,6 +203,8 @@ class Assembler:
     def _asgi(self, target: AsgiTarget, assembly: Assembly, composes: Sequence[Compose]) -> Layer:
         from auditor.backend import load  # noqa: PLC0415 - only where a policy has an asgi target
 
+        if importable(target):
+            return self._in_process(target, assembly)
         files = self._paths(target.id, target.files)
         environment: dict[str, str] = {}
         for compose in composes:
@@ -210,6 +219,26 @@ class Assembler:
         assembly.missing += [(target.id, unknown) for unknown in application.unknown]
         assembly.targets.append(TargetInfo(target.id, target.type, tuple(application.files)))
         assembly.matchers += tuple(_application_matchers(application))
+        return application
+
+    def _in_process(self, target: AsgiTarget, assembly: Assembly) -> Layer:
+        """Import an application that the policy names as `module:object`."""
+        from auditor.backend import InProcess  # noqa: PLC0415 - only where a policy has an asgi target
+
+        place = self.loaded.locate(self._path(target.id))
+        application = InProcess(target.files[0], self.loaded.folder(self._path(target.id)))
+        try:
+            application.load()
+        except ConfigurationError as error:
+            raise ConfigurationError(error.message, place, error.hint) from None
+        assembly.targets.append(TargetInfo(target.id, target.type))
+        assembly.matchers += tuple(
+            Matcher("origin", kind, text, location=place) for kind, text in application.origins()
+        )
+        assembly.matchers += tuple(Matcher("method", "exact", text, location=place) for text in application.methods())
+        for name in application.unread():
+            reason = f"what {name} of {target.files[0]} tells apart is not known: it is asked, and not read"
+            assembly.missing.append((target.id, Unknown(reason, place)))
         return application
 
     def _compose(self, target: ComposeTarget, assembly: Assembly) -> Compose:
@@ -269,6 +298,11 @@ def _client_variables(variables: Iterable[Variable]) -> Iterator[ClientVariable]
     for url in urls(variables):
         port = url.port or {"http": 80, "ws": 80}.get(url.scheme, 443)
         yield ClientVariable(url.variable, url.url, url.location, url.host, str(port))
+
+
+def importable(target: AsgiTarget) -> bool:
+    """Whether a target names an application to import (`module:object`) and no files."""
+    return len(target.files) == 1 and re.fullmatch(r"[\w.]+:[\w.]+", target.files[0]) is not None
 
 
 def _glob(path: Path) -> list[Path]:

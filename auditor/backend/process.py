@@ -28,6 +28,7 @@ class InProcess:
     target: str
     folder: Path | None = None
     name: str = LAYER
+    files: tuple[tuple[str, str], ...] = ()
     _loaded: list[Any] = field(default_factory=list, repr=False, compare=False)
 
     def load(self) -> Any:
@@ -35,6 +36,32 @@ class InProcess:
         if not self._loaded:
             self._loaded.append(_import(self.target, self.folder))
         return self._loaded[0]
+
+    def origins(self) -> tuple[tuple[str, str], ...]:
+        """Return what its CORS middlewares compare origins with: ("exact" or "regex", text)."""
+        found: list[tuple[str, str]] = []
+        for middleware in getattr(self.load(), "user_middleware", ()):
+            options = getattr(middleware, "kwargs", {})
+            found += [("exact", text) for text in options.get("allow_origins", ()) if text != "*"]
+            if options.get("allow_origin_regex"):
+                found.append(("regex", f"^(?:{options['allow_origin_regex']})\\z"))
+        return tuple(found)
+
+    def methods(self) -> tuple[str, ...]:
+        """Return the methods that its routes name."""
+        named = (getattr(route, "methods", None) or () for route in getattr(self.load(), "routes", ()))
+        return tuple(sorted({method for methods in named for method in methods}))
+
+    def unread(self) -> tuple[str, ...]:
+        """Return the middlewares that are no part of Starlette: what they tell apart is not known."""
+        classes = [getattr(item, "cls", None) for item in getattr(self.load(), "user_middleware", ())]
+        return tuple(
+            f"{found.__module__}.{found.__qualname__}"
+            for found in classes
+            if isinstance(found, type)
+            and not found.__module__.startswith(("starlette.middleware.cors", "starlette.middleware.gzip"))
+            and not found.__module__.startswith(("starlette.middleware.trustedhost", "starlette.middleware.https"))
+        )
 
     def answer(self, request: Request, ask: Ask | None = None) -> tuple[Outcome, ...]:  # noqa: ARG002
         """Ask the application; a crash or a silence is an answer too."""

@@ -2,7 +2,7 @@ r"""A route has no rate limit.
 
 ## What it checks
 
-Whether every request of a route with a `rate_limit` passes at least one limit in force (not a dry run, key not empty) before it is answered, in whichever layer, whichever location serves it.
+Whether every request of a route with a `rate_limit` passes at least one limit in force (not a dry run, key not empty) before it is answered, in whichever layer, whichever location serves it, at every door: the limits of one door's way do not count at another.
 
 ## Why it matters
 
@@ -55,7 +55,7 @@ from collections.abc import Iterator
 
 from auditor.checks.judging import fail, in_force, place_subject, promised_redirect, undecided, unknown
 from auditor.finding import CheckInfo, Finding, Severity
-from auditor.plan.facts import Facts
+from auditor.plan.facts import Case, Facts
 from auditor.policy.loaded import Rule
 
 CHECK = CheckInfo("rate-limit-missing", "A route has no rate limit", Severity.MEDIUM, "0.1.0")
@@ -66,22 +66,29 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every place that answers the route's requests without a limit."""
     if facts.kind == "observed":
         return
-    places_with_limits = {place_subject(case) for case in facts.of(rule.route, "plain") if case.exchange.outcome.limits}
+    doors = {case.probe.entry.name for case in facts.of(rule.route, "plain")}
+    limited = {_at(case) for case in facts.of(rule.route, "plain") if case.exchange.outcome.limits}
     for case in facts.of(rule.route, "plain"):
         if promised_redirect(facts, case) or case.response is None:
             continue
         if reason := undecided(case, "limits"):
             yield unknown(CHECK, rule, reason, case=case)
-        elif in_force(case) or place_subject(case) in places_with_limits:
+        elif in_force(case) or _at(case) in limited:
             yield None
         else:
             yield fail(
                 CHECK,
                 rule,
-                f"{case.probe.method} {case.probe.path} is answered without any rate limit",
+                f"{case.probe.method} {case.probe.path} is answered without any rate limit"
+                + (f" at the door {case.probe.entry.name}" if len(doors) > 1 else ""),
                 case=case,
                 note="no limit applies in this block",
                 expected=f"at most {rule.value.rate:g} requests a second, burst {rule.value.burst}",
                 observed="no limit",
                 subject=place_subject(case),
             )
+
+
+def _at(case: Case) -> tuple[str, str]:
+    """Name the door and the place that answered: the same block may be behind a door with a limit, and one without."""
+    return case.probe.entry.name, place_subject(case)

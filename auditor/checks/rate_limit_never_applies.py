@@ -75,10 +75,12 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     if facts.kind == "observed":
         return
     limits = {
-        place_subject(c): c.exchange.outcome.limits for c in facts.of(rule.route, "plain") if c.exchange.outcome.limits
+        (c.probe.entry.name, place_subject(c)): c.exchange.outcome.limits
+        for c in facts.of(rule.route, "plain")
+        if c.exchange.outcome.limits
     }
     for case in facts.of(rule.route, "plain"):
-        declared = limits.get(place_subject(case), ())
+        declared = limits.get((case.probe.entry.name, place_subject(case)), ())
         if not declared or promised_redirect(facts, case) or undecided(case, "limits"):
             continue
         if in_force(case):

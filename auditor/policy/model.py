@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from auditor.finding import Severity
 from auditor.policy.clauses import (
@@ -49,7 +49,6 @@ from auditor.policy.fields import (
     Status,
     Text,
     Texts,
-    mistake,
 )
 
 __all__ = [
@@ -120,18 +119,15 @@ class NginxTarget(Model):
 
 
 class TraefikTarget(Model):
-    """A Traefik configuration: one static file, any number of dynamic ones (globs)."""
+    """A Traefik configuration: one static file, any number of dynamic ones (globs).
+
+    Without a static file, the arguments of the Compose service that runs Traefik stand for it; its labels count beside.
+    """
 
     id: Id
     type: Literal["traefik"]
     static: Text | None = None
     dynamic: Texts = ()
-
-    @model_validator(mode="after")
-    def _something(self) -> TraefikTarget:
-        if self.static is None and not self.dynamic:
-            raise mistake("names no file", "give static, dynamic or both")
-        return self
 
 
 class ComposeTarget(Model):
@@ -145,7 +141,11 @@ class ComposeTarget(Model):
 
 
 class AsgiTarget(Model):
-    """A FastAPI or Starlette application: the Python files that build it, read and never run."""
+    """A FastAPI or Starlette application: the Python files that build it, read and never run.
+
+    One `module:object` in place of files is an application that is imported, from the policy's folder or what is
+    installed, and asked in process.
+    """
 
     id: Id
     type: Literal["asgi"]
