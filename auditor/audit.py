@@ -10,7 +10,7 @@ from pathlib import Path
 
 from auditor.accepted import baseline, repository
 from auditor.accepted.identity import placed
-from auditor.accepted.waivers import waive
+from auditor.accepted.waivers import uses, waive
 from auditor.checks import CHECKS, Check
 from auditor.checks.of_the_audit import OF_THE_AUDIT
 from auditor.doors import Build, Promised, Said, graph
@@ -19,6 +19,7 @@ from auditor.exchange import Exchange, Request
 from auditor.finding import CheckInfo, Finding, Run, Severity, TargetInfo, Verdict
 from auditor.graph import Graph
 from auditor.options import LiveOptions, Options
+from auditor.overview import tables
 from auditor.plan.facts import Facts, Probe, cases_by_route
 from auditor.plan.probes import Planner, Sharing
 from auditor.policy.load import LoadedPolicy, Rule, load_policy, load_profiles, rules, target_rules
@@ -328,6 +329,9 @@ def finish(
         unknown_fails=loaded.policy.settings.unknown == "fail",
         today=options.today.isoformat(),
         graph=next((facts.graph for facts in predicted), None),
+        vantage=os.uname().nodename if sent else "",
+        tables=tables(loaded, witnesses, findings),
+        waivers=uses(loaded, settled, options.today, targets, {info.id for info in catalogue}),
     )
 
 

@@ -135,11 +135,11 @@ class HeaderAnswer:
 
 @dataclass(frozen=True, slots=True)
 class LimitAnswer:
-    """The rate limit of a route: declared by the policy, configured (each limit in words), measured."""
+    """The rate limit of a route: declared by the policy, configured (each limit and its place), measured."""
 
     route: str
     declared: str
-    configured: tuple[str, ...] = ()
+    configured: tuple[Note, ...] = ()
     measured: str = ""
 
 
@@ -149,7 +149,7 @@ class DoorAnswer:
 
     address: str
     expected: str
-    configured: str = ""
+    configured: tuple[Note, ...] = ()
     observed: str = ""
 
 
@@ -184,7 +184,7 @@ class Run:
     `fail_on` and `unknown_fails` are what the exit status depends on, whatever the format.
     `graph` is who can reach what, as far as the files of the targets say; None where they say nothing about it.
     `tool_version` is the version that made a stored run, "" for one that was just made.
-    `today` is the day (ISO 8601) that waivers were held against.
+    `today` is the day (ISO 8601) that waivers were held against, `vantage` the machine that requests were sent from.
     """
 
     command: str
@@ -209,6 +209,7 @@ class Run:
     graph: Graph | None = None
     tool_version: str = ""
     today: str = ""
+    vantage: str = ""
     tables: Tables = Tables()
     waivers: tuple[WaiverUse, ...] = ()
 

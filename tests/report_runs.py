@@ -25,6 +25,7 @@ from auditor.finding import (
     WaiverUse,
     Witness,
 )
+from auditor.graph import Edge, Graph, NetworkArea, Node, Way
 
 SITE = Path(__file__).parent / "golden" / "site"
 
@@ -59,6 +60,28 @@ CHECKS = (
 POLICY = "auditor.yaml"
 CONF = "nginx.conf"
 ORIGIN = "https://appxshop.example"
+
+
+_EDGES = (
+    Edge("internet", "door", "ports", "", Location("compose.yaml", 9, 9)),
+    Edge("door", "app", "direct", "app:8000"),
+    Edge("internet", "nginx", "listen 80", "", Location(CONF, 9, 9)),
+    Edge("nginx", "app", "location /api/", "app:8000", Location(CONF, 14, 13)),
+)
+GRAPH = Graph(
+    nodes=(
+        Node("internet", "outside", "internet"),
+        Node("door", "service", "shop.example:8000", Location("compose.yaml", 9, 9)),
+        Node("nginx", "layer", "nginx", Location(CONF, 8, 5), ("edge",)),
+        Node("app", "backend", "app:8000", None, ("edge",)),
+    ),
+    edges=_EDGES,
+    networks=(NetworkArea("edge", internal=True),),
+    ways=(
+        Way(_EDGES[:2], "internet \u2192 shop.example:8000 \u2192 app:8000", ("nginx",)),
+        Way(_EDGES[2:], "internet \u2192 nginx \u2192 app:8000"),
+    ),
+)
 
 
 def exchange(kind: Any, value: str, *, status: int = 200) -> Exchange:
@@ -218,6 +241,8 @@ def full_run() -> Run:
         finished="2026-11-28T07:00:09+00:00",
         git=("0123456789abcdef0123456789abcdef01234567", True),
         today="2026-11-28",
+        vantage="runner",
+        graph=GRAPH,
         tables=Tables(
             origins=(
                 OriginAnswer(
@@ -238,11 +263,15 @@ def full_run() -> Run:
                 LimitAnswer(
                     "api",
                     "10 requests a second, burst 20, status 429",
-                    ("zone api: 50 requests a second, burst 100, status 503 (nginx.conf:12:13)",),
+                    (Note(Location(CONF, 12, 13), "zone api: 50 requests a second, burst 100, status 503"),),
                     "121 of 140 requests at once passed, then 503",
                 ),
             ),
-            doors=(DoorAnswer("shop.example:8000", "closed", "published (compose.yaml:9:9)", "refused"),),
+            doors=(
+                DoorAnswer(
+                    "shop.example:8000", "closed", (Note(Location("compose.yaml", 9, 9), "published"),), "refused"
+                ),
+            ),
         ),
         waivers=(
             WaiverUse(
@@ -298,7 +327,9 @@ def _poisoned(value: Any, name: str = "") -> Any:
     if isinstance(value, tuple):
         return tuple(_poisoned(item) for item in value)
     if is_dataclass(value) and not isinstance(value, type):
-        skipped = {"expected", "predicted", "observed"} if isinstance(value, OriginAnswer) else set()
+        skipped = {OriginAnswer: {"expected", "predicted", "observed"}, Edge: {"source", "target"}}.get(
+            type(value), set()
+        )
         changed = {
             item.name: _poisoned(getattr(value, item.name), item.name)
             for item in fields(value)
@@ -306,3 +337,47 @@ def _poisoned(value: Any, name: str = "") -> Any:
         }
         return replace(value, **changed)
     return value
+
+
+def big_run(number: int) -> Run:
+    """Return a run of a policy with so many routes, each with a finding of three checks at a line of its own."""
+    base = full_run()
+    origin, header, limit = base.findings[0], base.findings[3], base.findings[2]
+    names = tuple(f"service-{n:03}" for n in range(number))
+    findings: list[Finding] = []
+    for n, name in enumerate(names):
+        at = tuple(replace(note, location=replace(note.location, line=2 + n % 15)) for note in origin.notes)
+        for pattern in (origin, header, limit):
+            made = replace(
+                pattern, route=name, subject=f"{name}{pattern.check}", rule=f"{name}.cors", disposition="open"
+            )
+            places = tuple(
+                replace(note, location=Location(f"conf.d/{name}.conf", note.location.line, 5, 9))
+                for note in pattern.notes
+            )
+            findings.append(replace(made, notes=places or at[:0], message=f"{pattern.message} ({name})"))
+    origins = [f"https://app{n}.shop.example" for n in range(12)]
+    asked = tuple(
+        OriginAnswer(
+            name, question, o, "https foreign", "refused", "allowed" if o.endswith("1.shop.example") else "refused"
+        )
+        for question in ("read", "preflight")
+        for name in names
+        for o in origins
+    )
+    headers = tuple(
+        HeaderAnswer(name, f"X-Header-{h}", "nosniff", ("nosniff",), Verdict.PASS) for name in names for h in range(10)
+    )
+    passes = tuple(
+        Finding(
+            "header-missing", f"{name}.headers.X-Header-{h}", Verdict.PASS, Severity.INFO, "9 evaluated", route=name
+        )
+        for name in names
+        for h in range(10)
+    )
+    return replace(
+        base,
+        findings=(*findings, *passes),
+        routes=names,
+        tables=Tables(asked, headers, base.tables.limits, base.tables.doors),
+    )

@@ -81,11 +81,13 @@ def test_finding_is_exit_1(project: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_format_does_not_change_the_exit_status(project: Path, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_format_does_not_change_the_exit_status(
+    project: Path, form: str, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
     """The exit status is the run's, whatever the format."""
     edit(project / "nginx.conf", "nosniff", "none")
     assert cli.run(["check", "-f", form]) == 1
-    assert capsys.readouterr().out
+    assert capsysbinary.readouterr().out
 
 
 def test_policy_error_is_exit_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

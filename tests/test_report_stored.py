@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,22 @@ def test_report_renders_and_gates_only_when_asked(
     assert cli.run(["report", "run.json", "--fail-on", "high"]) == 0
     assert cli.run(["report", "run.json", "-o", "json=again.json"]) == 0
     assert (tmp_path / "again.json").read_text() == (tmp_path / "run.json").read_text()
+
+
+def test_a_run_is_compared_with_an_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--compare tells in words which findings are new, gone, changed and the same."""
+    kept = Finding("header-missing", "r", Verdict.FAIL, Severity.MEDIUM, "kept", "k", disposition="open")
+    gone, new, moved = (replace(kept, message=name, subject=name) for name in ("gone", "new", "moved"))
+    waived = replace(moved, disposition="waived", waiver="W")
+    monkeypatch.chdir(tmp_path)
+    Path("old.json").write_text(as_json(Run("check", (kept, gone, moved), ())))
+    Path("new.json").write_text(as_json(Run("check", (kept, new, waived), ())))
+    assert cli.run(["report", "new.json", "-f", "markdown", "--compare", "old.json"]) == 0
+    printed = capsys.readouterr().out
+    assert "1 new, 1 gone, 1 changed, 1 the same" in printed
+    for line in ("- new: `header-missing` new", "- gone: `header-missing` gone", "- changed: `header-missing` moved"):
+        assert line in printed
+    Path("broken.json").write_text("{}")
+    assert cli.run(["report", "new.json", "--compare", "broken.json"]) == 2

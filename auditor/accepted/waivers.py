@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
 from auditor.accepted.inline import InlineWaiver, inline_waivers
 from auditor.errors import Location, PolicyError
-from auditor.finding import Finding, Note, Severity, TargetInfo, Verdict
+from auditor.finding import Finding, Note, Severity, TargetInfo, Verdict, WaiverUse
 from auditor.policy.loaded import LoadedPolicy
 from auditor.policy.model import Waiver
 
@@ -56,6 +57,40 @@ def waive(
         severity = Severity.MEDIUM if settings.unused_waivers == "fail" else Severity.INFO
         result += [_unused(item, severity) for index, item in enumerate(acceptances) if index not in used]
     return tuple(result)
+
+
+def uses(
+    loaded: LoadedPolicy,
+    findings: Sequence[Finding],
+    today: date,
+    targets: Sequence[TargetInfo] = (),
+    checks: Collection[str] = (),
+) -> tuple[WaiverUse, ...]:
+    """List every waiver that the policy takes, with the number of findings that name it; those of the policy first."""
+    named = Counter(finding.waiver.removeprefix("expired ") for finding in findings if finding.waiver)
+    told = [
+        WaiverUse(
+            waiver.id,
+            waiver.checks,
+            waiver.routes,
+            waiver.reason,
+            waiver.owner,
+            waiver.expires.isoformat(),
+            waiver.ticket or "",
+            named[item.text],
+        )
+        for waiver, item in zip(loaded.policy.waivers, _of_the_policy(loaded, today), strict=True)
+    ]
+    if loaded.policy.settings.inline_waivers == "allow":
+        comments, _ = inline_waivers(targets, checks, today, loaded.policy.settings.waiver_max_days)
+        for comment in comments:
+            item = _of_a_comment(comment, today)
+            name = f"{os.path.basename(comment.location.file)}:{comment.location.line}"  # noqa: PTH119 - a name
+            until = comment.expires.isoformat()
+            told.append(
+                WaiverUse(name, comment.checks, (), comment.reason, comment.owner, until, findings=named[item.text])
+            )
+    return tuple(told)
 
 
 def _marked(finding: Finding, acceptances: Sequence[_Acceptance], used: set[int]) -> Finding:

@@ -72,6 +72,12 @@ def report_options(function: Command) -> Command:
                 metavar="FORMAT=FILE",
                 help="Write the report to a file too, in as many formats as you like.",
             ),
+            click.option(
+                "--compare",
+                type=click.Path(path_type=Path, exists=True, dir_okay=False),
+                metavar="RUN.json",
+                help="Say in markdown, html and pdf what changed since this stored run.",
+            ),
             click.option("--fail-on", type=click.Choice(SEVERITIES), help="Exit 1 at this severity and above."),
             click.option("--min-severity", type=click.Choice(SEVERITIES), default="info", help="Show this and above."),
             click.option("--exit-zero", is_flag=True, help="Exit 0 even with findings."),

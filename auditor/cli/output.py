@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,10 +41,13 @@ def write_reports(report: Report, values: dict[str, Any]) -> None:
     from auditor.report.view import View, narrowed
 
     minimum = Severity[values["min_severity"].upper()]
-    view = View(minimum, verbose=values["verbose"])
+    view = View(minimum, verbose=values["verbose"], earlier=_earlier(values["compare"]))
     shown = narrowed(report, minimum)
     for name in values["formats"] or (() if values["outputs"] else ("table",)):
-        click.echo(render(name, shown, view), nl=False)
+        content = render(name, shown, view)
+        if isinstance(content, bytes) and sys.stdout.isatty():
+            raise UsageError(f"a {name} report is not for a terminal", hint=f"write it to a file: -o {name}=FILE")
+        click.echo(content, nl=False)
     for name, file in values["outputs"].items():
         content = render(name, shown, view)
         try:
@@ -52,6 +56,15 @@ def write_reports(report: Report, values: dict[str, Any]) -> None:
             raise UsageError(f"cannot write the {name} report to {file}: {error.strerror}") from error
     if "github" in {*values["formats"], *values["outputs"]}:
         _job_summary(shown, view)
+
+
+def _earlier(file: Path | None) -> Report | None:
+    """Read the stored run that this one is compared with."""
+    if file is None:
+        return None
+    from auditor.report.stored import read_report
+
+    return read_report(file)
 
 
 def _job_summary(report: Report, view: View) -> None:

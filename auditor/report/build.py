@@ -10,7 +10,7 @@ from functools import cache
 from auditor import __version__
 from auditor.errors import Location
 from auditor.exchange import Exchange
-from auditor.finding import Finding, Run, Severity, Verdict, WaiverUse, Witness
+from auditor.finding import Finding, Note, Run, Severity, Verdict, WaiverUse, Witness
 from auditor.report.model import (
     Check,
     Coverage,
@@ -22,7 +22,6 @@ from auditor.report.model import (
     Laid,
     LimitInfo,
     OriginAnswer,
-    Place,
     Policy,
     Report,
     Result,
@@ -34,6 +33,7 @@ from auditor.report.model import (
     WaiverInfo,
     WitnessInfo,
 )
+from auditor.report.reach import place, told
 from auditor.report.text import curl_line, header_value, short_path, source_line, where
 from auditor.report.verdict import verdict
 from auditor.report.view import ACCEPTED
@@ -68,6 +68,7 @@ def report(run: Run) -> Report:
         coverage=_coverage(run, undecided),
         results=[_result(f, quote) for f in run.findings],
         waivers=[_waiver(item, run.today) for item in run.waivers],
+        graph=told(run.graph) if run.graph is not None else None,
     )
 
 
@@ -76,6 +77,7 @@ def _run_info(run: Run) -> RunInfo:
         started=run.started,
         finished=run.finished,
         today=run.today,
+        vantage=run.vantage,
         tool=Tool(name="auditor", version=run.tool_version or __version__),
         command=run.command,
         policy=Policy(
@@ -136,7 +138,7 @@ def _coverage(run: Run, undecided: Sequence[Finding]) -> Coverage:
             LimitInfo(
                 route=a.route,
                 declared=a.declared,
-                configured=list(a.configured),
+                configured=[_noted(note) for note in a.configured],
                 measured=a.measured,
             )
             for a in tables.limits
@@ -145,12 +147,17 @@ def _coverage(run: Run, undecided: Sequence[Finding]) -> Coverage:
             DoorInfo(
                 address=a.address,
                 expected=a.expected,
-                configured=a.configured,
+                configured=[_noted(note) for note in a.configured],
                 observed=a.observed,
             )
             for a in tables.doors
         ],
     )
+
+
+def _noted(note: Note) -> str:
+    place = where(note.location)
+    return f"{note.text} ({place})" if place else note.text
 
 
 def _waiver(item: WaiverUse, today: str) -> WaiverInfo:
@@ -169,12 +176,11 @@ def _waiver(item: WaiverUse, today: str) -> WaiverInfo:
 
 
 def _result(finding: Finding, quote: Quote) -> Result:
-    place = finding.rule_location
     return Result(
         check=finding.check,
         rule=finding.rule,
         subject=finding.subject,
-        rule_location=Place(file=short_path(place.file), line=place.line, column=place.column) if place else None,
+        rule_location=place(finding.rule_location),
         target=finding.target,
         route=finding.route,
         verdict=finding.verdict,

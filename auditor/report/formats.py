@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from auditor.report.model import Report
     from auditor.report.view import View
 
-FORMATS = ("table", "json", "sarif", "junit", "github", "gitlab", "markdown")
+FORMATS = ("table", "json", "sarif", "junit", "github", "gitlab", "markdown", "html", "pdf")
 """What `-f` and `-o` take, each the name of a module of this package with a `render(report, view)`."""
 
 

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 
 from auditor.finding import Verdict
 from auditor.report.changes import changes
+from auditor.report.diagram import mermaid
 from auditor.report.model import Report, Result
+from auditor.report.reach import drawn
 from auditor.report.table import group_text
 from auditor.report.verdict import days_left, headline, what_would_change
 from auditor.report.view import ACCEPTED, View, findings, grouped, summary_line, where, word
@@ -69,7 +71,8 @@ def parts(report: Report, view: View) -> tuple[list[str], list[str], list[str]]:
     if groups:
         head += ["## Findings", table(("severity", "check", "where", "what", ""), [_row(group) for group in groups])]
     details = [_detail(group) for group in groups]
-    tail = [*_changes(report, view), *_undecided(report), *_waivers(report), *_limits(report), *_scope(report)]
+    tail = [*_changes(report, view), *_undecided(report), *_reach(report), *_waivers(report), *_limits(report)]
+    tail += _scope(report)
     if view.verbose:
         tail += _passes(report)
     return head, details, tail
@@ -107,6 +110,14 @@ def _undecided(report: Report) -> list[str]:
     if not report.coverage.unknown:
         return []
     return ["## Not evaluated", "\n".join(f"- {plain(text)}" for text in report.coverage.unknown)]
+
+
+def _reach(report: Report) -> list[str]:
+    if report.graph is None:
+        return []
+    graph = drawn(report.graph)
+    ways = "\n".join(f"- {plain(way.drawn)}" for way in graph.wrong)
+    return ["## Layers and doors", block(mermaid(graph).rstrip("\n"), "mermaid"), *([ways] if ways else [])]
 
 
 def _waivers(report: Report) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from auditor.finding import Verdict
+from auditor.graph import NodeKind
 from auditor.report.text import visible
 
 Text = Annotated[str, AfterValidator(visible)]
@@ -73,13 +74,14 @@ class Tool(_Model):
 class RunInfo(_Model):
     """When, what and with which policy; the only place with a wall clock.
 
-    `today` is the day that waivers were held against.
+    `today` is the day that waivers were held against; `vantage` names the machine that sent requests, "" where none did.
     `fail_on` and `unknown_fails` are what the exit status depended on.
     """
 
     started: Text
     finished: Text
     today: Text = ""
+    vantage: Text = ""
     tool: Tool
     command: Text
     policy: Policy
@@ -152,7 +154,7 @@ class DoorInfo(_Model):
 
     address: Text
     expected: Text
-    configured: Text
+    configured: list[Text]
     observed: Text
 
 
@@ -183,6 +185,61 @@ class Coverage(_Model):
     doors: list[DoorInfo] = []
 
 
+class Place(_Model):
+    """A point in a file."""
+
+    file: Text
+    line: int
+    column: int
+
+
+class NodeInfo(_Model):
+    """A place that connections come from or lead to."""
+
+    id: Text
+    kind: NodeKind
+    label: Text
+    place: Place | None
+    networks: list[Text]
+
+
+class EdgeInfo(_Model):
+    """A connection that the configuration makes; `blocked` says why nothing passes all the same."""
+
+    source: Text
+    target: Text
+    by: Text
+    address: Text
+    place: Place | None
+    blocked: Text
+
+
+class NetworkInfo(_Model):
+    """A network between containers."""
+
+    name: Text
+    internal: bool
+    place: Place | None
+
+
+class WayInfo(_Model):
+    """One way from outside to where it ends: positions in the list of edges, and what is wrong with it."""
+
+    edges: list[int]
+    text: Text
+    avoids: list[Text]
+    offends: Text
+
+
+class GraphInfo(_Model):
+    """Who can reach what, as far as the files say."""
+
+    nodes: list[NodeInfo]
+    edges: list[EdgeInfo]
+    networks: list[NetworkInfo]
+    ways: list[WayInfo]
+
+
 class Span(_Model):
     """A span in a file, 1-based, `end_column` exclusive; 0: not known. `source` is the line as it was."""
 
@@ -193,14 +250,6 @@ class Span(_Model):
     note: Text
     primary: bool
     source: Text = ""
-
-
-class Place(_Model):
-    """A point in a file."""
-
-    file: Text
-    line: int
-    column: int
 
 
 class WitnessInfo(_Model):
@@ -260,3 +309,4 @@ class Report(_Model):
     coverage: Coverage
     results: list[Result]
     waivers: list[WaiverInfo] = []
+    graph: GraphInfo | None = None

@@ -26,6 +26,7 @@ from auditor.finding import (
     Witness,
 )
 from auditor.report.model import Coverage, ExchangeInfo, Report, Result, WitnessInfo
+from auditor.report.reach import drawn
 
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 
@@ -83,6 +84,8 @@ def run(report: Report) -> Run:
         unknown_fails=info.unknown_fails,
         tool_version=info.tool.version,
         today=info.today,
+        vantage=info.vantage,
+        graph=drawn(report.graph) if report.graph is not None else None,
         tables=_tables(report.coverage),
         waivers=tuple(
             WaiverUse(w.id, tuple(w.checks), tuple(w.routes), w.reason, w.owner, w.expires, w.ticket, w.findings)
@@ -95,9 +98,14 @@ def _tables(coverage: Coverage) -> Tables:
     return Tables(
         origins=tuple(OriginAnswer(**dict(item)) for item in coverage.origins),
         headers=tuple(HeaderAnswer(**{**dict(item), "found": tuple(item.found)}) for item in coverage.headers),
-        limits=tuple(LimitAnswer(**{**dict(item), "configured": tuple(item.configured)}) for item in coverage.limits),
-        doors=tuple(DoorAnswer(**dict(item)) for item in coverage.doors),
+        limits=tuple(LimitAnswer(**{**dict(item), "configured": _notes(item.configured)}) for item in coverage.limits),
+        doors=tuple(DoorAnswer(**{**dict(item), "configured": _notes(item.configured)}) for item in coverage.doors),
     )
+
+
+def _notes(texts: list[str]) -> tuple[Note, ...]:
+    """Return notes whose place is part of their text."""
+    return tuple(Note(Location(""), text) for text in texts)
 
 
 def _finding(result: Result) -> Finding:

@@ -1,0 +1,134 @@
+"""The example reports in `reports/`: what `auditor check` says of the reference stack's two states, made anew here.
+
+Each format of both is held against its own oracle, too: what is true of a run made by hand has to be true of these.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import cmarkgfm
+import jsonschema
+import pytest
+from cmarkgfm.cmark import Options as Cmark
+from junitparser import JUnitXml
+
+from auditor import __version__
+from auditor.audit import check, exit_status
+from auditor.demo import State, write
+from auditor.options import Options
+from auditor.report.build import report
+from auditor.report.formats import FORMATS, render
+from auditor.report.model import Report
+from auditor.report.view import View
+
+EXAMPLES = Path(__file__).parents[1] / "reports" / "examples"
+SHOWN = ("html", "markdown", "table")
+SUFFIX = {"html": "html", "markdown": "md", "table": "txt"}
+STATES: tuple[State, ...] = ("as-documented", "hardened")
+DAY = "2026-11-28"
+
+
+@pytest.fixture(scope="module", params=STATES)
+def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[State, Report, int]:
+    """The report on one state of the reference stack, and its exit status, as on one day of November 2026."""
+    folder = tmp_path_factory.mktemp("stack")
+    before = Path.cwd()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("SOURCE_DATE_EPOCH", "1795824000")
+        patch.delenv("GITHUB_ACTIONS", raising=False)
+        policy = write(request.param, Path())
+        run = check(Options("check", policy, now=DAY))
+        made = report(run)
+    assert Path.cwd() == before
+    return request.param, made, exit_status(run)[0]
+
+
+def test_the_examples_are_what_the_program_says(example: tuple[State, Report, int]) -> None:
+    """Each example is made anew and compared byte for byte; AUDITOR_WRITE_EXAMPLES=1 writes them."""
+    state, made, _ = example
+    different = []
+    for name in SHOWN:
+        file = EXAMPLES / f"{state}.{SUFFIX[name]}"
+        text = str(render(name, made, View())).replace(f"auditor {__version__}", "auditor VERSION")
+        if os.environ.get("AUDITOR_WRITE_EXAMPLES"):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        if text != file.read_text(encoding="utf-8"):
+            different.append(file.name)
+    assert different == []
+
+
+def test_the_verdict_is_the_exit_status(example: tuple[State, Report, int]) -> None:
+    """The stack that follows its documentation fails, the hardened one passes, in the report as on exit."""
+    state, made, status = example
+    assert (made.verdict, status) == (("fail", 1) if state == "as-documented" else ("pass", 0))
+
+
+def test_sarif_is_valid(example: tuple[State, Report, int]) -> None:
+    """The official schema has nothing to say; every finding is there, with a fingerprint of its own."""
+    schema = json.loads((Path(__file__).parent / "oracle" / "sarif-2.1.0.json").read_text("utf-8"))
+    log = json.loads(str(render("sarif", example[1], View())))
+    jsonschema.Draft202012Validator(schema).validate(log)
+    results = log["runs"][0]["results"]
+    assert len(results) == sum(r.verdict.value != "pass" for r in example[1].results)
+    assert len({r["partialFingerprints"]["primaryLocationLineHash"] for r in results}) == len(results)
+
+
+def test_junit_is_read_by_junitparser(example: tuple[State, Report, int]) -> None:
+    """An independent reader counts what the report counts."""
+    document = JUnitXml.fromstring(str(render("junit", example[1], View())).encode())
+    by = example[1].summary.by_verdict
+    assert (document.tests, document.failures) == (len(example[1].results), by["fail"])
+    assert document.errors == by["unknown"] + by["error"]
+    names = [(case.classname, case.name) for suite in document for case in suite]
+    assert len(set(names)) == len(names)
+
+
+def test_gitlab_takes_every_entry(example: tuple[State, Report, int]) -> None:
+    """Fingerprints are unique, paths relative, lines positive."""
+    entries = json.loads(str(render("gitlab", example[1], View())))
+    assert len({entry["fingerprint"] for entry in entries}) == len(entries)
+    assert all(entry["location"]["lines"]["begin"] >= 1 for entry in entries)
+
+
+def test_markdown_renders_as_tables_and_folds(example: tuple[State, Report, int]) -> None:
+    """GitHub's renderer makes no link of it, and a row of every table has as many cells as its head."""
+    html = cmarkgfm.github_flavored_markdown_to_html(
+        str(render("markdown", example[1], View())), options=Cmark.CMARK_OPT_UNSAFE
+    )
+    assert "<a " not in html
+    assert html.count("<details>") == html.count("</details>")
+    for table in re.findall(r"<table>.*?</table>", html, re.DOTALL):
+        rows = [len(re.findall(r"<t[hd]", row)) for row in re.findall(r"<tr>.*?</tr>", table, re.DOTALL)]
+        assert len(set(rows)) == 1
+
+
+def test_nothing_names_a_machine(example: tuple[State, Report, int]) -> None:
+    """No format holds an absolute path, nor the folder that the audit ran in."""
+    for name in FORMATS:
+        if name != "pdf":
+            text = str(render(name, example[1], View(verbose=True)))
+            assert str(Path.home()) + "/" not in text.replace("/root/index", "")
+            assert "/tmp/" not in text
+
+
+def test_a_stored_report_is_the_same_report(example: tuple[State, Report, int], tmp_path: Path) -> None:
+    """JSON keeps everything that the other formats say."""
+    (tmp_path / "run.json").write_text(str(render("json", example[1], View())), encoding="utf-8")
+    stored = Report.model_validate_json((tmp_path / "run.json").read_text("utf-8"))
+    for name in FORMATS:
+        if name != "pdf":
+            assert render(name, stored, View()) == render(name, example[1], View())
+
+
+def test_examples_have_a_page_of_their_own() -> None:
+    """The folder says what is in it, and holds nothing else."""
+    names = {f"{state}.{SUFFIX[name]}" for state in STATES for name in SHOWN}
+    assert {file.name for file in EXAMPLES.iterdir()} == names
+    text = (EXAMPLES.parent / "README.md").read_text("utf-8")
+    assert all(name in text for name in names)
