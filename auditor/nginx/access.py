@@ -140,7 +140,7 @@ def by_request(engine: Engine, run: Run, access: Access) -> int:
     sub = engine.subrequest(run, uri, args)
     response = sub.result.response if sub.result is not None else None
     if response is None:
-        return 444
+        return 500 if sub.ended == 200 else 444
     status = response.status
     if status is None:
         raise Undecided(Unknown("the answer to auth_request is not decided", directive.location))

@@ -115,7 +115,7 @@ def _fall_back(engine: Engine, what: TryFiles, run: Run) -> Phase | None:
     run.note("try_files", what.directive.location, f"nothing is there: goes on with {last}")
     if last.startswith("="):
         status = int(last[1:]) if last[1:].isdigit() else 404
-        return engine.close(run, 444) if status == 200 else engine.finish(run, status)
+        return engine.close(run, 200) if status == 200 else engine.finish(run, status)
     target = _candidate(run, what.last, what.cut)
     if target.startswith("@"):
         return engine.named(run, target)
@@ -191,11 +191,12 @@ def _root(engine: Engine, path: str, number: int, run: Run, found: bool) -> Phas
 def _folder(engine: Engine, path: str, number: int, run: Run, found: bool) -> Phase | None:
     if found:
         return _index(engine, path, number + 1, run)
-    return there(run, path.rstrip("/"), FILE, partial(_no_folder, engine))
+    return there(run, path.rstrip("/"), FILE, partial(_no_folder, engine, path))
 
 
-def _no_folder(engine: Engine, run: Run, found: bool) -> Phase | None:
-    return engine.finish(run, 500 if found else 404)
+def _no_folder(engine: Engine, path: str, run: Run, found: bool) -> Phase | None:
+    """A file where a folder should be: below it nothing is found; an alias that lacks its slash leads to 500."""
+    return engine.finish(run, 500 if found and not path.endswith("/") else 404)
 
 
 def _lists(run: Run) -> bool:

@@ -120,7 +120,7 @@ class Engine:
         length = 0 if run.discarded or run.chunked else run.announced
         if settings.max_body and length > settings.max_body and run.main:
             run.discarded = True
-            run.body_read = run.length = "0"
+            run.discard_body()
             return errors.finish(self, run, 413)
         if how == REDIRECT:
             target = escaped_name(node.enclosing().name) + (f"?{run.args}" if run.args else "")
@@ -267,6 +267,8 @@ class Engine:
             return errors.finish(self, run, 500)
         run.uri, run.args = uri, args
         run.upstream.address = ""
+        if not run.server.stays:
+            run.keepalive = False
         run.parsed = False
         run.node = run.server
         run.internal = True
@@ -353,6 +355,7 @@ class Engine:
     def close(self, run: Run, status: int) -> Phase | None:
         """Close the connection without an answer."""
         run.action = Action("close")
+        run.ended = status
         run.note("", None, f"{status}: the connection is closed without an answer")
         run.result = self.outcome(run, None)
         return None

@@ -60,7 +60,7 @@ def filter_body(engine: Engine, run: Run) -> int:
     settings = engine.settings(run.node)
     if settings.gzip and not run.small and _compressible(run, settings):
         _gzip(run, settings)
-    return _ranges(run, settings) if run.ranges and run.status == 200 else 0
+    return _ranges(run, settings) if run.ranges and run.status == 200 and run.main else 0
 
 
 def _add_headers(run: Run, settings: Settings) -> None:  # noqa: C901 - follows nginx's own

@@ -264,7 +264,7 @@ def build_headers(run: Run, passing: Passing, host: str) -> Headers:  # noqa: C9
             if passing.body is not None:
                 text = _length_of(passing.body(run))
             elif run.chunked and passing.buffers:
-                text = str(run.request.body_length)
+                text = "0" if run.emptied else str(run.request.body_length)
         elif value.text == "$proxy internal chunked":
             streams = run.chunked and not passing.buffers and passing.body is None
             text = "chunked" if streams else ""

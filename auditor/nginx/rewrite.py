@@ -126,7 +126,7 @@ def _return(directive: Directive, _node: Node, variables: Variables) -> Step:
 def send_text(run: Run, status: int, text: str, location: Location | None) -> int:
     """Answer with a text (`ngx_http_send_response`); a redirecting status goes on to the error pages."""
     run.status = status
-    run.body_read = "0"
+    run.discard_body()
     if status in REDIRECTS:
         set_location(run, text, location)
         return status

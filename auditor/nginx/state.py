@@ -132,6 +132,8 @@ class Run:
     head: bool = False
     after_slash: bool = False
     silenced: bool = False
+    ended: int = 0
+    emptied: bool = False
     why: list[Step] | None = None
     path: tuple[int, ...] = ()
 
@@ -275,6 +277,14 @@ class Run:
             self.vars[name.lower()] = found[number] if number < len(found) else ""
         self.captures = found
         return True
+
+    def discard_body(self) -> None:
+        """Read the request's body and throw it away (`ngx_http_discard_request_body`)."""
+        self.body_read = "0"
+        self.announced = 0
+        self.emptied = True
+        if self.length:
+            self.length = "0"
 
     def first(self, name: str) -> str:
         """Return the value of the request's first header line with this lower-case name, or ""."""

@@ -120,13 +120,13 @@ def _pass(engine: Engine, run: Run, what: Passing, aim: Aim) -> Phase | None:
             return engine.finish(run, 502)
         peers = (aim.address,)
     target = build_uri(run, what, aim.evaluated, aim.uri)
+    run.body_read = str(run.request.body_length)
     try:
         asked = request_for(run, what, aim.scheme, peers[0], target, aim.address)
     except ScriptError:
         return engine.finish(run, 500)
     run.statuses += " : " if run.statuses else ""
     run.addresses += " : " if run.addresses else ""
-    run.body_read = str(run.request.body_length)
     run.note(text_of(what.directive), what.directive.location, f"asks {aim.scheme}://{peers[0]}{target}")
     if run.why is not None:
         overridden(run, run.node, f"{what.family}_set_header")

@@ -304,6 +304,12 @@ def _request_line(run: Run) -> str:
     return f"{run.request.method} {run.request.target} {_version_sent(run)}"
 
 
+def _http2(run: Run) -> str:
+    if not run.http.startswith("2"):
+        return ""
+    return "h2" if run.request.scheme == "https" else "h2c"
+
+
 def _request_port(run: Run) -> str:
     host = run.request.host
     tail = host.rsplit(":", 1)[-1] if ":" in host and not host.endswith("]") else ""
@@ -340,8 +346,8 @@ _CACHED: Mapping[str, Callable[[Run], str]] = {
     "proxy_add_x_forwarded_for": _forwarded,
     "nginx_version": lambda run: run.version,
     "pipe": lambda _run: ".",
-    "http2": lambda run: "h2c" if run.request.version.startswith("2") else "",
-    "http3": lambda run: "h3" if run.request.version.startswith("3") else "",
+    "http2": _http2,
+    "http3": lambda run: "h3" if run.http.startswith("3") else "",
     "request_port": _request_port,
     "ssl_server_name": _tls(lambda run: run.request.sni or ""),
 }

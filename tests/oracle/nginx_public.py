@@ -20,6 +20,9 @@ from typing import Any
 from nginx_live import Sandbox, Sent
 from nginx_tree import Node
 
+from auditor.errors import Problem
+from auditor.nginx.syntax import load_tree
+
 sre: Any = importlib.import_module("re._parser")
 SHARED = Path(__file__).parents[2].parent / "shared" / "cases"
 _BASE_PORT = 18_000
@@ -58,6 +61,20 @@ def sandboxed(identifier: str, sandbox: Sandbox) -> Node:
     if not https or not record["ports"]:
         raise LookupError("serves nothing over HTTP")
     return Node("http", (), tuple(_converted(https[0].block, str(folder), ())))
+
+
+def judged(identifier: str, binary: str, folder: Path) -> tuple[str, tuple[Problem, ...]]:
+    """Return what nginx says against a public configuration in a sandbox ("": nothing), and our problems with the same text."""
+    tools = _tools()
+    tools.NGINX = binary
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        record = tools.prepare(identifier, str(folder), _BASE_PORT, _ECHO_PORT)
+    main = folder / "nginx.conf"
+    if not main.exists():  # the tool itself could not read it
+        main = SHARED / "public" / "nginx" / identifier / "nginx.conf"
+        return str(record["reason"]), load_tree([main]).problems
+    return "" if record["t_ok"] else str(record["reason"]), load_tree([main], prefix=folder, context="main").problems
 
 
 def _converted(nodes: list[Any], folder: str, inside: tuple[str, ...]) -> Iterator[Node]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nginx_idioms import IDIOM_PATHS
 from nginx_live import Sent
 from nginx_tree import Node
 from nginx_words import HOSTS, METHODS, ORIGINS, PATH_REGEXES, PATHS, UP_STATUSES, VALUES, Dice
@@ -75,7 +76,7 @@ def _paths_of(location: Node) -> tuple[str, ...]:
     if name.startswith("@"):
         return ()
     if location.args[0] in {"~", "~*"}:
-        return PATH_REGEXES.get(name, ("/a",))
+        return PATH_REGEXES.get(name) or IDIOM_PATHS.get(name, ("/a",))
     path = name if name.startswith("/") else "/" + name
     return (path, path + "x", path.rstrip("/") or "/", path + "/b")
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 from nginx_declarations import maps, upstreams, zones
+from nginx_idioms import LOCATION_IDIOMS, SERVER_IDIOMS, UPGRADE, beside
 from nginx_levels import FEATURES, Level
 from nginx_live import Sent
 from nginx_requests import requests_for
@@ -91,6 +92,8 @@ class Writer:
         nodes = [*maps(self), *upstreams(self), *zones(self), *self.level("http", 3)]
         servers = [self.server(number) for number in range(1 + self.dice.weighted([(40, 0), (35, 1), (20, 2), (5, 3)]))]
         tree = block("http", of=[*nodes, *_one_default_each(servers)])
+        if any("$connection_upgrade" in node.args for node in tree.walk()):
+            tree = block("http", of=[*UPGRADE, *(tree.block or ())])
         return self._declared(tree)
 
     def _declared(self, tree: Node) -> Node:
@@ -149,6 +152,11 @@ class Writer:
             nodes.append(self.try_files())
         nodes += self.locations(depth=0, parent="", most=6)
         nodes += [self.location_body(("", name), depth=3) for name in self.named]
+        if self.dice.chance(22):
+            idiom = self.dice.pick(SERVER_IDIOMS)
+            taken = {node.args for node in nodes if node.name == "location"}
+            if not any(node.name == "location" and node.args in taken for node in idiom):
+                nodes = beside(nodes, idiom)
         return block("server", of=nodes)
 
     def _listen(self, number: int) -> list[Node]:
@@ -204,6 +212,8 @@ class Writer:
             nodes.append(self.try_files())
         if depth < 2 and kind != "=" and not is_named and self.dice.chance(22):
             nodes += self.locations(depth + 1, name if plain else "", 3, regex_only=not plain)
+        if self.dice.chance(13):
+            nodes = beside(nodes, self.dice.pick(LOCATION_IDIOMS))
         order = nodes if self.dice.chance(70) or directive("proxy_redirect", "default") in nodes else nodes[::-1]
         return block("location", *([kind] if kind else []), name, of=order)
 

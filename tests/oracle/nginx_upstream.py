@@ -125,6 +125,7 @@ class Upstream:
         if end < 0:
             return False
         head = re.split(r"\r?\n", bytes(data[:end]).decode("latin-1"))
+        head = head[: head.index("")] if "" in head else head
         method, _, rest = head[0].partition(" ")
         target, _, version = rest.rpartition(" HTTP/")
         headers = tuple((line.partition(": ")[0], line.partition(": ")[2]) for line in head[1:])
