@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from auditor import audit
+from auditor import audit, watching
 from auditor.checks.of_the_audit import AUDIT_FAILED
 from auditor.errors import AuditorError
 from auditor.finding import Finding, Note, Run, Severity, Verdict
@@ -18,6 +18,9 @@ from auditor.fleet.entries import Entry
 from auditor.options import LiveOptions
 from auditor.policy.model import HttpTarget
 from auditor.report.build import report
+
+_LOADED = watching
+"""Loaded here, once: threads that begin together would each wait for it with a request under way."""
 
 
 def audited(entry: Entry) -> dict[str, Any]:

@@ -16,6 +16,37 @@ if TYPE_CHECKING:
     from auditor.fleet.entries import Entry
 
 
+EXAMPLES = {
+    "systemd": ("auditor.service", "auditor.timer", "auditor-watch.service"),
+    "kubernetes": ("cronjob.yaml",),
+    "github": ("github-schedule.yml",),
+    "prometheus": ("auditor.rules.yml",),
+    "grafana": ("grafana.json",),
+}
+"""What `--write-examples` writes, for those who prefer their own scheduler."""
+
+
+def _write_examples(context: click.Context, _parameter: click.Parameter, folder: Path | None) -> None:
+    """Write the examples into a folder, each kind into one of its own; nothing that is there is overwritten."""
+    if folder is None:
+        return
+    from importlib.resources import files
+
+    source = files("auditor.watch") / "examples"
+    places = [(kind, name, folder / kind / name) for kind, names in EXAMPLES.items() for name in names]
+    there = next((place for _, _, place in places if place.exists()), None)
+    if there is not None:
+        raise UsageError(f"{there} is there already", hint="choose another folder; nothing was written")
+    for _, name, place in places:
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text((source / name).read_text("utf-8"), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"cannot write {place}: {error.strerror}") from error
+        click.echo(str(place))
+    context.exit()
+
+
 @click.command()
 @click.argument("policy", required=False, type=click.Path(path_type=Path))
 @click.option("--policy", "policy_option", type=click.Path(path_type=Path), help="The policy file.")
@@ -49,6 +80,11 @@ if TYPE_CHECKING:
 @click.option("--ca-file", type=click.Path(path_type=Path, exists=True), help="Trust these certificates too.")
 @click.option("--insecure", is_flag=True, help="Do not verify certificates.")
 @click.option("--measure-limits/--no-measure-limits", default=True, help="Send bursts to see rate limits.")
+@click.option(
+    "--write-examples", metavar="DIR", type=click.Path(path_type=Path), expose_value=False, is_eager=True,
+    callback=_write_examples,
+    help="Only write examples: systemd, Kubernetes, GitHub, alert rules, a Grafana dashboard.",
+)  # fmt: skip
 @where
 def watch(**values: Any) -> int:
     """Audit on a schedule: keep each run, tell of changes, serve metrics and a dashboard that only reads.

@@ -24,8 +24,8 @@ SHARD = 24
 INNER = 16
 """Threads that a worker audits a shard with: an audit mostly waits."""
 
-RESTARTS = 2
-"""Workers that a shard may take down with it before it is tried target by target."""
+RESTARTS = 1
+"""Further workers that a shard may take down with it before it is tried target by target."""
 
 
 def on_threads(groups: Groups, work: Work, workers: int) -> Iterator[Done]:
@@ -69,8 +69,8 @@ def on_dask(
 ) -> Iterator[Done]:
     """Audit groups on a Dask cluster: at an address, or one of processes here; yield what is done as it is done.
 
-    A shard whose worker dies is tried on another, and after `RESTARTS` deaths target by target, so that the entry that
-    kills workers is the only one without an answer: it is yielded with none (b"").
+    A shard whose worker dies is tried on another, then target by target, then what still died alone on the cluster: so
+    the entry that kills workers is the only one without an answer, and is yielded with none (b"").
     Raises UsageError without Dask, TargetError where the cluster does not answer.
     """
     try:
@@ -80,13 +80,16 @@ def on_dask(
     with _client(distributed, address, workers) as client:
         say(f"Dask dashboard: {client.dashboard_link}")
         pending = {client.submit(_shard, shard, work, pure=False, retries=1): shard for shard in _shards(groups)}
-        completed = distributed.as_completed(list(pending), raise_errors=False)  # type: ignore[no-untyped-call]
+        completed = distributed.as_completed(  # type: ignore[no-untyped-call]
+            list(pending), loop=client.loop, raise_errors=False
+        )
+        suspects: list[Groups] = []
         for future in completed:
             shard = pending.pop(future)
             if future.status == "finished":
                 yield from future.result()
             elif len(shard) == 1 and len(shard[0]) == 1:
-                yield shard[0][0], b""
+                suspects.append(shard)
             else:
                 say(f"a worker died with {sum(map(len, shard))} targets: they are tried one by one")
                 for group in _singly(shard):
@@ -94,6 +97,10 @@ def on_dask(
                     pending[again] = group
                     completed.add(again)  # type: ignore[no-untyped-call]
             future.release()
+        for shard in suspects:  # alone on the cluster: what dies now did not die with another
+            future = client.submit(_shard, shard, work, pure=False)
+            failed = future.exception() is not None
+            yield from [(shard[0][0], b"")] if failed else future.result()
 
 
 @contextlib.contextmanager
@@ -104,6 +111,8 @@ def _client(distributed: Any, address: str, workers: int) -> Iterator[Any]:
         "distributed.scheduler.allowed-failures": RESTARTS,
         "distributed.admin.low-level-log-length": 0,
         "distributed.worker.daemon": True,
+        # NOTE: a cluster here forgets a worker that takes longer than 15 s to begin again, and then has none for ever
+        "distributed.deploy.lost-worker-timeout": "1 hour",
     }
     with dask.config.set(settings):
         if address:

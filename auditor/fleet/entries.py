@@ -8,19 +8,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from auditor.audit import load
 from auditor.errors import AuditorError, PolicyError, Problem, UsageError
 from auditor.live.scope import Scope
 from auditor.options import Options
 from auditor.policy.document import Node, parse
+from auditor.policy.fields import mistake
 from auditor.policy.load import LoadedPolicy
 from auditor.policy.model import HttpTarget
 from auditor.policy.problems import explain
 
 Command = Literal["check", "live", "audit"]
-Name = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise mistake(f"{text!r} is no name", "one line of printable characters")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_one_line)]
 
 
 class _Model(BaseModel):
