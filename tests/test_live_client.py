@@ -45,12 +45,12 @@ def test_every_misbehaviour_ends_in_a_row_within_its_time() -> None:
     """Hostile answers, all of them at once, end within the time limit, as rows that say why."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with serving(hostile.misbehave) as port:
-        client = Client(target(port, timeout="1s", concurrency=8))
+        client = Client(target(port, timeout="3s", concurrency=8))
         started = time.monotonic()
         exchanges = client.send([ask(path) for path in hostile.EVERY])
         seconds = time.monotonic() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert seconds < 1.5 * len(hostile.EVERY)
+    assert seconds < 3.5 * len(hostile.EVERY)
     assert peak - before < 200 * 1024
     for path, exchange in zip(hostile.EVERY, exchanges, strict=True):
         assert exchange is not None

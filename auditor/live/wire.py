@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 import time
 from collections.abc import AsyncIterable, Callable, Iterator
@@ -23,6 +24,9 @@ USER_AGENT = f"edge-auditor/{__version__}"
 
 MAX_BODY = 65536
 """Bytes of a body that are read, as sent: nothing is decompressed. The rest is left unread and the connection closed."""
+
+MAX_PIECES = 1024
+"""Chunks of a body that are read: a million tiny ones would keep other answers waiting beyond their time."""
 
 MAX_HEADERS = 200
 """Header lines of a response that are kept."""
@@ -201,7 +205,7 @@ def words(error: BaseException, seconds: float = 0.0) -> str:
         return NO_CONNECTION
     if isinstance(error, TimeoutError | httpcore.TimeoutException):
         return f"no answer within {seconds:g} s" if seconds else "timed out"
-    text = " ".join((str(error) or type(error).__name__).split())[:200]
+    text = re.sub(r"bytearray\(b(['\"].*?['\"])\)", r"\1", " ".join((str(error) or type(error).__name__).split()))[:200]
     return next((f"{prefix}{text}" for kinds, prefix in PREFIXES if isinstance(error, kinds)), text)
 
 
@@ -269,10 +273,14 @@ def _outgoing(address: Address, request: Request, lines: tuple[tuple[str, str], 
 async def _body(answer: httpcore.Response, until: float) -> tuple[bytes, str]:
     """Read a body up to its limits; return what came, and why it may be incomplete."""
     read = bytearray()
+    pieces = 0
     try:
         async with asyncio.timeout_at(until):
             async for chunk in cast("AsyncIterable[bytes]", answer.stream):
                 read += chunk[: MAX_BODY - len(read)]
+                pieces += 1
+                if pieces >= MAX_PIECES:
+                    return bytes(read), f"the body comes in more than the {MAX_PIECES} pieces that were read"
                 if len(read) >= MAX_BODY:
                     return bytes(read), f"the body is longer than the {MAX_BODY} bytes that were read"
     except TimeoutError:

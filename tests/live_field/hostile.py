@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from tests.live_field.serving import head
 
 OK = b"HTTP/1.1 200 OK\r\n"
-CORS = b"Access-Control-Allow-Origin: https://evil.example\r\n"
+CORS = b"Access-Control-Allow-Origin: https://evil.example\r\nX-Content-Type-Options: nosniff\r\n"
 BOMB = gzip.compress(b"\0" * (32 << 20))
 
 Act = Callable[[asyncio.StreamWriter], Awaitable[None]]
