@@ -14,6 +14,7 @@ from auditor.doors.places import Running, names, placed, runs_traefik
 from auditor.errors import AuditorError, ConfigurationError, Location, Problem
 from auditor.exchange import Layer, Unknown
 from auditor.finding import TargetInfo
+from auditor.plan.behind import Replacement, from_outside
 from auditor.plan.cells import Matcher
 from auditor.plan.facts import ClientVariable, Network, OpenDoor, TlsEntry
 from auditor.plan.steering import Demand, demands
@@ -42,6 +43,8 @@ class Assembly:
     running: tuple[Running, ...] = ()
     composes: tuple[Compose, ...] = ()
     matchers: tuple[Matcher, ...] = ()
+    seen: dict[str, tuple[Matcher, ...]] = field(default_factory=dict)
+    moves: dict[str, tuple[Replacement, ...]] = field(default_factory=dict)
     selection: Selection | None = None
     steering: tuple[Demand, ...] = ()
     doors: tuple[OpenDoor, ...] | None = None
@@ -109,6 +112,7 @@ class Assembler:
         policy = self.loaded.policy
         named = [name for name in policy.layers if name in layers]
         order = named or sorted(layers, key=lambda name: ORDER.index(layers[name][0]))
+        assembly.matchers = tuple(_outermost(order, assembly))
         running = placed({name: layers[name] for name in order}, composes)
         served = [route.served_by for route in policy.routes if route.served_by]
         backends = [*(policy.exposure.backends if policy.exposure else ()), *served]
@@ -142,7 +146,7 @@ class Assembler:
 
     def _nginx(self, target: NginxTarget, assembly: Assembly, composes: Sequence[Compose]) -> Layer:
         from auditor.nginx import load  # noqa: PLC0415 - only where a policy has an nginx target
-        from auditor.nginx.matchers import matchers  # noqa: PLC0415
+        from auditor.nginx.matchers import matchers, replacements  # noqa: PLC0415
 
         files = self._paths(target.id, target.files)
         mounts = {inside: str(self._paths(target.id, [local])[0]) for inside, local in target.mounts.items()}
@@ -155,7 +159,8 @@ class Assembler:
         assembly.problems += [(target.id, problem) for problem in configuration.problems]
         assembly.missing += [(target.id, unknown) for unknown in configuration.missing]
         assembly.targets.append(TargetInfo(target.id, target.type, tuple(configuration.files)))
-        assembly.matchers += tuple(
+        assembly.moves[target.id] = tuple(Replacement(*pair) for pair in replacements(configuration))
+        assembly.seen[target.id] = tuple(
             Matcher(m.subject, m.kind, m.pattern, m.caseless, m.location, m.scope, m.selects, m.table)
             for m in matchers(configuration)
         )
@@ -188,7 +193,8 @@ class Assembler:
         assembly.problems += [(target.id, problem) for problem in configuration.problems]
         assembly.missing += [(target.id, unknown) for unknown in configuration.unknown]
         assembly.targets.append(TargetInfo(target.id, target.type, tuple(configuration.files)))
-        assembly.matchers += tuple(_traefik_matchers(configuration.matchers()))
+        assembly.seen[target.id] = tuple(_traefik_matchers(configuration.matchers()))
+        assembly.moves[target.id] = tuple(Replacement(*pair) for pair in configuration.replacements())
         for router in configuration.routers.values():
             ways = router_conjunctions(router.rule) if router.rule is not None and not router.refused else []
             assembly.steering += tuple(demands(((w.matcher, w.values, w.negated) for w in way) for way in ways))
@@ -218,7 +224,7 @@ class Assembler:
         assembly.problems += [(target.id, problem) for problem in application.problems]
         assembly.missing += [(target.id, unknown) for unknown in application.unknown]
         assembly.targets.append(TargetInfo(target.id, target.type, tuple(application.files)))
-        assembly.matchers += tuple(_application_matchers(application))
+        assembly.seen[target.id] = tuple(_application_matchers(application))
         return application
 
     def _in_process(self, target: AsgiTarget, assembly: Assembly) -> Layer:
@@ -330,6 +336,15 @@ TRAEFIK_KINDS = {
 """How a Traefik matcher sees a request: subject, kind, caseless."""
 
 
+def _outermost(order: Sequence[str], assembly: Assembly) -> Iterator[Matcher]:
+    """Yield what any layer can see of a request, in the words of the request that came in from outside."""
+    for index, name in enumerate(order):
+        seen: tuple[Matcher, ...] = assembly.seen.get(name, ())
+        for outer in reversed(order[:index]):
+            seen = tuple(from_outside(seen, assembly.moves.get(outer, ())))
+        yield from seen
+
+
 def _traefik_matchers(matchers: Sequence[Any]) -> Iterator[Matcher]:
     """Yield what Traefik's rules and middlewares see; routers that look at nothing but hosts and paths only select."""
     found = [matcher for m in matchers if (matcher := _traefik_matcher(m)) is not None]
@@ -394,7 +409,10 @@ def _traefik_tls(target: str, dynamic: Sequence[Path]) -> Iterator[TlsEntry]:
 
 
 def _application_matchers(application: Any) -> Iterator[Matcher]:
-    """Yield what an application can tell apart: the methods of its routes, the origins of its CORS middleware."""
+    """Yield what an application can tell apart: methods and paths of its routes, origins of its CORS middleware."""
+    for route in application.routes:
+        if (pattern := route.expression()) is not None:
+            yield Matcher("path", "regex", f"^{pattern}\\z", location=route.location, selects=True)
     for method in sorted({method for route in application.routes for method in route.methods if method != "*"}):
         yield Matcher("method", "exact", method, location=application.location)
     for cors in application.cors:

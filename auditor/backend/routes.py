@@ -33,6 +33,12 @@ class Route:
     name: str = ""
     uncertain: str = ""
 
+    def expression(self) -> str | None:
+        """Return the regular expression of the paths that the route takes; None where a convertor is not known."""
+        mount = self.kind == "mount"
+        compiled = pattern(self.path.rstrip("/") if mount else self.path, mount=mount)
+        return None if compiled is None else compiled.pattern
+
 
 @lru_cache(maxsize=4096)
 def pattern(path: str, *, mount: bool) -> re.Pattern[str] | None:

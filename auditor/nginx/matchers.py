@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from auditor.errors import Location
 from auditor.nginx.model import Node
+from auditor.nginx.proxy import split_address
 from auditor.nginx.rewrite import condition_words
 from auditor.nginx.settings import settings_of
 from auditor.nginx.template import split
@@ -114,6 +116,30 @@ class Subjects:
                     found.extend(inner)
                     exact &= same or not inner
         return list(dict.fromkeys(found)), exact
+
+
+_MOVES = re.compile(r"\^(/[\w\-./~]*)\(\.[*+]\)\$?")
+
+
+def replacements(configuration: Configuration) -> tuple[tuple[str, str], ...]:
+    """Return the prefixes of paths that `proxy_pass` and plain `rewrite … break` replace for the upstream: (from, to)."""
+    found: dict[tuple[str, str], None] = {}
+    for server in configuration.engine.http.servers:
+        for node in server.below():
+            for line in _lines(node.script):
+                if line.name == "rewrite" and line.args[2:] == ("break",) and line.args[1].endswith("$1"):
+                    moved = _MOVES.fullmatch(line.args[0])
+                    if moved is not None and "$" not in line.args[1][:-2]:
+                        found[moved[1], line.args[1][:-2]] = None
+            owner = node.enclosing()
+            if node.handler is None or node.handler.name != "proxy_pass" or not node.handler.args:
+                continue
+            if "$" in node.handler.args[0] or owner.kind != "location" or owner.regex is not None:
+                continue
+            _, uri = split_address(node.handler.args[0].partition("://")[2])
+            if uri and owner.modifier != "@":
+                found[owner.name, uri] = None
+    return tuple(found)
 
 
 class _Collector:

@@ -33,6 +33,10 @@ def entries_differ(matchers: Iterable[Matcher]) -> bool:
     return any(m.subject in _BY_ENTRY for m in matchers)
 
 
+_UNTOLD = frozenset({"entryPoint", "route"})
+"""Steps that say where a request came in or ended, not what was done with it: an application's middlewares do that."""
+
+
 def answered_by(exchanges: Iterable[Exchange]) -> object:
     """Return what took part in an answer: blocks, directives and the makers of headers, and nothing of their values."""
     return tuple(
@@ -43,7 +47,7 @@ def answered_by(exchanges: Iterable[Exchange]) -> object:
             exchange.outcome.selected,
             exchange.outcome.action.kind,
             exchange.response and exchange.response.status,
-            tuple((step.directive, step.location) for step in exchange.outcome.why if step.directive != "entryPoint"),
+            tuple((step.directive, step.location) for step in exchange.outcome.why if step.directive not in _UNTOLD),
             tuple((line.name, line.made_by) for line in exchange.response.headers) if exchange.response else (),
             tuple(exchange.outcome.unknown),
             tuple((name, setting.location) for name, setting in exchange.outcome.settings.items()),

@@ -148,6 +148,16 @@ class Traefik:
         """Return everything that tells requests apart: rules, and the origins that headers middlewares know."""
         return tuple(self._matchers())
 
+    def replacements(self) -> tuple[tuple[str, str], ...]:
+        """Return the prefixes of paths that middlewares replace for what is further in: (from, to)."""
+        found: list[tuple[str, str]] = []
+        for middleware in self.middlewares.values():
+            if middleware.kind == "stripPrefix":
+                found += [(text.rstrip("/"), "") for text, _ in list_of(middleware.options.get("prefixes"))]
+            if middleware.kind == "addPrefix" and (added := option(middleware.options, "prefix").text):
+                found.append(("", added))
+        return tuple(dict.fromkeys(found))
+
     def _matchers(self) -> Iterator[Matcher]:
         for router in self.routers.values():
             for leaf in rules.leaves(router.rule) if router.rule is not None else ():
