@@ -237,7 +237,8 @@ def conclude(loaded: LoadedPolicy, verdicts: Sequence[Finding], witnesses: Seque
     replays = {
         wire_key(c.probe.request): c.exchange for cases in (observed.cases if observed else {}).values() for c in cases
     }
-    return consolidate(raw, replays)
+    named = frozenset(probe.path.partition("?")[0] for route in loaded.policy.routes for probe in route.probes)
+    return consolidate(raw, replays, named)
 
 
 def enabled(loaded: LoadedPolicy, item: Check) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from auditor.checks import Check
@@ -12,7 +12,9 @@ from auditor.plan.facts import Case, Facts, Probe
 from auditor.policy.load import Rule
 
 
-def consolidate(raw: Sequence[Finding], replays: Mapping[object, Exchange]) -> tuple[Finding, ...]:
+def consolidate(
+    raw: Sequence[Finding], replays: Mapping[object, Exchange], named: frozenset[str] = frozenset()
+) -> tuple[Finding, ...]:
     """Merge verdicts that say the same: one finding per check, rule and subject, with its smallest witness.
 
     A predicted violation is `both` where the running stack shows it too: the same check fails on the same request
@@ -20,14 +22,19 @@ def consolidate(raw: Sequence[Finding], replays: Mapping[object, Exchange]) -> t
     witness was answered exactly as predicted. It is `contradicted` where the check can see its violation in an answer
     and the very same request was answered otherwise.
     `replays` maps a request on the wire to its observed exchange. What only was observed stands for itself.
+    Of two witnesses, one at a path that the policy names (`named`) says more than one at a path made up.
     """
     groups: dict[tuple[str, str, str, str], list[Finding]] = {}
     for finding in raw:
         groups.setdefault((finding.check, finding.rule, finding.verdict.value, finding.subject), []).append(finding)
-    seen = _Observations(raw, replays)
+
+    def telling(finding: Finding) -> tuple[bool, bool, int, int, str]:
+        return _size(finding, named)
+
+    seen = _Observations(raw, replays, telling)
     merged: list[Finding] = []
     for items in groups.values():
-        predicted = sorted((item for item in items if item.evidence != "observed"), key=_size)
+        predicted = sorted((item for item in items if item.evidence != "observed"), key=telling)
         if predicted and predicted[0].verdict is Verdict.FAIL:
             merged.append(seen.confirm(predicted))
         elif predicted:
@@ -39,8 +46,11 @@ def consolidate(raw: Sequence[Finding], replays: Mapping[object, Exchange]) -> t
 class _Observations:
     """What the running stack showed: violations by request and by subject, and which were named by a prediction."""
 
-    def __init__(self, raw: Sequence[Finding], replays: Mapping[object, Exchange]) -> None:
+    def __init__(
+        self, raw: Sequence[Finding], replays: Mapping[object, Exchange], telling: Callable[[Finding], Any]
+    ) -> None:
         self.replays = replays
+        self.telling = telling
         self.observed = [f for f in raw if f.evidence == "observed"]
         self.decided = {(f.check, f.rule) for f in self.observed if f.verdict in {Verdict.FAIL, Verdict.PASS}}
         self.by_request: dict[object, Finding] = {}
@@ -93,7 +103,7 @@ class _Observations:
     def unpredicted(self, predicted: set[tuple[str, str]]) -> list[Finding]:
         """Return what only the running stack showed, one finding per subject, and its passes."""
         groups: dict[tuple[str, str, str, str], Finding] = {}
-        for finding in sorted(self.observed, key=_size):
+        for finding in sorted(self.observed, key=self.telling):
             if id(finding) in self.used:
                 continue
             if (
@@ -161,16 +171,12 @@ def _request_key(finding: Finding) -> object:
     return wire_key(finding.witness.request)
 
 
-def _size(finding: Finding) -> tuple[bool, int, int, str]:
+def _size(finding: Finding, named: frozenset[str]) -> tuple[bool, bool, int, int, str]:
     if finding.witness is None:
-        return (False, 0, 0, finding.message)
+        return (False, False, 0, 0, finding.message)
     request = finding.witness.request
-    return (
-        request.method != "GET",
-        len(request.target),
-        sum(len(f.name) + len(f.value) for f in request.headers),
-        finding.message,
-    )
+    headers = sum(len(f.name) + len(f.value) for f in request.headers)
+    return (request.method != "GET", request.path not in named, len(request.target), headers, finding.message)
 
 
 def _order(finding: Finding) -> tuple[object, ...]:

@@ -44,6 +44,8 @@ def _before(matcher: Matcher, pair: Replacement) -> Iterator[Matcher]:
     elif matcher.kind in {"exact", "prefix"}:
         if pattern.startswith(inner):
             yield replace(matcher, pattern=outer + pattern[len(inner) :])
+        elif matcher.kind == "prefix" and inner.startswith(pattern):
+            yield replace(matcher, pattern=outer)
         if pattern == "/" and outer:
             yield replace(matcher, pattern=outer, kind="exact")
     elif matcher.kind == "regex":

@@ -101,11 +101,17 @@ class PathCells:
     globs: int
 
     @classmethod
-    def of(cls, matchers: Sequence[Matcher], routes: Sequence[Language], more: Sequence[Language]) -> PathCells:
-        """Cut the set of all paths."""
+    def of(
+        cls,
+        matchers: Sequence[Matcher],
+        routes: Sequence[Language],
+        more: Sequence[Language],
+        named: Sequence[str] = (),
+    ) -> PathCells:
+        """Cut the set of all paths; a path that the policy names stands for its cell."""
         seen = languages(matchers, "path")
         sets = (*seen, *routes, *more)
-        return cls(partition(sets, PATH).cells, sets, len(seen), len(seen) + len(routes))
+        return cls(partition(sets, PATH, candidates=named).cells, sets, len(seen), len(seen) + len(routes))
 
     def inside(self, within: Language, concrete: Sequence[str], first: int) -> list[str]:
         """Return a path of each cell in a set; a concrete path stands for its cell where it lies in it."""

@@ -160,7 +160,8 @@ class Planner:
             globs = {glob for route in self.policy.routes for item in route.match for glob in (item.paths or ())}
             denied = self.policy.exposure.denied_paths if self.policy.exposure else ()
             routes, more = ([Language.glob_path(glob) for glob in sorted(each)] for each in (globs, set(denied)))
-            self._cells[view.paths] = view.cut(routes, more)
+            named = [probe.path.partition("?")[0] for route in self.policy.routes for probe in route.probes]
+            self._cells[view.paths] = view.cut(routes, more, named)
         return self._cells[view.paths]
 
     def _below(self, name: str, view: View, within: Language, concrete: Sequence[str] = ()) -> list[str]:

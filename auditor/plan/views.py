@@ -83,9 +83,9 @@ class View:
             self._paths = (tested, tests_of_paths(self.matchers), entries_differ(self.matchers))
         return self._paths
 
-    def cut(self, routes: Sequence[Language], more: Sequence[Language]) -> PathCells:
+    def cut(self, routes: Sequence[Language], more: Sequence[Language], named: Sequence[str] = ()) -> PathCells:
         """Cut the set of all paths, by globs too."""
-        return PathCells.of(self.matchers, routes, more)
+        return PathCells.of(self.matchers, routes, more, named)
 
     def methods(self, own: tuple[str, ...]) -> tuple[str, ...]:
         """Return one method of each cell."""
