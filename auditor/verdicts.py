@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from auditor.checks import Check
 from auditor.exchange import UNKNOWN_VALUE, Exchange, Request, Response
