@@ -4,7 +4,8 @@
 
 Ten thousand targets with a run of 100 results each, and two hundred of them with a second one that changed something. FILE
 is made if it is not there, and kept. Prints one line for each promise, and exits 1 where one is broken:
-recording under 10 % of an audit of the reference stack, a drift query under 300 ms, a page under 200 ms.
+recording under 10 % of an audit of the reference stack, a drift query under 300 ms, a page under 200 ms, in processor time
+(the audit's own is what it is held against, which is less than the time that it takes).
 """
 
 from __future__ import annotations
@@ -69,17 +70,17 @@ def _copies(history: History) -> None:
 
 
 def best(job: Callable[[], Any], times: int = 7) -> float:
-    """Return the least seconds that a job takes: the machine is shared, the code is not slower than this."""
+    """Return the least seconds of processor time that a job takes: other work on the machine does not count."""
     found = []
     for _ in range(times):
-        start = time.perf_counter()
+        start = time.process_time()
         job()
-        found.append(time.perf_counter() - start)
+        found.append(time.process_time() - start)
     return min(found)
 
 
 async def pages(history: History) -> dict[str, float]:
-    """Return the least seconds that each page takes, through the application itself."""
+    """Return the least seconds of processor time that each page takes, through the application itself."""
     transport = httpx.ASGITransport(application(history.database))
     found: dict[str, float] = {}
     number = queries.latest(history.database, "target-00050")
@@ -102,24 +103,24 @@ async def pages(history: History) -> dict[str, float]:
 async def _best(ask: Callable[[], Awaitable[httpx.Response]]) -> float:
     times = []
     for _ in range(7):
-        start = time.perf_counter()
+        start = time.process_time()
         answer = await ask()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
         assert answer.status_code == 200, answer.text
     return min(times)
 
 
 def audit_of_the_reference_stack() -> tuple[float, dict[str, Any]]:
-    """Return how long a whole audit of the running reference stack takes, and its report."""
+    """Return the processor time of a whole audit of the running reference stack, and its report."""
     from auditor.demo import running
     from auditor.fleet.entries import Entry
     from auditor.recording import audited
 
     with tempfile.TemporaryDirectory() as folder, running("hardened", Path(folder) / "demo") as stack:
         entry = Entry("demo", str(stack.policy), command="audit", ca_file=str(stack.ca_file))
-        start = time.perf_counter()
+        start = time.process_time()
         report = audited(entry)
-        return time.perf_counter() - start, report
+        return time.process_time() - start, report
 
 
 def main(arguments: list[str]) -> int:
@@ -142,7 +143,9 @@ def main(arguments: list[str]) -> int:
 
     seconds, report = audit_of_the_reference_stack()
     recording = best(lambda: history.record(report, target="reference stack"), 9)
-    print(f"       an audit of the reference stack takes {seconds:.1f} s, {len(report['results'])} results")
+    print(
+        f"       an audit of the reference stack takes {seconds:.1f} s of the processor, {len(report['results'])} results"
+    )
     said("recording it, of the audit", recording / seconds, 0.10, "%", 100)
     number = queries.latest(history.database, "target-00050")
     said("drift of one target", best(lambda: queries.difference(history.database, None, number)), 0.3, "ms", 1000)
