@@ -122,7 +122,7 @@ def by_password(engine: Engine, run: Run, password: Password | None) -> int:
     scheme, _, token = given.partition(" ")
     if scheme.lower() == "basic" and token.strip(" ") and engine.variables.get("remote_user")(run):
         pick = run.choose(("password", str(password.users.location)), 3)
-        run.when.append(("password-right", "password-wrong", "file-missing")[pick])
+        run.when += (("password-right", "password-wrong", "file-missing")[pick],)
         if pick != 1:
             return OK if pick == 0 else 403
     escaped = realm.replace("\\", "\\\\").replace('"', '\\"') if engine.version >= (1, 23, 4) else realm

@@ -24,42 +24,61 @@ PREFIX = UNKNOWN_VALUE + "/"
 """Stands for nginx's prefix directory before a relative path."""
 
 
-def root_directive(node: Node) -> tuple[Directive | None, Node]:
-    """Return the root or alias that applies, and the level that has it."""
+@dataclass(frozen=True, slots=True)
+class Root:
+    """Where the files of one node are: its `root` or `alias` with the level that has it.
+
+    `text` is the path where it holds no variable, else what to evaluate.
+    """
+
+    directive: Directive | None
+    level: Node
+    text: str
+    variable: bool
+    alias: bool
+
+
+def root_at(node: Node) -> Root:
+    """Return the root or alias that applies at a node, found once."""
+    known: Root | None = node.rooted
+    if known is None:
+        known = node.rooted = _find_root(node)
+    return known
+
+
+def _find_root(node: Node) -> Root:
     level: Node | None = node
     while level is not None:
         found = level.own.get("root or alias")
         if found:
-            return found[-1], level.enclosing()
+            alias = found[-1].name == "alias"
+            text = found[-1].args[0] if found[-1].args else ""
+            absolute = text.startswith("/")
+            text = text if alias else text.removesuffix("/")
+            variable = "$" in text
+            return Root(found[-1], level.enclosing(), text if variable or absolute else PREFIX + text, variable, alias)
         level = level.parent
-    return None, node
+    return Root(None, node, PREFIX + "html", variable=False, alias=False)
 
 
 def root_of(run: Run) -> str:
     """Return `$document_root`: the root or alias as evaluated."""
-    directive, _ = root_directive(run.node)
-    if directive is None:
-        return PREFIX + "html"
-    text = directive.args[0] if directive.args else ""
-    absolute = text.startswith("/")
-    if directive.name == "root":
-        text = text.removesuffix("/")
-    if "$" in text:
-        text = run.value(text)
-        absolute = text.startswith("/")
-    return text if absolute else PREFIX + text
+    root = root_at(run.node)
+    if not root.variable:
+        return root.text
+    text = run.value(root.text)
+    return text if text.startswith("/") else PREFIX + text
 
 
-def path_of(run: Run, uri: str | None = None) -> str:
-    """Return the file that a URI stands for (`ngx_http_map_uri_to_path`)."""
-    uri = run.uri if uri is None else uri
-    directive, level = root_directive(run.node)
-    root = root_of(run)
-    if directive is None or directive.name == "root":
-        return root + uri
-    if level.regex is not None:
-        return root + (uri if run.add_uri_to_alias else "")
-    return root + uri[len(level.name) :]
+def path_of(run: Run) -> str:
+    """Return the file that the URI stands for (`ngx_http_map_uri_to_path`)."""
+    root = root_at(run.node)
+    text = root_of(run) if root.variable else root.text
+    if not root.alias:
+        return text + run.uri
+    if root.level.regex is not None:
+        return text + (run.uri if run.add_uri_to_alias else "")
+    return text + run.uri[len(root.level.name) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +98,10 @@ def try_files_of(engine: Engine, node: Node) -> TryFiles | None:
     if not directives or node.kind in {"if", "except"} or not directives[-1].args:
         return None
     *candidates, last = directives[-1].args
-    root, level = root_directive(node)
-    alias = root is not None and root.name == "alias"
+    root = root_at(node)
     pairs = tuple((engine.value(text.removesuffix("/")), text.endswith("/")) for text in candidates)
-    cut = len(level.name) if alias and level.regex is None else 0
-    return TryFiles(directives[-1], pairs, engine.value(last), alias, cut)
+    cut = len(root.level.name) if root.alias and root.level.regex is None else 0
+    return TryFiles(directives[-1], pairs, engine.value(last), root.alias, cut)
 
 
 def try_files(engine: Engine, what: TryFiles, index: int, run: Run) -> Phase | None:
@@ -100,7 +118,8 @@ def try_files(engine: Engine, what: TryFiles, index: int, run: Run) -> Phase | N
 def _tried(engine: Engine, what: TryFiles, index: int, name: str, run: Run, found: bool) -> Phase | None:  # noqa: PLR0917 - follows nginx's own
     if not found:
         return try_files(engine, what, index + 1, run)
-    run.note("try_files", what.directive.location, f"{root_of(run) + name} is there")
+    if run.why is not None:
+        run.note("try_files", what.directive.location, f"{root_of(run) + name} is there")
     if not what.alias or what.cut:
         run.uri = run.uri[: what.cut] + name
     elif not what.candidates[index][1]:
@@ -112,7 +131,8 @@ def _tried(engine: Engine, what: TryFiles, index: int, name: str, run: Run, foun
 
 def _fall_back(engine: Engine, what: TryFiles, run: Run) -> Phase | None:
     last = what.last.text
-    run.note("try_files", what.directive.location, f"nothing is there: goes on with {last}")
+    if run.why is not None:
+        run.note("try_files", what.directive.location, f"nothing is there: goes on with {last}")
     if last.startswith("="):
         status = int(last[1:]) if last[1:].isdigit() else 404
         return engine.close(run, 200) if status == 200 else engine.finish(run, status)
@@ -133,13 +153,7 @@ def _candidate(run: Run, value: Value, cut: int) -> str:
 
 def misplaced_alias(run: Run) -> bool:
     """Whether an alias applies to a URI that a server-level `rewrite … break` changed, which nginx refuses."""
-    return not run.valid_location and aliased(run)
-
-
-def aliased(run: Run) -> bool:
-    """Whether an alias applies."""
-    directive = root_directive(run.node)[0]
-    return directive is not None and directive.name == "alias"
+    return not run.valid_location and root_at(run.node).alias
 
 
 def serve(engine: Engine, run: Run) -> Phase | None:
@@ -179,7 +193,7 @@ def _indexed(  # noqa: PLR0917 - follows nginx's own
     if found:
         run.note("index", place, f"{path + text} is there")
         return engine.redirect(run, run.uri + text, run.args)
-    if run.uri == "/" and not aliased(run):
+    if run.uri == "/" and not root_at(run.node).alias:
         return there(run, path, FOLDER, partial(_root, engine, path, number))
     return there(run, path, FOLDER, partial(_folder, engine, path, number))
 

@@ -81,7 +81,7 @@ class Engine:
         except ScriptError:
             self.close(run, 444)
         except Undecided as undecided:
-            run.unknown.append(undecided.unknown)
+            run.unknown += (undecided.unknown,)
             run.action = Action("unknown", run.action.upstream)
             run.result = self.outcome(run, Response(None, Headers(), None, further_headers=True))
 
@@ -133,7 +133,7 @@ class Engine:
     def _doubts(self, run: Run, settings: Settings) -> None:
         for unknown in settings.unknowns:
             if unknown not in run.unknown:
-                run.unknown.append(unknown)
+                run.unknown += (unknown,)
 
     def _enter(self, run: Run, node: Node) -> Node:
         """Make a node the one in force (`ngx_http_update_location_config`)."""
@@ -208,7 +208,7 @@ class Engine:
     def _limited(self, status: int, following: Phase, run: Run, pick: int) -> Phase | None:
         if pick == 0:
             return following
-        run.when.append("limited")
+        run.when += ("limited",)
         run.action = Action("deny")
         run.note("", None, f"over the limit: {status}")
         return errors.finish(self, run, status)
@@ -317,6 +317,7 @@ class Engine:
         sub.length, sub.chunked, sub.announced = run.length, run.chunked, run.announced
         self.run(sub, self.server_rewrite)
         run.limit_req_done, run.limit_conn_done = sub.limit_req_done, sub.limit_conn_done
+        run.when, run.limits, run.unknown = sub.when, sub.limits, sub.unknown
         return sub
 
     # ------------------------------------------------------------------ answers
@@ -332,7 +333,7 @@ class Engine:
         """Go on with an answer that is large enough to be compressed, or is not."""
         run.small = pick == 1
         if run.small:
-            run.when.append("file-small")
+            run.when += ("file-small",)
         return self._complete(run, 0)
 
     def _complete(self, run: Run, status: int) -> Phase | None:
@@ -363,7 +364,7 @@ class Engine:
     def outcome(self, run: Run, response: Response | None) -> Outcome:
         """Put together what is known of this outcome."""
         node = run.node.enclosing()
-        limits_, why, unknown = tuple(run.limits), tuple(run.why or ()), tuple(run.unknown)
+        limits_, why, unknown = run.limits, tuple(run.why or ()), run.unknown
         settings, lost = self._in_force(run.node)
         for inner in run.inner:
             limits_, why, unknown = limits_ + inner.limits, why + inner.why, unknown + inner.unknown

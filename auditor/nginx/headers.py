@@ -52,7 +52,9 @@ def size_matters(engine: Engine, run: Run) -> bool:
     """Whether an answer is compressed if it is large enough, and nobody knows how large it is."""
     settings = engine.settings(run.node)
     unknown = settings.gzip and run.content_length == UNKNOWN_VALUE and not run.further
-    return unknown and bool(settings.gzip_min_length) and _compressible(run, settings)
+    if not unknown or not settings.gzip_min_length or not _compressible(run, settings):
+        return False
+    return settings.gzip_vary or accepts_gzip(run.first("accept-encoding"))
 
 
 def filter_body(engine: Engine, run: Run) -> int:
@@ -204,7 +206,7 @@ def _open_condition(run: Run, name: str) -> bool:
     """Follow both ways where the date or tag of the answer is not known."""
     pick = run.choose(("condition", name), 2)
     if pick:
-        run.when.append("not-modified")
+        run.when += ("not-modified",)
     return pick == 1
 
 
@@ -218,7 +220,7 @@ def _ranges(run: Run, settings: Settings) -> int:
         return 0
     pick = run.choose(("range",), 3)
     if pick == 0:
-        run.when.append("range-found")
+        run.when += ("range-found",)
         run.status = 206
         if "," in asked:
             run.content_type = f"multipart/byteranges; boundary={UNKNOWN_VALUE}"
@@ -226,10 +228,10 @@ def _ranges(run: Run, settings: Settings) -> int:
             run.add("Content-Range", f"bytes {UNKNOWN_VALUE}")
         return 0
     if pick == 1:
-        run.when.append("range-missing")
+        run.when += ("range-missing",)
         run.add("Content-Range", f"bytes */{UNKNOWN_VALUE}")
         return 416
-    run.when.append("range-ignored")
+    run.when += ("range-ignored",)
     run.add("Accept-Ranges", "bytes")
     return 0
 

@@ -75,7 +75,7 @@ def apply(run: Run, rules: tuple[Rule, ...], kind: str) -> int | None:
             run.note(
                 f"{kind} {rule.limit.zone}", rule.limit.location, f"does not count: its key {rule.limit.key} is empty"
             )
-    run.limits.extend(replace(rule.limit, value=rule.shown(run) if rule in counted else "") for rule in rules)
+    run.limits += tuple(replace(rule.limit, value=rule.shown(run) if rule in counted else "") for rule in rules)
     if not counted:
         return None
     if kind == "limit_req":

@@ -26,7 +26,7 @@ class Node:
 
     __slots__ = (
         "children", "directive", "gate", "handler", "kind", "locations", "modifier", "name", "named", "own", "parent", "place",
-        "program", "regex", "script", "server", "settings", "stays", "tree",
+        "program", "regex", "rooted", "script", "server", "settings", "stays", "tree",
     )  # fmt: skip
 
     def __init__(self, kind: Kind, parent: Node | None, directive: Directive | None) -> None:
@@ -50,6 +50,7 @@ class Node:
         self.settings: Settings | None = None
         self.gate: Any = None
         self.program: Any = None
+        self.rooted: Any = None
 
     @property
     def label(self) -> str:

@@ -379,7 +379,7 @@ def _file_test(operator: str, operand: str, variables: Variables) -> Condition:
         found = is_there(run, path, kinds)
         if found and operator.endswith("x"):
             found = run.choose(("executable", path), 2) == 0
-            run.when.append("file-executable" if found else "file-not-executable")
+            run.when += ("file-executable" if found else "file-not-executable",)
         return found is not negative
 
     return test
@@ -397,7 +397,7 @@ def is_there(run: Run, path: str, kinds: frozenset[str]) -> bool:
         return bool(inside)
     found = run.choose(("file", path, *sorted(inside)), 2) == 0
     run.files[path] = inside if found else outside
-    run.when.append(("path", path))
+    run.when += (("path", path),)
     return found
 
 
@@ -408,7 +408,7 @@ def possible_kinds(run: Run, path: str) -> frozenset[str]:
         settled = run.look(path)
         if len(settled) == 1:
             run.files[path] = settled
-            run.when.append(("path", path))
+            run.when += (("path", path),)
     return settled
 
 
@@ -434,7 +434,7 @@ def _settled(  # noqa: PLR0917 - follows nginx's own
     pick: int,
 ) -> Going:
     run.files[path] = outside if pick else inside
-    run.when.append(("path", path))
+    run.when += (("path", path),)
     return then(run, pick == 0)
 
 

@@ -133,6 +133,10 @@ class Run:
     after_slash: bool = False
     silenced: bool = False
     ended: int = 0
+    inner: tuple[Outcome, ...] = ()
+    when: tuple[str | tuple[str, str], ...] = ()
+    limits: tuple[Limit, ...] = ()
+    unknown: tuple[Unknown, ...] = ()
     emptied: bool = False
     why: list[Step] | None = None
     path: tuple[int, ...] = ()
@@ -143,16 +147,12 @@ class Run:
         self.header: dict[str, str] = {}
         self.vars: dict[str, str] = {}
         self.header_lines: list[Field] = []
-        self.inner: list[Outcome] = []
         self.replaced: set[str] = set()
         self.sent: list[Field] = []
         self.upstream = Upstream()
         self.action = _UNKNOWN
-        self.when: list[str | tuple[str, str]] = []
         self.files: dict[str, frozenset[str]] = {}
         self.budget: list[int] = [MOST_PATHS]
-        self.limits: list[Limit] = []
-        self.unknown: list[Unknown] = []
         self.facts: dict[tuple[str, ...], int] = {}
         self.taken: list[int] = []
         self.pending: list[Pending] = []
@@ -162,6 +162,8 @@ class Run:
 
     def cases(self) -> str:
         """Say in which case this outcome comes about."""
+        if not self.when:
+            return "always"
         words: list[str] = []
         for word in self.when:
             if isinstance(word, str):
@@ -175,7 +177,7 @@ class Run:
                     if "file" in possible
                     else "directory-found"
                 )
-        return "+".join(dict.fromkeys(words)) or "always"
+        return "+".join(dict.fromkeys(words))
 
     def fork(
         self, options: int, go_on: Callable[[Run, int], Callable[[Run], Any] | None]
@@ -205,13 +207,9 @@ class Run:
         new.taken = [*self.taken, pick]
         new.vars = dict(self.vars)
         new.sent = list(self.sent)
-        new.when = list(self.when)
-        new.limits = list(self.limits)
-        new.unknown = list(self.unknown)
         new.facts = dict(self.facts)
         new.files = dict(self.files)
         new.replaced = set(self.replaced)
-        new.inner = list(self.inner)
         known = self.upstream
         new.upstream = Upstream(known.status, known.headers, known.further, known.address)
         if self.why is not None:
@@ -253,7 +251,7 @@ class Run:
         """Keep a reason why the answer is not decided, once."""
         unknown = Unknown(reason, location, concerns)
         if unknown not in self.unknown:
-            self.unknown.append(unknown)
+            self.unknown += (unknown,)
 
     def either(self, reason: str, location: Location | None, key: tuple[str, ...]) -> bool:
         """Decide a question that the configuration and the request leave open: both answers are followed."""

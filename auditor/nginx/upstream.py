@@ -210,14 +210,14 @@ def _any(engine: Engine, run: Run, what: Passing) -> Phase | None:
     """Follow what a backend that nobody described may do."""
     if run.authorising:
         pick = run.choose(("backend", str(len(run.taken))), len(_JUDGEMENTS))
-        run.when.append(_JUDGEMENTS[pick][0])
+        run.when += (_JUDGEMENTS[pick][0],)
         run.statuses += str(_JUDGEMENTS[pick][1])
         return receive(engine, run, what, Response(_JUDGEMENTS[pick][1], Headers(), None, further_headers=True))
     return run.fork(len(_OPEN), partial(_opened, engine, what))
 
 
 def _opened(engine: Engine, what: Passing, run: Run, pick: int) -> Phase | None:
-    run.when.append(_OPEN[pick])
+    run.when += (_OPEN[pick],)
     run.statuses += ("200", "500", "502")[pick]
     if pick == 2:
         return down(engine, run)
@@ -225,11 +225,11 @@ def _opened(engine: Engine, what: Passing, run: Run, pick: int) -> Phase | None:
 
 
 def _given(engine: Engine, run: Run, what: Passing, outcome: Outcome) -> Phase | None:
-    run.inner.append(outcome)
+    run.inner += (outcome,)
     if outcome.when != "always":
-        run.when.append(outcome.when)
+        run.when += (outcome.when,)
     if outcome.response is None:
-        run.when.append("upstream-down")
+        run.when += ("upstream-down",)
         return down(engine, run)
     return receive(engine, run, what, outcome.response)
 

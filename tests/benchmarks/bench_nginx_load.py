@@ -24,7 +24,7 @@ from auditor.exchange import Action, Headers, Outcome, Request, Response
 from auditor.nginx import Configuration, load
 
 REFERENCE = Path(__file__).parents[2] / "auditor" / "demo" / "stack"
-ROUNDS = 7
+ROUNDS = 15
 PATHS = (
     "/",
     "/api/generate",
