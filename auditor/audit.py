@@ -81,7 +81,7 @@ class Asking:
 
 def load(options: Options) -> LoadedPolicy:
     """Load the policy that the options name, or the profiles over one nginx file."""
-    ids = [info.id for info in _catalogue()]
+    ids = [info.id for info in catalogue()]
     if options.policy is None:
         if options.nginx is None:
             raise UsageError("no policy and no nginx file", hint="name a policy, or use --nginx FILE --profile NAME")
@@ -300,9 +300,9 @@ def finish(
     targets = tuple(sorted(assembly.targets, key=lambda target: target.id))
     folder = Path(loaded.file).parent
     files = [file for target in targets for file, _ in target.files]
-    catalogue = tuple(_catalogue())
+    known = tuple(catalogue())
     named = placed(findings, targets, folder)
-    settled = waive(loaded, named, options.today, targets, {info.id for info in catalogue})
+    settled = waive(loaded, named, options.today, targets, {info.id for info in known})
     if options.baseline is not None:
         asked = any(facts.kind == "observed" for facts in witnesses)
         settled = baseline.apply(baseline.read(options.baseline), settled, whole=not options.targets, observed=asked)
@@ -311,7 +311,7 @@ def finish(
     return Run(
         command=options.command,
         findings=settled,
-        checks=catalogue,
+        checks=known,
         policy_name=loaded.policy.name,
         policy_file=loaded.file,
         policy_sha256=loaded.sha256,
@@ -332,7 +332,7 @@ def finish(
         graph=next((facts.graph for facts in predicted), None),
         vantage=os.uname().nodename if sent else "",
         tables=tables(loaded, witnesses, findings),
-        waivers=uses(loaded, settled, options.today, targets, {info.id for info in catalogue}),
+        waivers=uses(loaded, settled, options.today, targets, {info.id for info in known}),
     )
 
 
@@ -355,7 +355,8 @@ def _only_new(
     return repository.already_there(findings, then, f"{revision} ({commit[:12]})")
 
 
-def _catalogue() -> Iterable[CheckInfo]:
+def catalogue() -> Iterable[CheckInfo]:
+    """Yield every check, with its page, those of the audit itself last."""
     for item in CHECKS:
         yield replace(item.CHECK, help=(item.__doc__ or "").strip())
     yield from OF_THE_AUDIT

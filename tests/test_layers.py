@@ -24,7 +24,7 @@ LINE = (
     {"targets", "live", "checks"},
     {"overview", "verdicts", "watching", "replaying", "accepted"},
     {"audit", "tracing", "difference"},
-    {"report", "history", "fleet", "demo"},
+    {"report", "history", "fleet", "demo", "drafting"},
     {"showing", "recording"},
     {"watch"},
     {"cli"},

@@ -43,6 +43,14 @@ def state(folder: Path, files: Sequence[str]) -> tuple[str, bool] | None:
     return commit, bool(changed)
 
 
+def author(folder: Path) -> str:
+    """Return the address that git would sign commits with here, "" where it has none or is not there."""
+    try:
+        return _git(folder, "config", "--get", "user.email")
+    except UsageError:
+        return ""
+
+
 @contextmanager
 def checkout(revision: str, policies: Sequence[Path], others: Sequence[Path]) -> Iterator[tuple[Path, Path, str]]:
     """Put the files of a revision into a temporary folder; yield the repository, its copy there, and the commit.

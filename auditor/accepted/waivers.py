@@ -123,8 +123,14 @@ def _covers(waiver: Waiver, finding: Finding) -> bool:
         finding.check in waiver.checks
         and (not waiver.routes or finding.route in waiver.routes)
         and (not waiver.targets or finding.target in waiver.targets)
-        and (not waiver.fingerprints or any(finding.fingerprint.startswith(f) for f in waiver.fingerprints))
+        and (not waiver.fingerprints or any(_pins(pin, finding) for pin in waiver.fingerprints))
     )
+
+
+def _pins(pin: str, finding: Finding) -> bool:
+    """Whether a waiver's fingerprint, or the beginning of one, is this finding's; `unknown:` holds while undecided."""
+    fingerprint = pin.removeprefix("unknown:")
+    return finding.fingerprint.startswith(fingerprint) and (pin == fingerprint or finding.verdict is Verdict.UNKNOWN)
 
 
 def _of_a_comment(comment: InlineWaiver, today: date) -> _Acceptance:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor.cli.closing import show_warnings
+from auditor.cli.closing import closing, show_warnings
 from auditor.cli.options import policy_path, selection
-from auditor.errors import UsageError
+from auditor.errors import Location, UsageError
+
+if TYPE_CHECKING:
+    from auditor.drafting import Draft
 
 
 @click.group()
@@ -38,11 +42,9 @@ def policy_validate(**values: Any) -> int:
 @policy.command("schema")
 def policy_schema() -> int:
     """Print the JSON Schema of policy files."""
-    import json
+    from auditor.policy.schema import schema_text
 
-    from auditor.policy.schema import json_schema
-
-    click.echo(json.dumps(json_schema(), indent=2, sort_keys=True))
+    click.echo(schema_text(), nl=False)
     return 0
 
 
@@ -60,3 +62,64 @@ def policy_show(**values: Any) -> int:
     loaded = load(Options("policy", path, values["environment"], values["variables"], values["now"]))
     click.echo(show(loaded), nl=False)
     return 0
+
+
+@policy.command("init")
+@click.argument("folder", required=False, default=".", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--nginx", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help="The nginx file (default: look)."
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The policy file (default: auditor.yaml in the folder)."
+)
+@click.option("--owner", metavar="WHO", help="Who answers for what is waived (default: git's user.email).")
+@click.option("--now", metavar="DATE", help="The day of the draft (YYYY-MM-DD).")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+def policy_init(folder: Path, output: Path | None, owner: str | None, now: str | None, **values: Any) -> int:
+    """Write a first policy from what the configuration does today.
+
+    `auditor check` passes with it at once. What looks wrong is waived for a while, and listed here.
+    """
+    from auditor.accepted.repository import author
+    from auditor.drafting import Author, draft
+    from auditor.drafting.found import find
+    from auditor.options import Options
+    from auditor.report.text import short_path, visible
+
+    file = output or folder / "auditor.yaml"
+    if file.exists() and not values["force"]:
+        raise UsageError(f"{short_path(str(file))} is there already", hint="--force writes over it, -o FILE beside it")
+    found = find(folder, values["nginx"])
+    drafted = draft(found, Author.of(file, owner or author(folder) or "unassigned", Options("policy", now=now).today))
+    for kind, path in found.others:
+        click.echo(f"note: also found, and left out: {visible(short_path(str(path)))} ({kind})", err=True)
+    try:
+        file.write_text(drafted.text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror}") from error
+    return _drafted(drafted, short_path(str(file)))
+
+
+def _drafted(drafted: Draft, file: str) -> int:
+    """Say what was written and what looks wrong, and return the status that `auditor check` has now."""
+    from auditor.audit import exit_status
+    from auditor.finding import Verdict
+    from auditor.report.text import visible, where
+
+    names = ", ".join(
+        f"{t.id} ({visible(where(Location(t.files[0][0])))})" if t.files else t.id for t in drafted.run.targets
+    )
+    click.echo(f"{visible(file)}: {drafted.routes} route{'s' if drafted.routes != 1 else ''}, from {names}")
+    for group in drafted.waived:
+        first = group[0]
+        word = first.severity.word if first.verdict is Verdict.FAIL else first.verdict.value
+        more = f" (and {len(group) - 1} more)" if len(group) > 1 else ""
+        place = f"  {where(first.notes[0].location)}" if first.notes else ""
+        click.echo(f"  {word:<8} {visible(first.message)}{more}{place}")
+    status, reason = exit_status(drafted.run)
+    if drafted.waived:
+        click.echo(
+            "The above is waived in the policy for now, each by its fingerprint: correct it, or confirm it there."
+        )
+    click.echo("Next: read the policy, then put `auditor check` into CI; `auditor check -v` shows what was evaluated.")
+    return closing(status, reason if status else f"{file} written; auditor check passes: {reason}")

@@ -30,6 +30,7 @@ __all__ = [
     "Rule",
     "load_policy",
     "load_profiles",
+    "load_text",
     "profiles",
     "rules",
     "source",
@@ -78,6 +79,15 @@ def load_policy(
     sources = Sources()
     root = sources.load(path, str(path), extend)
     return _finish(sources, root, str(path), environment, _Context(variables or {}, now, checks))
+
+
+def load_text(text: str, file: str, *, now: date, checks: Collection[str] | None = None) -> LoadedPolicy:
+    """Return the policy of a text as if it stood in this file, which need not be there.
+
+    Raises PolicyError with every problem found.
+    """
+    sources = Sources()
+    return _finish(sources, sources.load_text(text, file), file, None, _Context({}, now, checks))
 
 
 def load_profiles(

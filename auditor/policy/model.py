@@ -240,13 +240,16 @@ class CheckSetting(Clause):
 
 
 class Waiver(Model):
-    """An accepted finding: reason, owner, and the last day (UTC) that it is accepted on."""
+    """An accepted finding: reason, owner, and the last day (UTC) that it is accepted on.
+
+    A fingerprint after `unknown:` is accepted for as long as it is not decided, and no longer when it turns out a violation.
+    """
 
     id: Id
     checks: Annotated[tuple[Id, ...], Field(min_length=1)]
     routes: tuple[Id, ...] = ()
     targets: tuple[Id, ...] = ()
-    fingerprints: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")], ...] = ()
+    fingerprints: tuple[Annotated[str, Field(pattern=r"^(unknown:)?[0-9a-f]{8,64}$")], ...] = ()
     reason: Annotated[str, Field(min_length=1)]
     owner: Annotated[str, Field(min_length=1)]
     ticket: Text | None = None

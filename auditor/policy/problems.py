@@ -19,7 +19,7 @@ _FORMS = {
     "^/[!-~]*$": ("is not a path", "it starts with a slash and has no spaces, such as /api/health"),
     r"^[0-9]+\.[0-9]+(\.[0-9]+)?$": ("is not a version", "such as 1.28 or 1.28.0"),
     "^(client_ip|header:[A-Za-z0-9-]+)$": ("is no key of a limit", "client_ip, or header:NAME"),
-    "^[0-9a-f]{8,64}$": ("is not a fingerprint", "copy it from the report of the finding"),
+    "^(unknown:)?[0-9a-f]{8,64}$": ("is not a fingerprint", "copy it from the report of the finding"),
 }
 _WANTED = {
     "string_type": "text",
