@@ -267,6 +267,11 @@ def test_it_works_in_a_browser(served: int, tmp_path: Path) -> None:
         page.click("a[href='/diff?new=2']")
         assert "new 1" in page.inner_text("main").replace("\n", " ")
         page.screenshot(path=tmp_path / "diff.png", full_page=True)
+        page.go_back()
+        page.click("text=review report")
+        assert "cors-origin-not-allowed" in page.inner_text("body")
+        assert page.evaluate("document.styleSheets.length") == 1
+        page.screenshot(path=tmp_path / "report.png", full_page=True)
         browser.close()
     assert said == []
 

@@ -213,8 +213,13 @@ class _Pages:
         from auditor.report.model import Report  # noqa: PLC0415
         from auditor.report.view import View  # noqa: PLC0415
 
-        report = Report.model_validate(queries.report(self.database, request.path_params["number"]))
-        text = str(render("html", report, View(verbose=True)))
+        number = request.path_params["number"]
+        before = queries.find_run(self.database, number)["compared_with"]
+        report, earlier = (
+            Report.model_validate(queries.report(self.database, key)) if key is not None else None
+            for key in (number, before)
+        )
+        text = str(render("html", report, View(verbose=True, earlier=earlier))) if report is not None else ""
         styles = " ".join(f"'sha256-{_hash(s)}'" for s in re.findall(r"<style[^>]*>(.*?)</style>", text, re.DOTALL))
         policy = CSP.replace("style-src 'self'", f"style-src {styles}; img-src data:")
         return HTMLResponse(text, headers={"Content-Security-Policy": policy})
