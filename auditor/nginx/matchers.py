@@ -287,7 +287,7 @@ class _Collector:
         place = node.place or Location("nginx")
         if node.kind == "location":
             yield from _location(node, place)
-        if node.kind in {"server", "location"} and not any(line.name == "return" for line in node.script):
+        if _serves(node):
             yield from _files(node, place)
         for line in _lines(node.script):
             if line.name == "if":
@@ -411,6 +411,13 @@ def _location(node: Node, place: Location) -> Iterator[Matcher]:
     parent = node.parent
     if parent is not None and parent.tree is not None and parent.tree.redirects.get(node.name[:-1]) is node:
         yield Matcher("path", "exact", node.name[:-1], caseless=False, location=place, selects=True)
+
+
+def _serves(node: Node) -> bool:
+    """Whether a request can get as far as to the content of this block."""
+    if node.kind not in {"server", "location"} or any(line.name == "return" for line in node.script):
+        return False
+    return not (node.kind == "server" and node.tree is not None and "/" in node.tree.prefixes)
 
 
 def _files(node: Node, place: Location) -> Iterator[Matcher]:

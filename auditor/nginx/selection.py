@@ -230,7 +230,7 @@ class Selection:
         if "limit_req" in node.own or "limit_conn" in node.own:
             texts += self._zones
         by_path, by_host = self._parts(texts)
-        static = node.handler is None
+        static = node.handler is None and not any(line.name == "return" for line in node.script)
         targets, constant = _targets(node)
         index = [word for line in node.find("index") for word in line.args] or ["index.html"]
         return _Sign(

@@ -171,7 +171,7 @@ class Writer:
             f"return {self.dice.choice(['200', '403', '301 /elsewhere'])};" if self.dice.random() < 0.5 else 'return 200 "ok";',
             "",
             "limit_except GET { deny all; }",
-            "error_page 404 = /api/; ",
+            "error_page 404 = /fallback/; ",
         ])  # fmt: skip
 
 
