@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 
@@ -13,6 +14,8 @@ def main() -> None:
 
         sys.stdout.write(f"auditor {__version__}\n")
         return
+    # Pydantic looks through every installed distribution for plugins of its own unless it is told not to.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # An audit keeps nearly all that it makes: looking for cycles as often as by default costs it a third of its time.
     gc.set_threshold(200_000, 50, 100)
     from auditor.cli import run  # noqa: PLC0415 - as above

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from auditor.accepted import baseline, repository
+from auditor.accepted import repository
 from auditor.accepted.identity import placed
 from auditor.accepted.waivers import uses, waive
 from auditor.checks import CHECKS, Check
@@ -304,6 +304,8 @@ def finish(
     named = placed(findings, targets, folder)
     settled = waive(loaded, named, options.today, targets, {info.id for info in known})
     if options.baseline is not None:
+        from auditor.accepted import baseline  # noqa: PLC0415 - only where there is one
+
         asked = any(facts.kind == "observed" for facts in witnesses)
         settled = baseline.apply(baseline.read(options.baseline), settled, whole=not options.targets, observed=asked)
     if options.new_since is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from publicsuffixlist import PublicSuffixList
 
 from auditor.language import (
     Budget,
@@ -24,6 +25,7 @@ from auditor.language import (
     registrable,
     shapes,
 )
+from auditor.policy.origins import suffix_list
 
 POLICY = policy_origins(
     ["https://app.example.com", {"pattern": "https://*.preview.example.com"}, {"pattern": "http://localhost:*"}]
@@ -119,6 +121,16 @@ def test_a_wildcard_on_a_public_suffix_is_seen(item: Any, suffix: str | None) ->
 def test_registrable_domains(host: str, domain: str) -> None:
     """The registrable domain is the public suffix and one label; names without one stand for themselves."""
     assert registrable(host) == domain
+
+
+def test_only_the_rules_of_the_top_level_domain_are_read() -> None:
+    """With the rules of one top-level domain alone, names have the same registrable domain as with the whole list."""
+    whole = PublicSuffixList()
+    rules = [line.strip() for line in suffix_list().splitlines() if line.strip() and not line.startswith("//")]
+    for rule in rules[::40]:
+        base = rule.removeprefix("!").replace("*", "w")
+        for host in (base, f"a.{base}", f"b.a.{base}", f"b.a.{base}".encode("idna").decode("ascii")):
+            assert registrable(host) == (whole.privatesuffix(host) or host), host
 
 
 # -- shapes ------------------------------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ def test_a_public_suffix_can_be_acknowledged() -> None:
 def test_public_suffixes_are_those_of_the_list() -> None:
     """Every rule of the list, its parent and a name below it: against the package's own reader."""
     theirs = PublicSuffixList(accept_unknown=False)
-    text = origins._suffixes()
+    text = origins.suffix_list()
     rules = [line for line in text.splitlines() if line and not line.startswith("//")]
     assert len(rules) > 5000
     names = {rule.lstrip("!").encode("idna").decode() for rule in rules}

@@ -9,12 +9,14 @@ browser sends: DNS labels of letters, digits and inner hyphens, ports 1 to 65535
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 from auditor.language.sets import Language
 from auditor.language.shapes import HOST_CLASS, LABEL, PORT
+from auditor.policy.origins import suffix_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +115,16 @@ def policy_origins(items: Iterable[str | Mapping[str, str] | OriginItem]) -> Ori
 # -- registrable domains and public suffixes -------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1)
-def _suffixes() -> object:
-    from publicsuffixlist import PublicSuffixList  # noqa: PLC0415 - reads a large table; only when it is asked
+@lru_cache(maxsize=64)
+def _suffixes(top: str) -> object:
+    """Return the public suffixes below one top-level domain: no rule of another one can match (publicsuffix.org)."""
+    from publicsuffixlist import PublicSuffixList  # noqa: PLC0415 - only where something is asked of it
 
-    return PublicSuffixList()
+    tops = {top}
+    if top.startswith("xn--"):
+        with suppress(UnicodeError):
+            tops.add(top.encode("ascii").decode("idna"))
+    return PublicSuffixList([line for line in suffix_list().splitlines() if line.rpartition(".")[2] in tops])
 
 
 def registrable(host: str) -> str:
@@ -125,7 +132,7 @@ def registrable(host: str) -> str:
     name = host.strip(".").lower()
     if not name or ":" in name or name.replace(".", "").isdigit() or "." not in name:
         return name
-    found = _suffixes().privatesuffix(name)  # type: ignore[attr-defined]  # the package ships no types
+    found = _suffixes(name.rpartition(".")[2]).privatesuffix(name)  # type: ignore[attr-defined]  # the package ships no types
     return str(found) if found else name
 
 
@@ -150,4 +157,4 @@ def public_suffix_wildcard(item: OriginItem) -> str | None:
 
 
 def _is_suffix(domain: str) -> bool:
-    return bool(_suffixes().is_public(domain))  # type: ignore[attr-defined]  # the package ships no types
+    return bool(_suffixes(domain.rpartition(".")[2]).is_public(domain))  # type: ignore[attr-defined]  # the package ships no types

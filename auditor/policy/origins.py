@@ -139,7 +139,7 @@ def anyone_below(name: str) -> bool:
     True of a public suffix (`github.io`), of a name all of whose children are suffixes (`ck`), and of one that has
     suffixes further below (`amazonaws.com`). A name under no listed top-level domain (`localhost`) is none.
     """
-    text = _suffixes()
+    text = suffix_list()
     shown = name
     if "xn--" in name:
         try:
@@ -154,7 +154,8 @@ def anyone_below(name: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _suffixes() -> str:
+def suffix_list() -> str:
+    """Return the public suffix list as text. Raises OriginError where it is not installed."""
     spec = find_spec("publicsuffixlist")
     if spec is None or spec.origin is None:
         raise OriginError(
