@@ -61,8 +61,15 @@ def diff(old: Path, new: Path, mounts: dict[str, str], nginx_version: str) -> in
     return 1 if changes else 0
 
 
+def _check_ids(_: click.Context, __: click.Parameter, typed: str) -> list[str]:
+    """Return the checks whose id begins as typed, for the shell's completion."""
+    from auditor.audit import catalogue
+
+    return sorted(info.id for info in catalogue() if info.id.startswith(typed))
+
+
 @click.command()
-@click.argument("check_id", metavar="CHECK", required=False)
+@click.argument("check_id", metavar="CHECK", required=False, shell_complete=_check_ids)
 def explain(check_id: str | None) -> int:
     """Show the page of one check; without one, list them all."""
     from auditor.checks import CHECKS, page
