@@ -84,11 +84,12 @@ DEFECTS = [
         "both",
     ),
     ("a Traefik route around nginx", "backend-route-bypasses-proxy", "", r"avoids nginx", "both"),
-    ("the backend's port published", "backend-port-published", "docker-compose.yml", "qwen-api:8000", "predicted"),
+    ("the backend's port published", "backend-port-published", "docker-compose.yml", "qwen-api:8000", "both"),
+    ("the dashboard open to the world", "dashboard-exposed", "traefik.yml", "edge dashboard", "both"),
     ("the backend's port open", "backend-reachable", "docker-compose.yml", "qwen.example.com:8000", "both"),
     ("/docs served to the world", "denied-path-served", "", r"^/docs", "both"),
     ("/openapi.json served to the world", "denied-path-served", "", r"^/openapi\.json", "both"),
-    ("a browser build that points at the backend", "backend-url-in-client", ".env", "REACT_APP_API_URL", "predicted"),
+    ("a browser build that points at the backend", "backend-url-in-client", ".env", "REACT_APP_API_URL", "both"),
 ]
 
 

@@ -44,7 +44,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.judging import fail
+from auditor.checks.judging import fail, found_open
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -57,12 +57,17 @@ KINDS = {"exposure.published_ports": ("allow", "loopback_only")}
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every published port that the policy does not list."""
-    if facts.doors is None:
+    said = facts if facts.kind == "predicted" else facts.said
+    if said is None or said.doors is None:
         return
     allowed, loopback = set(rule.value.allow or ()), set(rule.value.loopback_only or ())
-    for door in facts.doors:
+    for door in said.doors:
         if door.leads_to in allowed or (door.leads_to in loopback and door.loopback):
-            yield None
+            if facts.kind == "predicted":
+                yield None
+            continue
+        seen = None if facts.kind == "predicted" or door.loopback else found_open(facts, door.address)
+        if facts.kind == "observed" and seen is None:
             continue
         backend = door.leads_to in facts.backends
         yield fail(
@@ -74,8 +79,8 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
             note="publishes the port",
             expected=f"only {', '.join(sorted(allowed)) or 'no port'}"
             + (f"; on loopback {', '.join(sorted(loopback))}" if loopback else ""),
-            observed=door.address,
+            observed=seen.detail if seen else door.address,
             subject=door.leads_to,
         )
-    if not facts.doors:
+    if not said.doors and facts.kind == "predicted":
         yield None

@@ -39,7 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.judging import fail
+from auditor.checks.judging import fail, found_open
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -50,14 +50,21 @@ KINDS = {"exposure.backends": ()}
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every variable that names a backend, or a port that is the backend's."""
-    if facts.client_variables is not None and not facts.client_variables:
+    said = facts if facts.kind == "predicted" else facts.said
+    if said is None:
+        return
+    if said.client_variables is not None and not said.client_variables and facts.kind == "predicted":
         yield None
-    graph = facts.graph
+    graph = said.graph
     ways = [way for way in graph.wrong if graph.node(way.edges[0].source).kind == "client"] if graph else []
-    for variable in facts.client_variables or ():
+    for variable in said.client_variables or ():
         way = next((way for way in ways if way.location == variable.location), None)
         if way is None:
-            yield None
+            if facts.kind == "predicted":
+                yield None
+            continue
+        seen = None if facts.kind == "predicted" else found_open(facts, way.edges[-1].target)
+        if facts.kind == "observed" and seen is None:
             continue
         inside = variable.host in {backend.rpartition(":")[0] or backend for backend in rule.value}
         yield fail(
@@ -68,6 +75,6 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
             at=variable.location,
             note="ends up in the browser's bundle",
             expected="a path on the page's own origin, or a host of the edge",
-            observed=f"{variable.name}={variable.value}",
+            observed=f"{variable.name}={variable.value}" + (f"; {seen.detail}" if seen else ""),
             subject=f"{variable.location.file.rpartition('/')[2]}|{variable.name}",
         )

@@ -42,7 +42,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from auditor.checks.judging import fail
+from auditor.checks.judging import fail, found_open
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -53,11 +53,15 @@ KINDS = {"exposure.direct_routes": ()}
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every dashboard that is open."""
-    if facts.dashboards is None:
+    said = facts if facts.kind == "predicted" else facts.said
+    if said is None or said.dashboards is None:
         return
-    ways = facts.graph.wrong if facts.graph else ()
-    for door in {(door.address, door.location): door for door in facts.dashboards}.values():
+    ways = said.graph.wrong if said.graph else ()
+    for door in {(door.address, door.location): door for door in said.dashboards}.values():
         way = next((way for way in ways if way.edges[-1].location == door.location), None)
+        seen = found_open(facts, way.edges[0].address) if way and facts.kind == "observed" else None
+        if facts.kind == "observed" and seen is None:
+            continue
         finding = fail(
             CHECK,
             rule,
@@ -65,9 +69,9 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
             at=door.location,
             note="serves the dashboard and the API without authentication",
             expected="no dashboard, or one behind authentication",
-            observed=way.text if way else door.address,
+            observed=seen.detail if seen else way.text if way else door.address,
             subject=door.leads_to,
         )
-        yield finding if way or facts.graph is None else replace(finding, severity=Severity.LOW)
-    if not facts.dashboards:
+        yield finding if way or said.graph is None else replace(finding, severity=Severity.LOW)
+    if not said.dashboards and facts.kind == "predicted":
         yield None

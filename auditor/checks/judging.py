@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE, Field, Limit, Request, Response
 from auditor.finding import CheckInfo, Finding, Note, Verdict, Witness
-from auditor.plan.facts import NORMAL, Case, Facts, Purpose
+from auditor.plan.facts import NORMAL, Case, Facts, Purpose, Reach
 from auditor.policy.loaded import Rule
 
 UNPLACED = Location("")
@@ -256,3 +256,10 @@ def routed(facts: Facts, rule: Rule) -> Iterator[Case]:
         yield from facts.of(rule.route, "plain")
     else:
         yield from (case for case in facts.of(rule.route, "websocket") if case.probe.origin.allowed)
+
+
+def found_open(facts: Facts, address: str) -> Reach | None:
+    """Return the attempt from outside that found open the port of an address, whatever the host is called there."""
+    port = address.rpartition(":")[2]
+    tried = facts.reaches or ()
+    return next((r for r in tried if r.reachable and r.address.rpartition(":")[2] == port), None)

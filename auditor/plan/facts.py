@@ -193,6 +193,7 @@ class Facts:
     """Everything known about one audit from one kind of witness: the configuration, or the running stack.
 
     `failed` are the probes that the running stack did not answer, each with the reason.
+    `said` is what the configuration says, where the running stack was looked at beside it.
     """
 
     kind: Literal["predicted", "observed"]
@@ -212,6 +213,7 @@ class Facts:
     mounts: Mapping[str, str] = field(default_factory=dict)
     failed: tuple[tuple[Probe, str], ...] = ()
     graph: Graph | None = None
+    said: Facts | None = None
     _distinct: dict[str, tuple[Case, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def distinct(self, route: str | None) -> tuple[Case, ...]:

@@ -96,6 +96,7 @@ def _facts(loaded: LoadedPolicy, target: HttpTarget, predicted: Facts, pairs: Pa
         backends=predicted.backends,
         layers=predicted.layers,
         failed=tuple(failed),
+        said=predicted,
     )
 
 
