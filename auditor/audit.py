@@ -26,7 +26,7 @@ from auditor.policy.load import LoadedPolicy, Rule, load_policy, load_profiles, 
 from auditor.policy.model import HttpTarget
 from auditor.stack import Entry
 from auditor.targets import Assembler, Assembly
-from auditor.verdicts import consolidate, differences, unanswered, unevaluated, wire_key
+from auditor.verdicts import consolidate, differences, unanswered, undescribed, unevaluated, wire_key
 
 Answered = tuple[Probe, tuple[Exchange, ...]]
 """A probe and its answers: one for each outcome that the configuration allows."""
@@ -312,7 +312,7 @@ def finish(
         settled = _only_new(loaded, options, settled, [Path(file) for file in files])
     return Run(
         command=options.command,
-        findings=settled,
+        findings=(*settled, *undescribed(settled)),
         checks=known,
         policy_name=loaded.policy.name,
         policy_file=loaded.file,

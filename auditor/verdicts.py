@@ -299,3 +299,30 @@ def _unknown(rule: Rule, reason: str, subject: str) -> Finding:
         route=rule.route or "",
         rule_location=rule.location,
     )
+
+
+def undescribed(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Yield, for every upstream that no target describes, what is left open because of it and nobody has accepted."""
+    open_: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.verdict is not Verdict.UNKNOWN or finding.disposition != "open" or not finding.exchanges:
+            continue
+        exchange = finding.exchanges[0]
+        mark, _, address = exchange.asked[-1].partition("@") if exchange.asked else ("", "", "")
+        if mark == "?" and address and exchange.response is not None and exchange.response.further_headers:
+            open_.setdefault(address, []).append(finding)
+    for address, items in sorted(open_.items()):
+        checks = sorted({item.check for item in items})
+        yield Finding(
+            check="backend-undeclared",
+            rule="targets",
+            verdict=Verdict.UNKNOWN,
+            severity=Severity.INFO,
+            message=f"no target describes {address}: it may answer anything and add any header, which leaves open "
+            + ", ".join(checks),
+            subject=address,
+            notes=next((item.notes[:1] for item in items if item.notes), ()),
+            expected="a target that describes it, such as {type: asgi, files: [app/main.py]}",
+            observed=f"{len(items)} verdicts are open",
+            disposition="open",
+        )

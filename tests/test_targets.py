@@ -103,3 +103,35 @@ def test_an_application_that_cannot_be_imported_is_a_finding(tmp_path: Path) -> 
     found = run(tmp_path, {}, targets=targets)
     said = [f.message for f in found.findings if f.verdict is not Verdict.PASS]
     assert any("no_such_module_anywhere:app cannot be imported" in message for message in said)
+
+
+NGINX = """
+events {}
+http {
+    server {
+        listen 80;
+        server_name shop.example;
+        location / {
+            proxy_pass http://app:8000;
+            add_header Access-Control-Allow-Origin https://shop.example always;
+            add_header Vary Origin always;
+        }
+    }
+}
+"""
+
+
+def test_a_backend_that_no_target_describes_is_said_with_what_it_leaves_open(tmp_path: Path) -> None:
+    """One finding names the address and the checks that it leaves open; an application in its place closes them."""
+    pytest.importorskip("fastapi")
+    nginx = {"id": "nginx", "type": "nginx", "files": ["nginx.conf"]}
+    cors = {"cors": {"allow_origins": ["https://shop.example"]}}
+    files = {"nginx.conf": NGINX, "main.py": "from fastapi import FastAPI\napp = FastAPI()\n"}
+    found = run(tmp_path, files, targets=[nginx], route=cors)
+    (said,) = [f for f in found.findings if f.check == "backend-undeclared"]
+    assert said.message.startswith("no target describes app:8000: ")
+    assert "cors-duplicate-header" in said.message
+    assert said.notes[0].location.line == 7
+    backend = {"id": "backend", "type": "asgi", "files": ["main.py"]}
+    described = run(tmp_path, files, targets=[nginx, backend], route=cors)
+    assert not [f for f in described.findings if f.check == "backend-undeclared" or f.verdict is Verdict.UNKNOWN]

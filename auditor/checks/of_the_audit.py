@@ -160,8 +160,34 @@ same audit alone to see every problem: `auditor audit POLICY`.
 """,
 )
 
+BACKEND_UNDECLARED = CheckInfo(
+    "backend-undeclared",
+    "No target describes a backend that requests reach",
+    Severity.INFO,
+    "0.1.0",
+    """No target describes a backend that requests reach.
+
+## What it checks
+
+Whether verdicts are open because of an upstream address that no target describes: it is taken for any backend, which may
+answer anything and add any header. The finding names the checks that this leaves open.
+
+## Why it matters
+
+nginx and Traefik add their headers to the application's. Whether the application sends CORS headers of its own decides
+whether browsers see two of them, and nothing in the proxy's files says so.
+
+## Remediation
+
+Name the application as a target: `{id: backend, type: asgi, files: [app/main.py]}` is read and never run,
+`files: ["app.main:app"]` is imported and asked. For any other application, remove its headers in the proxy
+(`proxy_hide_header`) or audit the running stack.
+""",
+)
+
 OF_THE_AUDIT = (
     AUDIT_FAILED,
+    BACKEND_UNDECLARED,
     BASELINE_STALE,
     LIVE_DIFFERS,
     RULE_NOT_EVALUATED,
