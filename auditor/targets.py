@@ -238,10 +238,11 @@ class Assembler:
         except ConfigurationError as error:
             raise ConfigurationError(error.message, place, error.hint) from None
         assembly.targets.append(TargetInfo(target.id, target.type))
-        assembly.matchers += tuple(
-            Matcher("origin", kind, text, location=place) for kind, text in application.origins()
+        assembly.seen[target.id] = (
+            *(Matcher("origin", kind, text, location=place) for kind, text in application.origins()),
+            *(Matcher("method", "exact", text, location=place) for text in application.methods()),
+            *(Matcher("path", "regex", text, location=place) for text in application.paths()),
         )
-        assembly.matchers += tuple(Matcher("method", "exact", text, location=place) for text in application.methods())
         for name in application.unread():
             reason = f"what {name} of {target.files[0]} tells apart is not known: it is asked, and not read"
             assembly.missing.append((target.id, Unknown(reason, place)))

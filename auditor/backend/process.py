@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import re
 import sys
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
@@ -52,6 +53,12 @@ class InProcess:
         named = (getattr(route, "methods", None) or () for route in getattr(self.load(), "routes", ()))
         return tuple(sorted({method for methods in named for method in methods}))
 
+    def paths(self) -> tuple[str, ...]:
+        """Return an expression for the path of each of its routes (Starlette, compile_path; other convertors as words)."""
+        paths = [getattr(route, "path", "") for route in getattr(self.load(), "routes", ())]
+        pieces = [re.split(r"(\{[^}]*\})", path) for path in dict.fromkeys(paths) if path]
+        return tuple("^" + "".join(_piece(part) for part in parts) + "\\z" for parts in pieces)
+
     def unread(self) -> tuple[str, ...]:
         """Return the middlewares that are no part of Starlette: what they tell apart is not known."""
         classes = [getattr(item, "cls", None) for item in getattr(self.load(), "user_middleware", ())]
@@ -85,6 +92,13 @@ class InProcess:
             Outcome(when, response, Action("application"), layer=LAYER),
             Outcome("upstream-down", None, Action("close"), layer=LAYER),
         )
+
+
+def _piece(text: str) -> str:
+    """Return the expression of one piece of a route's path: literal text, or what a parameter takes."""
+    if not text.startswith("{"):
+        return re.escape(text)
+    return ".*" if text.endswith(":path}") else "[^/]+"
 
 
 class _Crashed(Exception):  # noqa: N818 - carries the answer that was sent before the application raised
