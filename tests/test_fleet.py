@@ -235,3 +235,43 @@ def test_a_fleet_run_that_was_killed_goes_on(tmp_path: Path) -> None:
         assert 5 <= len(before) < 40
         run(["fleet", str(file), "--history", url, "--run", "f", "-q", "--workers", "12"])
     assert len(verdicts(url, "f")) == 40
+
+
+@pytest.mark.slow
+def test_two_thousand_targets_here_and_on_a_cluster(tmp_path: Path) -> None:
+    """All are accounted for; a local cluster with as many workers takes at most 1.3 times as long, though one is killed."""
+    import psutil
+
+    from auditor.recording import packed, unpacked
+
+    with fleet_targets.targets(2000) as places:
+        entries = read(fleet_targets.write(tmp_path, places))
+        groups = grouped(entries)
+        assert len(groups) == 2000
+        began = time.monotonic()
+        here = {entry.name: unpacked(entry, said) for entry, said in on_threads(groups, packed, 16)}
+        on_this_process = time.monotonic() - began
+        began = time.monotonic()
+        there = {}
+        killed = 0
+        for entry, said in on_dask(groups, packed, 16):
+            assert said != b""
+            there[entry.name] = unpacked(entry, said)
+            if len(there) > 500 and not killed:
+                workers = [
+                    p for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline())
+                ]
+                serving = [p for p in workers if p.num_threads() > 3 and p.net_connections(kind="tcp")]
+                killed = next(p.pid for p in serving if _works(p))
+                os.kill(killed, signal.SIGKILL)
+        on_a_cluster = time.monotonic() - began
+        assert places.trapped.value == 0
+    assert killed
+    assert set(here) == set(there) == {entry.name for entry in entries}
+    assert on_a_cluster <= 1.3 * on_this_process, (on_a_cluster, on_this_process)
+
+
+def _works(process: object) -> bool:
+    """Whether a process is a worker of the cluster: it talks to the scheduler (the targets' process only listens far away)."""
+    connections = process.net_connections(kind="tcp")  # type: ignore[attr-defined]
+    return any(c.status == "ESTABLISHED" and c.laddr.ip == "127.0.0.1" for c in connections)

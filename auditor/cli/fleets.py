@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--engine", default="threads", metavar="threads|dask[:ADDRESS]", help="Where the audits run.")
-@click.option("--workers", default=32, show_default=True, type=click.IntRange(1, 512), help="Audits at the same time.")
+@click.option("--workers", default=16, show_default=True, type=click.IntRange(1, 512), help="Audits at the same time.")
 @click.option("--shard", metavar="I/N", help="Only part I of N, for job arrays; each part names the same --run.")
 @click.option("--run", "fleet_run", metavar="ID", help="The id of the fleet run; one that was cut short goes on.")
 @click.option("--fail-on", type=click.Choice(SEVERITIES), default="medium", help="Exit 1 at this severity and above.")

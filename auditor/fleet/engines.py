@@ -21,7 +21,7 @@ Groups = Sequence[tuple[Entry, ...]]
 SHARD = 24
 """Entries that one task of a cluster holds at most, unless they share a host."""
 
-INNER = 16
+INNER = 8
 """Threads that a worker audits a shard with: an audit mostly waits."""
 
 RESTARTS = 1

@@ -149,11 +149,13 @@ def _engine(url: str) -> Engine:
         if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
             raise HistoryError(f"no history in {parsed.get_backend_name()}", hint="SQLite or PostgreSQL")
         if parsed.get_backend_name() == "sqlite":
-            engine = sa.create_engine(parsed, connect_args={"timeout": PATIENCE, "isolation_level": None})
+            engine = sa.create_engine(
+                parsed, max_overflow=50, connect_args={"timeout": PATIENCE, "isolation_level": None}
+            )
             sa.event.listen(engine, "connect", _prepare)
             sa.event.listen(engine, "begin", _begin)
             return engine
-        return sa.create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        return sa.create_engine(parsed, pool_pre_ping=True, max_overflow=20, connect_args={"connect_timeout": 10})
     except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
         hint = "pip install 'edge-auditor[postgresql]'" if isinstance(error, ModuleNotFoundError) else _HINT
         raise HistoryError(f"the history cannot be opened: {error}", hint=hint) from error

@@ -183,7 +183,7 @@ def _document(value: Any) -> Document:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
 
 
 def opened(body: bytes) -> Any:
