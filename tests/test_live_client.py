@@ -323,6 +323,21 @@ def test_credentials_go_to_the_target_and_into_no_report() -> None:
         Credentials.of({"AUDITOR_HEADER_X": "a\r\nb"})
 
 
+def test_only_what_is_secret_is_taken_out() -> None:
+    """Names of cookies and of schemes stay, so that checks still see them; values go in every spelling."""
+    known = Credentials.of(
+        {
+            "AUDITOR_COOKIE": "session=abc/def; theme=dark",
+            "AUDITOR_HEADER_AUTHORIZATION": "Basic YWxpY2U6c2VzYW1l",
+            "AUDITOR_HEADER_X_TOKEN": "t0ken-of-mine",
+        }
+    )
+    kept = "session=; Secure / WWW-Authenticate: Basic realm=alice"
+    assert known.redacted(kept) == kept
+    for secret in ("abc/def", "abc%2Fdef", "YWxpY2U6c2VzYW1l", "alice:sesame", "sesame", "t0ken-of-mine"):
+        assert known.redacted(f"<{secret}>") == "<[redacted]>", secret
+
+
 def test_connections_are_not_shared_between_server_names(tmp_path: Path) -> None:
     """A TLS connection opened for one server name is never reused for another."""
     context, authority = certificates("shop.example", "other.example")

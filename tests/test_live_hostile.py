@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -261,6 +262,7 @@ async def echoing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     while True:
         _, target, lines = await head(reader)
         told = "; ".join(f"{name}={value}" for name, value in lines).encode("latin-1")
+        told += b"; alice:sesame-open; " + quote("sid=c00kie-value", safe="").encode()
         if target == "/b":
             writer.write(b"HTTP/1.1 99999 " + told + b"\r\n\r\n")
             return

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import quote
 
 from auditor.errors import TargetError
 from auditor.exchange import Field, Headers, Request, Response
@@ -46,8 +49,8 @@ class Credentials:
         cookie = environment.get("AUDITOR_COOKIE", "")
         _checked("AUDITOR_COOKIE", cookie)
         certificate, key = environment.get("AUDITOR_CLIENT_CERT"), environment.get("AUDITOR_CLIENT_KEY")
-        words = (value for _, value in headers)
-        secrets = {part for value in (*words, cookie) for part in (value, *re.split(r"[\s;=]+", value))}
+        secrets = {part for _, value in headers for part in _of_header(value)} | _of_cookie(cookie)
+        secrets |= {quote(part, safe="") for part in secrets}
         return cls(
             tuple(headers),
             cookie,
@@ -80,6 +83,22 @@ class Credentials:
         for secret in self._secrets:
             text = text.replace(secret, REDACTED)
         return text
+
+
+def _of_header(value: str) -> set[str]:
+    """Return what is secret in a header: its value, the token after a scheme, and what a Basic one holds (RFC 7617)."""
+    scheme, _, token = value.partition(" ")
+    found = {value, token.strip()}
+    if scheme.lower() == "basic":
+        with contextlib.suppress(ValueError):
+            pair = base64.b64decode(token.strip(), validate=True).decode("utf-8", "replace")
+            found |= {pair, pair.partition(":")[2]}
+    return found
+
+
+def _of_cookie(cookie: str) -> set[str]:
+    """Return what is secret in cookies: their values; the names are what checks speak of."""
+    return {cookie} | {pair.partition("=")[2].strip() for pair in cookie.split(";")}
 
 
 def _checked(variable: str, value: str) -> None:
