@@ -135,3 +135,52 @@ def test_a_backend_that_no_target_describes_is_said_with_what_it_leaves_open(tmp
     backend = {"id": "backend", "type": "asgi", "files": ["main.py"]}
     described = run(tmp_path, files, targets=[nginx, backend], route=cors)
     assert not [f for f in described.findings if f.check == "backend-undeclared" or f.verdict is Verdict.UNKNOWN]
+
+
+LAYERED = """
+entryPoints: {web: {address: ":80"}, side: {address: ":81"}}
+"""
+ROUTED = """
+http:
+  routers:
+    web: {rule: "Host(`shop.example`)", service: nginx, entryPoints: [web], middlewares: [strict]}
+    side: {rule: "Host(`shop.example`)", service: nginx, entryPoints: [side]}
+  middlewares:
+    strict: {rateLimit: {average: 5, burst: 100}}
+  services:
+    nginx: {loadBalancer: {servers: [{url: "http://nginx:80"}]}}
+"""
+LIMITED = """
+events {}
+http {
+    limit_req_zone $http_x_forwarded_for zone=one:10m rate=50r/s;
+    server {
+        listen 80;
+        server_name shop.example;
+        location / {
+            limit_req zone=one burst=10 nodelay;
+            return 200 ok;
+        }
+        location /app/ {
+            limit_req zone=one burst=10 nodelay;
+            proxy_pass http://app:8000;
+        }
+    }
+}
+"""
+
+
+def test_the_limit_of_a_route_is_all_limits_of_its_way_and_differs_by_door(tmp_path: Path) -> None:
+    """Traefik's rate and nginx's burst hold together behind one door; behind the other nginx's limit is alone."""
+    targets = [
+        {"id": "edge", "type": "traefik", "static": "traefik.yml", "dynamic": ["dynamic.yml"]},
+        {"id": "nginx", "type": "nginx", "files": ["nginx.conf"]},
+    ]
+    files = {"traefik.yml": LAYERED, "dynamic.yml": ROUTED, "nginx.conf": LIMITED}
+    limit = {
+        "match": [{"hosts": ["shop.example"], "paths": ["/app/**"], "methods": ["GET"]}],
+        "rate_limit": {"rate": "5/s", "burst": 10, "key": "header:X-Forwarded-For"},
+    }
+    found = run(tmp_path, files, targets=targets, layers=["edge", "nginx"], route=limit)
+    messages = {f.message.partition(" lets ")[2] for f in failing(found, "rate-limit-too-loose")}
+    assert messages == {"through 50 requests a second with a burst of 10 at the door side"}

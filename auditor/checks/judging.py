@@ -5,7 +5,7 @@ A check's `decide(rule, facts)` yields one of these for every case it looked at:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE, Field, Limit, Request, Response
@@ -190,6 +190,11 @@ def in_force(case: Case) -> tuple[Limit, ...]:
         for limit in case.exchange.outcome.limits
         if limit.kind == "requests" and not limit.dry_run and limit.value
     )
+
+
+def effective(limits: Sequence[Limit]) -> tuple[float, int]:
+    """Return what all of these limits together let through: requests a second, and a burst; each bounds by itself."""
+    return min(limit.rate for limit in limits), min(limit.burst for limit in limits)
 
 
 def variants(facts: Facts, route: str | None, kind: str) -> Iterator[tuple[str, Case, Case]]:

@@ -62,7 +62,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.judging import fail, in_force, place_subject, unknown
+from auditor.checks.judging import effective, fail, in_force, place_subject, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -74,26 +74,29 @@ KINDS = {"rate_limit": ("rate", "burst")}
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every place whose limits all allow too much."""
     rate, burst = rule.value.rate, rule.value.burst
-    for case in facts.of(rule.route, "plain"):
-        limits = in_force(case)
-        if not limits:
-            continue
-        fits = [limit for limit in limits if limit.rate <= rate * 1.0001]
-        tight = [limit for limit in limits if burst is None or limit.burst <= burst]
-        if fits and tight:
+    through = (c for c in facts.of(rule.route, "plain") if "limited" not in c.exchange.outcome.when.split("+"))
+    cases = [(case, limits) for case in through if (limits := in_force(case))]
+    places: dict[str, set[tuple[float, int]]] = {}
+    for case, limits in cases:
+        places.setdefault(place_subject(case), set()).add(effective(limits))
+    for case, limits in cases:
+        most, at_once = effective(limits)
+        if most <= rate * 1.0001 and (burst is None or at_once <= burst):
             yield None
             continue
+        differ = len(places[place_subject(case)]) > 1
+        door = f" at the door {case.probe.entry.name}" if differ else ""
         strictest = min(limits, key=lambda limit: (limit.rate, limit.burst))
         yield fail(
             CHECK,
             rule,
-            f"{case.probe.path} lets through {strictest.rate:g} requests a second with a burst of {strictest.burst}",
+            f"{case.probe.path} lets through {most:g} requests a second with a burst of {at_once}{door}",
             case=case,
             at=strictest.location,
             note="the strictest limit on the way",
             expected=f"at most {rate:g} requests a second" + (f", burst {burst}" if burst is not None else ""),
-            observed=f"{strictest.rate:g} requests a second, burst {strictest.burst}",
-            subject=place_subject(case),
+            observed=f"{most:g} requests a second, burst {at_once}",
+            subject=place_subject(case) + (f"|{case.probe.entry.name}" if differ else ""),
         )
     for measured in facts.measured:
         if measured.route != rule.route:

@@ -62,11 +62,23 @@ def limit_of(middleware: Middleware) -> Limit | None:
     return Limit(middleware.name, average / period, burst, 429, key, layer=LAYER, location=place)
 
 
+def bucket_of(middleware: Middleware, flow: Flow) -> str:
+    """Return what names a request's bucket; a missing header is a bucket too, one for all that lack it."""
+    criterion = option(middleware.options, "sourceCriterion")
+    header = text_of(criterion.get("requestHeaderName"))
+    by_host = flag_of(criterion.get("requestHost")) or (
+        middleware.kind == "inFlightReq" and criterion.get("ipStrategy") is None
+    )
+    value = flow.header(header) if header else flow.host if by_host else _ip_of(criterion, flow)
+    return value or "(none)"
+
+
 def limited(middleware: Middleware, flow: Flow, following: Next, _: Context) -> tuple[Outcome, ...]:
     """Let a request through, or refuse it with 429 where its bucket is empty."""
     limit = limit_of(middleware)
     if limit is None:
         return following(flow)
+    limit = replace(limit, value=bucket_of(middleware, flow))
     step = step_of(middleware)
     passed = tuple(replace(outcome, limits=(limit, *outcome.limits)) for outcome in following(flow))
     lines: tuple[Field, ...] = ()
