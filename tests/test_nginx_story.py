@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -186,3 +187,16 @@ def test_the_story_says(told: object, request_: dict[str, str], parts: list[str]
     for part in parts:
         assert part in story, f"{part!r} is not in\n{story}"
     assert story.replace("\n", "").isprintable()
+
+
+def test_a_story_begins_with_what_nginx_refuses(tmp_path: Path) -> None:
+    """A template without its values and a misspelt directive are said before anything else, in words."""
+    path = tmp_path / "site.conf"
+    path.write_text(
+        "server { listen 80; adds_header A b; proxy_set_header X ${NAME}; return 200; }\n", encoding="utf-8"
+    )
+    story = tell(load([path], context="http"), Request("GET", "/", Headers.of([("Host", "x")])))
+    first, second, *_ = story.split("\n\n")[1].splitlines()
+    assert first.startswith("nginx would not start with this configuration")
+    assert 'site.conf:1  "adds_header" is not a directive of nginx: did you mean "add_header"?' in second
+    assert "200, by a return" in story

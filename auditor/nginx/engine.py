@@ -314,6 +314,7 @@ class Engine:
         sub.when, sub.limits, sub.unknown, sub.why = run.when, run.limits, run.unknown, run.why
         sub.http, sub.line_read, sub.authorising = run.http, True, True
         sub.head = run.method == "HEAD"
+        sub.asked_as = run.method if run.asked_as is None else run.asked_as
         sub.length, sub.chunked, sub.announced = run.length, run.chunked, run.announced
         self.run(sub, self.server_rewrite)
         run.limit_req_done, run.limit_conn_done = sub.limit_req_done, sub.limit_conn_done

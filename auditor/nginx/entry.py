@@ -76,7 +76,7 @@ def _request_line(engine: Engine, run: Run) -> int:  # noqa: C901 - follows ngin
     if target is None:
         return 400
     run.uri, run.args, run.raw_uri = target.path, target.args, target.raw
-    run.escaped, run.faithful = target.escaped, target.faithful
+    run.escaped, run.quoted, run.faithful = target.escaped, target.quoted, target.faithful
     run.breaks = "\n" in target.path
     if run.why is not None and target.path != target.raw.partition("?")[0]:
         run.note("", None, f"the path of the request is read as {target.path}")

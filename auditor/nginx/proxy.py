@@ -243,7 +243,7 @@ def build_uri(run: Run, passing: Passing, evaluated: str | None, uri: str) -> st
         return uri if not uri.startswith("?") else "/" + uri
     if not uri and run.faithful:
         return run.raw_uri
-    escaping = run.escaped or run.internal
+    escaping = run.quoted or run.internal
     if uri and run.valid_location:
         rest = run.uri[len(passing.location_name) :]
         path = ("/" + uri if uri.startswith("?") else uri) + (escape(rest) if escaping else rest)

@@ -77,6 +77,8 @@ class Run:
     version: str = ""
     captures: tuple[str, ...] | None = None
     escaped: bool = False
+    quoted: bool = False
+    asked_as: str | None = None
     quote: bool = False
     internal: bool = False
     valid_location: bool = True

@@ -36,6 +36,8 @@ _WHEN = {
     "range-ignored": "when the range is not looked at",
 }
 WIDTH = 34
+MOST_PROBLEMS = 5
+"""Problems of the configuration that a story begins with."""
 LONGEST_ROUND = 8
 """Steps of a loop that is recognised as one."""
 
@@ -44,6 +46,7 @@ def tell(configuration: Configuration, request: Request) -> str:
     """Tell what a configuration makes of a request: every outcome, with the lines that made it."""
     outcomes = configuration.answer(request, explain=True)
     lines = [f"{request.method} {request.url}", *(f"  {line.name}: {line.value}" for line in request.headers), ""]
+    lines += _refused(configuration)
     shared = _shared([outcome.why for outcome in outcomes])
     if len(outcomes) > 1 and shared:
         heading = f"Up to where {_number(len(outcomes))} outcomes part:"
@@ -53,6 +56,17 @@ def tell(configuration: Configuration, request: Request) -> str:
         heading = f"Outcome {number} of {len(outcomes)}, {_case(outcome.when)}: " if len(outcomes) > 1 else ""
         lines += [f"{heading}{_verdict(outcome)}", *_outcome(outcome, rest), ""]
     return "\n".join(printable(line) for line in lines).rstrip() + "\n"
+
+
+def _refused(configuration: Configuration) -> list[str]:
+    """Tell why nginx would not start, where it would not."""
+    problems = configuration.problems
+    if not problems:
+        return []
+    lines = ["nginx would not start with this configuration; what follows is what the rest of it says:"]
+    lines += [f"  {_place(one.location)}  {one.message}: {one.hint}" for one in problems[:MOST_PROBLEMS]]
+    more = len(problems) - MOST_PROBLEMS
+    return [*lines, *([f"  and {more} more"] if more > 0 else []), ""]
 
 
 def printable(text: str) -> str:

@@ -20,7 +20,7 @@ _ABSOLUTE = re.compile(
 class Target:
     """One request target: decoded path, raw arguments, the raw text, and what was seen in it.
 
-    `escaped`: the raw path holds "%" or "+". `faithful`: the raw text is what a proxy may send on.
+    `escaped`: the raw path holds "%" or "+"; `quoted`: it holds "%". `faithful`: the raw text is what a proxy may send on.
     """
 
     path: str
@@ -30,6 +30,7 @@ class Target:
     port: str = ""
     escaped: bool = False
     faithful: bool = True
+    quoted: bool = False
 
 
 def decode(path: str) -> str | None:
@@ -110,7 +111,7 @@ def parse(target: str, *, merge: bool = True) -> Target | None:
     normal = normalise(decoded, merge=merge)
     if normal is None:
         return None
-    return Target(normal, args, raw, host, port, "%" in path or "+" in path, faithful)
+    return Target(normal, args, raw, host, port, "%" in path or "+" in path, faithful, "%" in path)
 
 
 def _percent(match: re.Match[str]) -> str:

@@ -357,7 +357,7 @@ _LIVE: Mapping[str, Callable[[Run], str]] = {
     "args": lambda run: run.args,
     "query_string": lambda run: run.args,
     "is_args": lambda run: "?" if run.args else "",
-    "request_method": lambda run: run.method,
+    "request_method": lambda run: run.method if run.asked_as is None else run.asked_as,
     "document_root": _document_root,
     "request_filename": _request_filename,
     "status": _status,
