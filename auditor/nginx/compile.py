@@ -170,6 +170,9 @@ def settle(nodes: Iterable[Node]) -> None:
     for node in nodes:
         line = node.last("keepalive_timeout")
         node.stays = line is None or not line.args or re.fullmatch(r"0+(ms|[smhdwMy])?", line.args[0]) is None
+        most = node.last("keepalive_requests")
+        if most is not None and most.args[:1] and most.args[0].isdigit() and int(most.args[0]) <= 1:
+            node.stays = False  # a request is taken for the first of its connection
 
 
 def _fill_if(node: Node, directives: Iterable[Directive]) -> None:

@@ -41,7 +41,6 @@ class Engine:
         self.version = version
         self.disk = disk
         self.version_text = ".".join(map(str, version))
-        self.variables = Variables(http, version)
         self.charsets = frozenset(
             arg.lower()
             for node in (http.node, *(node for server in http.servers for node in server.below()))
@@ -49,6 +48,7 @@ class Engine:
             for line in node.own.get(name, ())
             for arg in line.args
         )
+        self.variables = Variables(http, version, {name[1:].strip("{}") for name in self.charsets if name[:1] == "$"})
         self.values: dict[str, Value] = {}
         self.names: dict[int, str] = {}
         self.shown: dict[int, tuple[dict[str, Setting], tuple[Field, ...]]] = {}
@@ -146,15 +146,13 @@ class Engine:
                 child = node.children[id(excepts[-1])]
                 run.note(child.label, child.place, f"takes over: {run.method} is not listed")
                 run.node = child
-                if not child.stays:
-                    run.keepalive = False
+                run.enter(child)
                 if child.handler is not None:
                     run.handler = child
                 elif node.handler is not None and node.handler.name in PASSES:
                     run.handler = node
                 return child
-        if not node.stays:
-            run.keepalive = False
+        run.enter(node)
         if node.handler is not None:
             run.handler = node
         return node
@@ -267,8 +265,7 @@ class Engine:
             return errors.finish(self, run, 500)
         run.uri, run.args = uri, args
         run.upstream.address = ""
-        if not run.server.stays:
-            run.keepalive = False
+        run.enter(run.server)
         run.parsed = False
         run.node = run.server
         run.internal = True
@@ -315,6 +312,7 @@ class Engine:
         sub.http, sub.line_read, sub.authorising = run.http, True, True
         sub.head = run.method == "HEAD"
         sub.asked_as = run.method if run.asked_as is None else run.asked_as
+        sub.browsers = run.browsers
         sub.length, sub.chunked, sub.announced = run.length, run.chunked, run.announced
         self.run(sub, self.server_rewrite)
         run.limit_req_done, run.limit_conn_done = sub.limit_req_done, sub.limit_conn_done

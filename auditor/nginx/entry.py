@@ -12,6 +12,7 @@ from auditor.nginx.request_size import AROUND, buffers_for
 from auditor.nginx.select import clean_host, find_server
 from auditor.nginx.state import Run
 from auditor.nginx.uri import parse, plausible
+from auditor.nginx.user_agent import browsers
 from auditor.nginx.variables import SINGLE_HEADERS, mapped
 
 if TYPE_CHECKING:
@@ -182,6 +183,8 @@ def _header_lines(engine: Engine, run: Run) -> int:  # noqa: C901 - follows ngin
             header[key] = f"{known}; {value}"
         elif joins or key == "x_forwarded_for":
             header[key] = f"{known}, {value}"
+        if lower == "user-agent" and (joins or known is None):
+            run.browsers = browsers(kept)
         if key == "host" and not seen_host:
             seen_host = True
             host = clean_host(value, strict=engine.version >= (1, 29, 4))

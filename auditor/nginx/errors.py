@@ -74,8 +74,7 @@ def own_page(engine: Engine, run: Run, status: int) -> Phase | None:
 
 
 def _padded(run: Run) -> bool:
-    agent = run.first("user-agent")
-    return run.request.version != "0.9" and ("Chrome/" in agent or ("MSIE " in agent and "Opera" not in agent))
+    return run.request.version != "0.9" and not run.browsers.isdisjoint({"msie", "chrome"})
 
 
 def _error_page(engine: Engine, run: Run, chosen: ErrorPage) -> Phase | None:

@@ -14,7 +14,7 @@ from auditor.nginx.settings import MoreHeaders, Settings, parse_expires
 from auditor.nginx.state import LAYER, Run
 from auditor.nginx.template import ScriptError
 from auditor.nginx.uri import escape
-from auditor.nginx.variables import not_found, server_address, server_name
+from auditor.nginx.variables import STALE, not_found, server_address, server_name
 
 if TYPE_CHECKING:
     from auditor.nginx.engine import Engine
@@ -304,10 +304,12 @@ def _charset(engine: Engine, run: Run, settings: Settings) -> None:
         return
     if kind.strip(" ").lower() not in settings.charset_types and "*" not in settings.charset_types:
         return
-    if value.const is None and len(value.parts) == 1 and not_found(run, value.parts[0][1]):
+    name = value.parts[0][1] if value.const is None and len(value.parts) == 1 else ""
+    read = run.vars.get(STALE + name) if name else None
+    if read == "" or (read is None and name and not_found(run, name)):
         raise ScriptError
     if run.status not in {301, 302}:
-        run.charset = value(run)
+        run.charset = value(run) if read is None else read[1:]
 
 
 def _expires(run: Run, settings: Settings) -> None:

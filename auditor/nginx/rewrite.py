@@ -246,8 +246,7 @@ def _enter_if(run: Run, directive: Directive, child: Node | None) -> None:
         run.note(text_of(directive), directive.location, text)
     if child is not None:
         run.node = child
-        if not child.stays:
-            run.keepalive = False
+        run.enter(child)
         if child.handler is not None:
             run.handler = child
 

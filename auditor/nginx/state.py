@@ -135,6 +135,7 @@ class Run:
     after_slash: bool = False
     silenced: bool = False
     ended: int = 0
+    browsers: frozenset[str] = frozenset()
     inner: tuple[Outcome, ...] = ()
     when: tuple[str | tuple[str, str], ...] = ()
     limits: tuple[Limit, ...] = ()
@@ -277,6 +278,18 @@ class Run:
             self.vars[name.lower()] = found[number] if number < len(found) else ""
         self.captures = found
         return True
+
+    def enter(self, node: Node) -> None:
+        """Let a level say whether the connection stays open (`ngx_http_update_location_config`)."""
+        if not node.stays or (self.browsers and self._old_browser(node)):
+            self.keepalive = False
+
+    def _old_browser(self, node: Node) -> bool:
+        """Whether the client is one that `keepalive_disable` names (by default old Internet Explorers that POST)."""
+        line = node.last("keepalive_disable")
+        words = line.args if line is not None else ("msie6",)
+        posts = "msie6" in words and "msie6" in self.browsers and self.method == "POST"
+        return posts or ("safari" in words and "safari" in self.browsers)
 
     def discard_body(self) -> None:
         """Read the request's body and throw it away (`ngx_http_discard_request_body`)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -28,8 +28,9 @@ SINGLE_HEADERS = frozenset(
 class Variables:
     """Finds the getter of every variable of one configuration; each is built once."""
 
-    def __init__(self, http: Http, version: tuple[int, ...]) -> None:
-        """Prepare for a configuration."""
+    def __init__(self, http: Http, version: tuple[int, ...], remembered: Collection[str] = ()) -> None:
+        """Prepare for a configuration; the last reading of the variables `remembered` is kept."""
+        self.remembered = remembered
         self.http = http
         self.version = version
         self.getters: dict[str, Getter] = {}
@@ -63,7 +64,7 @@ class Variables:
             return table(name, self.http.tables[name], self)
         live = _LIVE.get(name) or _live_family(name)
         if live is not None:
-            return live
+            return _remembered(name, live) if name in self.remembered else live
         made = _CACHED.get(name) or self._prefixed(name)
         if made is not None:
             return _cached(name, made)
@@ -102,6 +103,21 @@ def _live_family(name: str) -> Getter | None:
         cookie = name[16:]
         return lambda run: _upstream_cookie(run, cookie)
     return None
+
+
+STALE = "last read: "
+"""Begins the key under which the last reading of a variable that `charset` looks at is kept; "=" stands before it."""
+
+
+def _remembered(name: str, live: Getter) -> Getter:
+    """Return a getter that keeps what it read, found or not, for `charset`, which does not read it anew."""
+
+    def get(run: Run) -> str:
+        value = live(run)
+        run.vars[STALE + name] = f"={value}" if value or not not_found(run, name) else ""
+        return value
+
+    return get
 
 
 def _cached(name: str, make: Getter) -> Getter:

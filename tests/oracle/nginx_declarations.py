@@ -110,11 +110,32 @@ def _split(w: Writer, number: int) -> Node:
 def upstreams(w: Writer) -> list[Node]:
     """Write upstream blocks; peers never count as failed, so that answers do not depend on earlier requests."""
     nodes = []
-    for name in w.dice.some(["up", "Up.Test", "down"], 2):
-        servers = {"up": ["@UP@"], "Up.Test": ["@UP@", "@UP@"], "down": ["@DOWN@"]}[name]
+    for name in w.dice.some([*_PEERS], 2):
         w.upstreams.append(name)
-        nodes.append(block("upstream", name, of=[directive("server", server, "max_fails=0") for server in servers]))
+        nodes.append(block("upstream", name, of=[*_balancing(w, name), *_peers(name)]))
     return nodes
+
+
+_PEERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "up": (("@UP@",),),
+    "Up.Test": (("@UP@",), ("@UP@",)),
+    "down": (("@DOWN@",),),
+    "pair": (("@UP@",), ("@UP2@", "weight=2")),
+    "spare": (("@DOWN@",), ("@UP2@", "backup")),
+    "failing": (("@UP@",), ("@DOWN@",)),
+    "parked": (("@UP@", "down"), ("@UP2@",)),
+    "none": (("@UP@", "down"),),
+}
+"""Upstream blocks: the servers of each with their parameters."""
+
+
+def _peers(name: str) -> list[Node]:
+    return [directive("server", *server, "max_fails=0") for server in _PEERS[name]]
+
+
+def _balancing(w: Writer, name: str) -> list[Node]:
+    methods = [("least_conn",), ("keepalive", "4"), ("random",), ("ip_hash",), ("hash", "$arg_q")]
+    return [directive(*w.dice.pick(methods[: 2 if name == "spare" else 5]))] if w.dice.chance(25) else []
 
 
 def zones(w: Writer) -> list[Node]:

@@ -21,7 +21,7 @@ UP_HEADERS = (
 HEADERS = (
     ("X-A", VALUES), ("Origin", ORIGINS), ("Cookie", ("c=1", "C=x; d=2", "d=1;c=b", "c=", "xc=1", "c=a,d=2")), ("X_U", ("1",)), ("X-U", ("u", "")),
     ("Authorization", ("Basic YW5uOm9wZW4=", "basic Ym9iOnNlc2FtZQ==", "Basic YW5uOndyb25n", "Basic ###", "Bearer x")),
-    ("Referer", ("http://a.test/a/", "https://ok.test/x", "x", "", "http://evil.test")), ("User-Agent", ("curl/8", "bot")),
+    ("Referer", ("http://a.test/a/", "https://ok.test/x", "x", "", "http://evil.test")), ("User-Agent", ("curl/8", "bot", "Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)", "Mozilla/5.0 (X11) Chrome/120 Safari/537.36", "Mozilla/5.0 (Macintosh; Mac OS X) Safari/600")),
     ("If-Modified-Since", DATES), ("If-None-Match", ('"u"', "*", 'W/"x"')), ("If-Match", ('"zzz"', "*")), ("If-Unmodified-Since", DATES),
     ("Range", ("bytes=0-3", "bytes=99999-", "bytes=-2", "x")), ("Accept-Encoding", ("gzip", "gzip;q=0", "br, gzip;q=0.5", "*", "GZIP")),
     ("X-Forwarded-For", ("10.1.2.3", "127.0.0.2", "1.1.1.1, 10.0.0.9", "garbage", "")), ("Upgrade", ("websocket",)),
