@@ -123,3 +123,20 @@ def _drafted(drafted: Draft, file: str) -> int:
         )
     click.echo("Next: read the policy, then put `auditor check` into CI; `auditor check -v` shows what was evaluated.")
     return closing(status, reason if status else f"{file} written; auditor check passes: {reason}")
+
+
+@policy.command("import")
+@click.option(
+    "--from",
+    "kind",
+    type=click.Choice(("gateway-api", "traefik", "starlette", "drheader")),
+    required=True,
+    help="What the file is written for.",
+)
+@click.argument("file", type=click.Path(path_type=Path))
+def policy_import(kind: str, file: Path) -> int:
+    """Print the policy that says what another program's rules say."""
+    from auditor.drafting.importing import import_policy
+
+    click.echo(import_policy(kind, file), nl=False)
+    return 0
