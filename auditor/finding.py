@@ -179,7 +179,7 @@ class WaiverUse:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One audit: immutable, versioned. See `auditor.report.json` for its public form.
+    """One audit: immutable, versioned. See `auditor.report.model` for its public form.
 
     `fail_on` and `unknown_fails` are what the exit status depends on, whatever the format.
     `graph` is who can reach what, as far as the files of the targets say; None where they say nothing about it.

@@ -233,6 +233,17 @@ def test_matrices_hold_every_answer_once() -> None:
     assert all(len(matrix.columns) <= COLUMNS for matrix in matrices)
 
 
+def test_cells_lead_to_their_evidence(browser: Browser, tmp_path: Path) -> None:
+    """Each cell that is not as the policy wants it is a link to a place on the page that is there."""
+    watched = Watched(browser)
+    page = watched.show(page_of(full_run(), tmp_path))
+    cells = page.evaluate("[...document.querySelectorAll('td.bad a')].map(a => [a.innerText, a.getAttribute('href')])")
+    assert [text for text, _ in cells] == ["✗→✓/✓", "✗/✗!", "✗!"]
+    for _, target in cells:
+        assert page.locator(f"[id='{target[1:]}']").count() == 1
+    watched.context.close()
+
+
 def test_every_finding_is_counted() -> None:
     """What is shown in full, in brief and only counted adds up to all findings."""
     for run in (full_run(), big_run(200)):

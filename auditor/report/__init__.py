@@ -1,1 +1,1 @@
-"""Findings and exchanges, rendered: a renderer sees only a Run and returns text."""
+"""A run becomes a report (`build`), and a report is rendered: a renderer sees the public report and nothing else."""

@@ -70,6 +70,7 @@ def render(report: Report, view: View) -> str:
     style = (TEMPLATES / "report.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     shown = findings(report)
+    told = chapters(report)
     context: dict[str, Any] = {
         "report": report,
         "run": report.run,
@@ -82,7 +83,8 @@ def render(report: Report, view: View) -> str:
         "header_matrices": header_matrices(report),
         "diagram": Markup(svg(drawn(report.graph))) if report.graph else "",  # noqa: S704 - it escapes every text
         "ways": [way.drawn for way in drawn(report.graph).wrong] if report.graph else [],
-        "chapters": chapters(report),
+        "chapters": told,
+        "links": links(told),
         "shown": len(shown),
         "changes": changes(view.earlier, report) if view.earlier is not None else None,
         "earlier": view.earlier,
@@ -138,6 +140,29 @@ def chapters(report: Report) -> list[Chapter]:
         more = sum(len(group) for group in rest[IN_BRIEF:])
         result.append(Chapter(check, word(groups[0][0]), sum(map(len, groups)), full, brief, more))
     return result
+
+
+def links(told: Sequence[Chapter]) -> dict[tuple[str, str], str]:
+    """Return for a route and an origin, or a route and a header, the place on the page that has the evidence."""
+    found: dict[tuple[str, str], str] = {}
+    for chapter in told:
+        for groups, shown in ((chapter.full, True), (chapter.brief, False)):
+            for group in groups:
+                target = f"#f-{group[0].fingerprint[:16]}" if shown else f"#c-{chapter.check.id}"
+                for result in group:
+                    for subject in _subjects(result):
+                        found.setdefault((result.route, subject), target)
+    return found
+
+
+def _subjects(result: Result) -> list[str]:
+    """Return the origin that a finding is about, or the header."""
+    _, about_header, header = result.rule.partition(".headers.")
+    if about_header:
+        return [header]
+    if not result.check.startswith(("cors-", "websocket-")) or result.witness is None:
+        return []
+    return [value for name, value in result.witness.headers if name.lower() == "origin"]
 
 
 def _order(groups: Sequence[Sequence[Result]]) -> tuple[object, ...]:

@@ -18,7 +18,7 @@ Text = Annotated[str, AfterValidator(visible)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 SeverityWord = Literal["info", "low", "medium", "high", "critical"]
