@@ -20,7 +20,6 @@ from auditor.language import (
     origin_cells,
     policy_origin,
     policy_origins,
-    public_suffix_wildcard,
     refused_inside,
     registrable,
     shapes,
@@ -86,26 +85,6 @@ def test_an_entry_of_another_kind_is_refused() -> None:
     """Anything but a string, a pattern or a regex is no entry."""
     with pytest.raises(ValueError, match="an origin is a string"):
         policy_origin({"glob": "x"})
-
-
-@pytest.mark.parametrize(
-    ("item", "suffix"),
-    [
-        ({"pattern": "https://*.vercel.app"}, "vercel.app"),
-        ({"pattern": "https://*.github.io"}, "github.io"),
-        ({"pattern": "https://*.co.uk"}, "co.uk"),
-        ({"pattern": "https://*.example.com"}, None),
-        ({"pattern": "https://*.team.vercel.app"}, None),
-        ({"regex": r"https://[a-z0-9-]+\.github\.io"}, "github.io"),
-        ({"regex": r"https://team-[a-z0-9-]+\.github\.io"}, None),
-        ({"regex": r"https://[a-z0-9-]+\.example\.com"}, None),
-        ({"regex": r"(a)\1"}, None),
-        ("https://vercel.app", None),
-    ],
-)
-def test_a_wildcard_on_a_public_suffix_is_seen(item: Any, suffix: str | None) -> None:
-    """Under a suffix where everybody may register, a wildcard lets in everybody."""
-    assert public_suffix_wildcard(policy_origin(item)) == suffix
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,6 @@ from auditor.language.origins import (
     OriginPolicy,
     policy_origin,
     policy_origins,
-    public_suffix_wildcard,
     registrable,
 )
 from auditor.language.partition import Cell, Partition, partition
@@ -80,7 +79,6 @@ __all__ = [
     "partition",
     "policy_origin",
     "policy_origins",
-    "public_suffix_wildcard",
     "refused_inside",
     "registrable",
     "shapes",

@@ -112,7 +112,7 @@ def policy_origins(items: Iterable[str | Mapping[str, str] | OriginItem]) -> Ori
     return OriginPolicy(entries, Language.union(e.most for e in entries), Language.union(e.least for e in entries))
 
 
-# -- registrable domains and public suffixes -------------------------------------------------------------------------
+# -- registrable domains -------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=64)
@@ -134,27 +134,3 @@ def registrable(host: str) -> str:
         return name
     found = _suffixes(name.rpartition(".")[2]).privatesuffix(name)  # type: ignore[attr-defined]  # the package ships no types
     return str(found) if found else name
-
-
-def public_suffix_wildcard(item: OriginItem) -> str | None:
-    """Return the public suffix under which an entry lets in everybody (`*.vercel.app`), or None.
-
-    For expressions: two hosts that nobody in particular owns, under the suffix of a member, are both members.
-    """
-    if item.kind == "pattern":
-        labels = item.host.split("*")[-1].strip(".").lower()
-        return labels if "*" in item.host and labels and _is_suffix(labels) else None
-    if item.kind != "regex":
-        return None
-    sample = item.least.witness()
-    scheme, host, port = split_origin(sample.decode("latin-1")) if sample else ("", "", None)
-    if not host or "." not in host:
-        return None
-    suffix = registrable(host).partition(".")[2]
-    tail = f":{port}" if port else ""
-    probes = [f"{scheme}://{label}.{suffix}{tail}" for label in ("q7x-anybody", "zz-somebody-9")]
-    return suffix if suffix and _is_suffix(suffix) and all(item.least.contains(p) for p in probes) else None
-
-
-def _is_suffix(domain: str) -> bool:
-    return bool(_suffixes(domain.rpartition(".")[2]).is_public(domain))  # type: ignore[attr-defined]  # the package ships no types

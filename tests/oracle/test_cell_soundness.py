@@ -223,19 +223,21 @@ def request(parts: dict[str, str]) -> Sent:
 def neutral(answer: Observed, subject: str, value: str) -> object:
     """Return an answer without echoes of a value."""
 
-    def without(text: str) -> str:
-        if subject == "host":
+    def without(name: str, text: str) -> str:
+        if subject == "host" and name == "Location":
             text = text.replace(f"//{value}:", "//\0:")
         return "\0" if text == value else text
 
     head = tuple(
-        (name, without(text)) for name, text in answer.headers if name.lower() not in {"date", "content-length", "etag"}
+        (name, without(name, text))
+        for name, text in answer.headers
+        if name.lower() not in {"date", "content-length", "etag"}
     )
     others = {"origin", "x-mode"} - {subject.removeprefix("header:")}
     length = [] if subject in {"path", "method"} else [v for n, v in answer.headers if n.lower() == "content-length"]
     asked = tuple(
         (a.at, "" if subject == "method" else a.method, _start(a.target, value) if subject == "path" else a.target,
-         tuple((n, v if n.lower() in others else without(v)) for n, v in a.headers))
+         tuple((n, v if n.lower() in others else without(n, v)) for n, v in a.headers))
         for a in answer.asked
     )  # fmt: skip
     return (answer.status, head, tuple(length), asked)
