@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Literal
 
 from auditor.language.sets import Language
-from auditor.language.shapes import HOST_CLASS, LABEL, PORT
+from auditor.language.shapes import HOST_CLASS, LABEL, PLAIN_LABEL, PORT
 from auditor.policy.origins import suffix_list
 
 
@@ -33,6 +33,11 @@ class OriginItem:
         """The host named, with a leading `*.` where it is a pattern; "" for expressions."""
         return split_origin(self.text)[1] if self.kind in ("exact", "pattern") else ""
 
+    @property
+    def plain(self) -> Language:
+        """What must be accepted, without the bound on the length of labels: a far smaller automaton."""
+        return _pattern(self.text, PLAIN_LABEL)[1] if self.kind == "pattern" else self.least
+
     def __str__(self) -> str:
         """Return the entry as one would say it."""
         return self.text
@@ -45,6 +50,11 @@ class OriginPolicy:
     items: tuple[OriginItem, ...]
     most: Language
     least: Language
+
+    @property
+    def plain(self) -> Language:
+        """What must be accepted, and the same with labels longer than DNS allows."""
+        return Language.union(item.plain for item in self.items)
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -86,10 +96,10 @@ def policy_origin(item: str | Mapping[str, str]) -> OriginItem:
     raise ValueError(f"an origin is a string, {{pattern: ...}} or {{regex: ...}}, not {dict(item)!r}")
 
 
-def _pattern(text: str) -> tuple[Language, Language]:
+def _pattern(text: str, label: str = LABEL) -> tuple[Language, Language]:
     scheme, host, port = split_origin(text)
     most, least = f"{_quote(scheme)}://", f"{_quote(scheme)}://"
-    labels = rf"{LABEL}(?:\.{LABEL})*"
+    labels = rf"{label}(?:\.{label})*"
     for index, part in enumerate(host.split("*")):
         if index:
             most += f"{HOST_CLASS}*" if part else f"{HOST_CLASS}+"

@@ -20,8 +20,8 @@ HOST_CLASS = r"[a-z0-9!\"$&'()+,\-.;=_`{}~*]"
 _HOST = rf"(?:{HOST_CLASS}+|\[[0-9a-f:]+\])"
 PORT = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_PLAIN_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
-PLAIN_HOST = rf"(?:{_PLAIN_LABEL}\.)+[a-z]{{2,}}"
+PLAIN_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+PLAIN_HOST = rf"(?:{PLAIN_LABEL}\.)+[a-z]{{2,}}"
 
 _SAID = {
     "foreign-https": "a foreign https site",
@@ -107,7 +107,7 @@ def _shapes(own_sites: tuple[str, ...]) -> tuple[Shape, ...]:
 
 
 def _own(quoted: str) -> Language:
-    hosts = rf"(?:(?:{_PLAIN_LABEL}\.)*(?:{quoted})" if quoted else "(?:"
-    bare = rf"{_PLAIN_LABEL}|[0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}})"
+    hosts = rf"(?:(?:{PLAIN_LABEL}\.)*(?:{quoted})" if quoted else "(?:"
+    bare = rf"{PLAIN_LABEL}|[0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}})"
     hosts += ("|" if quoted else "") + bare
     return Language.regex(rf"https?://{hosts}(?::(?!443\z|80\z){PORT})?", whole=True)

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from auditor.errors import Location
-from auditor.language import Cell, Language, OriginPolicy, browser_sendable, partition, policy_origin, policy_origins
+from auditor.language import (
+    Cell,
+    Language,
+    OriginPolicy,
+    OutOfBudget,
+    browser_sendable,
+    partition,
+    policy_origin,
+    policy_origins,
+)
 from auditor.language.acceptance import templates
 from auditor.plan.facts import NO_ORIGIN, OriginCell, Pattern
 from auditor.policy.model import Match, Origin
@@ -246,11 +255,35 @@ def _cut(
     candidates = [*named, *(text for texts in templates(near).values() for text in texts)]
     sets = [Matcher("origin", *test).language() or Language.nothing() for test in tests]
     within = browser_sendable() - Language.exact("null")
-    family = [policy.most, policy.least, *sets, Language.prefix("https://")]
-    cells = partition(family, within, candidates=candidates).cells
+    family = [policy.most, policy.plain, *sets, Language.prefix("https://")]
+    cells = _cells(family, policy.least, within, candidates)
     taken = [cell.text for cell in cells if cell.text in named]
-    others = partition(family, within - Language.words(taken)).cells if taken else ()
+    others = _cells(family, policy.least, within - Language.words(taken), ()) if taken else ()
     return cells, {cell.signature: cell.text for cell in others}
+
+
+def _cells(
+    family: Sequence[Language], least: Language, within: Language, candidates: Sequence[str]
+) -> tuple[Cell, ...]:
+    """Return the cells of a family; where its matcher 1 holds, with a representative that must really be let in.
+
+    Matcher 1 is what must be let in but for the lengths of labels: those would make a hundred times as many states.
+    A cell of which only labels longer than DNS allows are members is none of matcher 1.
+    """
+    result = []
+    for cell in partition(family, within, candidates=candidates).cells:
+        if 1 not in cell.holding or least.contains(cell.representative) is True:
+            result.append(cell)
+            continue
+        sides = [s if i in cell.holding else ~s for i, s in enumerate(family) if i > 1 and i not in cell.unsure]
+        try:
+            found = Language.intersection([least, within, *sides]).shortest()
+        except OutOfBudget:
+            result.append(cell)
+            continue
+        kept = cell.holding if found is not None else cell.holding - {1}
+        result.append(replace(cell, representative=found or cell.representative, holding=kept))
+    return tuple(result)
 
 
 def origin_policy(allowed: Iterable[Origin]) -> OriginPolicy:
