@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Outcome, Response, Setting, Unknown
 from auditor.nginx import access, content, errors, explaining, limits
+from auditor.nginx.compression import size_matters
 from auditor.nginx.disk import Disk
 from auditor.nginx.gates import Gate, gate_of
-from auditor.nginx.headers import escaped_name, filter_body, filter_headers, lines_of, size_matters
+from auditor.nginx.headers import escaped_name, filter_body, filter_headers, lines_of
 from auditor.nginx.in_force import headers_lost, settings_shown
 from auditor.nginx.input_headers import more_input
 from auditor.nginx.model import PASSES, Listen, Node

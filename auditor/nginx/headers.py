@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE, Field
+from auditor.nginx.compression import compress, compressible
 from auditor.nginx.settings import MoreHeaders, Settings, parse_expires
 from auditor.nginx.state import LAYER, Run
 from auditor.nginx.template import ScriptError
@@ -48,20 +49,11 @@ def filter_headers(engine: Engine, run: Run) -> int:
     return 0
 
 
-def size_matters(engine: Engine, run: Run) -> bool:
-    """Whether an answer is compressed if it is large enough, and nobody knows how large it is."""
-    settings = engine.settings(run.node)
-    unknown = settings.gzip and run.content_length == UNKNOWN_VALUE and not run.further
-    if not unknown or not settings.gzip_min_length or not _compressible(run, settings):
-        return False
-    return settings.gzip_vary or accepts_gzip(run.first("accept-encoding"))
-
-
 def filter_body(engine: Engine, run: Run) -> int:
     """Run the filters that change the body's length; return 0, or the status to end with instead."""
     settings = engine.settings(run.node)
-    if settings.gzip and not run.small and _compressible(run, settings):
-        _gzip(run, settings)
+    if settings.gzip and not run.small and compressible(run, settings):
+        compress(run, settings)
     return _ranges(run, settings) if run.ranges and run.status == 200 and run.main else 0
 
 
@@ -329,7 +321,9 @@ def _expires(run: Run, settings: Settings) -> None:
         kind, time = parsed
         kind = "modified" if modified and kind == "time" else kind
     expires, control = _expiry(run, kind, time)
+    earlier = [line for line in run.sent if line.name.lower() == "expires"][:-1]  # of an upstream, before 1.23
     _overwrite(run, "Expires", expires, place)
+    run.sent = [*earlier, *run.sent] if earlier else run.sent
     if not run.silenced:  # headers-more leaves the line it cleared where it is, and that is the one written to
         _overwrite(run, "Cache-Control", control, place)
 
@@ -368,68 +362,6 @@ def _overwrite(run: Run, name: str, value: str, place: Location) -> None:
         result.append(line)
     run.absent |= {lower}
     run.sent = result
-
-
-def _compressible(run: Run, settings: Settings) -> bool:
-    """Whether an answer is of a kind that `gzip` compresses, and not known to be too small."""
-    if run.status not in {200, 403, 404}:
-        return False
-    kind = (run.content_type or "").split(";")[0].strip(" ").lower()
-    if "*" not in settings.gzip_types and kind not in settings.gzip_types:
-        return False
-    length = run.content_length
-    if length is not None and length.isdigit() and int(length) < settings.gzip_min_length:
-        return False
-    return not run.encoded
-
-
-def _gzip(run: Run, settings: Settings) -> None:
-    """Mark the answer with Vary, and compress it where the client accepts that (`ngx_http_gzip_header_filter`)."""
-    run.gzip_vary = settings.gzip_vary
-    if run.request.version in settings.gzip_versions or not accepts_gzip(run.first("accept-encoding")):
-        return
-    if "via" in run.header and not _gzip_proxied(run, settings):
-        return
-    run.content_length = None
-    run.ranges = False
-    run.drop("accept-ranges")
-    run.sent = [weakened for line in run.sent if (weakened := _weak(line)) is not None]
-    run.add("Content-Encoding", "gzip")
-
-
-def _weak(line: Field) -> Field | None:
-    """Return a header line with a weak entity tag in place of a strong one; None for a tag without quotes."""
-    if line.name.lower() != "etag" or (line.value.startswith("W/") and len(line.value) > 2):
-        return line
-    if not line.value.startswith(('"', UNKNOWN_VALUE)):
-        return None
-    return Field(line.name, "W/" + line.value, line.made_by, line.layer)
-
-
-def _gzip_proxied(run: Run, settings: Settings) -> bool:
-    """Whether a request that came through a proxy gets a compressed answer (`gzip_proxied`)."""
-    words = settings.gzip_proxied
-    if "any" in words:
-        return True
-    if "auth" in words and "authorization" in run.header:
-        return True
-    names = {line.name.lower(): line.value for line in run.sent}
-    if "expires" in names or "cache-control" in names or run.further:
-        pick = run.choose(("gzip proxied",), 2) if words else 1
-        return pick == 0
-    if "no_last_modified" in words and run.last_modified is None and "last-modified" not in names:
-        return True
-    return "no_etag" in words and "etag" not in names
-
-
-def accepts_gzip(accepted: str) -> bool:
-    """Whether a request accepts gzip (`ngx_http_gzip_accept_encoding`): the word, with a quality above 0."""
-    for part in accepted.lower().split(","):
-        word, _, options = part.partition(";")
-        if word.strip(" ") == "gzip":
-            quality = options.replace(" ", "")
-            return not quality.startswith("q=") or quality[2:].strip("0.") != ""
-    return False
 
 
 def lines_of(engine: Engine, run: Run) -> tuple[Field, ...]:  # noqa: C901, PLR0915 - follows nginx's own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -268,13 +269,7 @@ def receive(engine: Engine, run: Run, what: Passing, response: Response) -> Phas
     override = response.headers.get("X-Accel-Charset")
     if override and "x-accel-charset" not in what.ignored:
         run.override_charset = override
-    seen: set[str] = set()
-    for line in response.headers:
-        name = line.name.lower()
-        if name in seen and engine.version >= (1, 23, 0):
-            continue
-        if name in SINGLE:
-            seen.add(name)
+    for line in accepted(engine, response):
         copy(run, what, line, response)
     if response.further_headers:
         if run.content_length is None:
@@ -282,6 +277,18 @@ def receive(engine: Engine, run: Run, what: Passing, response: Response) -> Phas
         if run.content_type is None:
             run.content_type = UNKNOWN_VALUE
     return engine.send(run)
+
+
+def accepted(engine: Engine, response: Response) -> Iterator[Field]:
+    """Return an upstream's header lines without the repeated ones that nginx drops."""
+    seen: set[str] = set()
+    for line in response.headers:
+        name = line.name.lower()
+        if name in seen and engine.version >= (1, 23, 0):
+            continue
+        if name in SINGLE:
+            seen.add(name)
+        yield line
 
 
 def copy(run: Run, what: Passing, line: Field, response: Response, *, hiding: bool = True) -> None:  # noqa: C901 - follows nginx's own
@@ -323,7 +330,7 @@ def copy(run: Run, what: Passing, line: Field, response: Response, *, hiding: bo
 
 def accel_redirect(engine: Engine, run: Run, what: Passing, response: Response, value: str) -> Phase | None:
     """Follow an upstream's X-Accel-Redirect."""
-    for line in response.headers:
+    for line in accepted(engine, response):
         if line.name.lower() in SURVIVORS:
             copy(run, what, line, response, hiding=False)
     run.note("X-Accel-Redirect", None, f"the upstream sends nginx to {value}")
