@@ -372,6 +372,7 @@ def test_too_dear_a_question_is_not_asked() -> None:
         ((9.0, 10.5), (19, 21), True),
         ((9.0, 30.0), (20, 20), None),
         ((9.0, 10.5), (15, 30), None),
+        ((0.1, 14.0), (20, 20), None),
     ],
 )
 def test_an_estimate_is_looser_for_certain_or_as_strict_or_undecided(

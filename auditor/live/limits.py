@@ -19,6 +19,9 @@ UNASKED = 100
 TOLERANCE = 1.1
 """An estimated rate up to this many times the declared one counts as the declared one."""
 
+SURE = 1.25
+"""How many times the declared rate the upper end of the interval may be for that to be a pass: a wide one proves nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -113,7 +116,7 @@ def judged(route: str, limit: RateLimit, found: Estimate | None, request: Reques
     held = None
     if found.rate_interval[0] > limit.rate * 1.0001 or burst_above:
         held = False
-    elif found.rate <= limit.rate * TOLERANCE and burst_fits:
+    elif found.rate <= limit.rate * TOLERANCE and found.rate_interval[1] <= limit.rate * SURE and burst_fits:
         held = True
     return Measured(
         route,
