@@ -53,7 +53,7 @@ FILES = {
 PATIENCE = 3.0
 """Seconds after which an exchange counts as hanging."""
 MTIME = 1_700_000_000
-_QUIET = 0.03
+_QUIET = 0.12
 """Seconds of silence after which nothing more comes: of an answer once the request is logged, of a body announced upstream."""
 _DOORS = 20
 """Ports a configuration may listen on: @P1@ to @P20@."""
