@@ -13,6 +13,7 @@ from auditor.cli.closing import closing
 from auditor.cli.keeping import keeper, record_options
 from auditor.cli.options import asked, audit_options, live_options, selection
 from auditor.cli.output import finish
+from auditor.cli.terminal import waiting
 
 if TYPE_CHECKING:
     from auditor.finding import Run
@@ -29,7 +30,9 @@ def check(**values: Any) -> int:
 
     options = asked("check", values)
     keep = keeper(values)
-    return finish(audit_check(options), values, keep)
+    with waiting("evaluating the configuration", quiet=values["quiet"]):
+        result = audit_check(options)
+    return finish(result, values, keep)
 
 
 @click.command()

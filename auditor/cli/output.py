@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditor.cli.closing import closing
+from auditor.cli.terminal import coloured, wants_colour
 from auditor.errors import UsageError
 from auditor.report.formats import render
 
@@ -47,7 +48,9 @@ def write_reports(report: Report, values: dict[str, Any]) -> None:
         content = render(name, shown, view)
         if isinstance(content, bytes) and sys.stdout.isatty():
             raise UsageError(f"a {name} report is not for a terminal", hint=f"write it to a file: -o {name}=FILE")
-        click.echo(content, nl=False)
+        if name == "table" and isinstance(content, str) and wants_colour():
+            content = coloured(content)
+        click.echo(content, nl=False, color=True)
     for name, file in values["outputs"].items():
         content = render(name, shown, view)
         try:

@@ -9,6 +9,7 @@ import click
 
 from auditor.cli.closing import closing, show_warnings
 from auditor.cli.options import policy_path, selection
+from auditor.cli.terminal import waiting
 from auditor.errors import Location, UsageError
 
 if TYPE_CHECKING:
@@ -89,8 +90,10 @@ def policy_init(folder: Path, output: Path | None, owner: str | None, now: str |
     file = output or folder / "auditor.yaml"
     if file.exists() and not values["force"]:
         raise UsageError(f"{short_path(str(file))} is there already", hint="--force writes over it, -o FILE beside it")
-    found = find(folder, values["nginx"])
-    drafted = draft(found, Author.of(file, owner or author(folder) or "unassigned", Options("policy", now=now).today))
+    who = Author.of(file, owner or author(folder) or "unassigned", Options("policy", now=now).today)
+    with waiting("asking the configuration what it does"):
+        found = find(folder, values["nginx"])
+        drafted = draft(found, who)
     for kind, path in found.others:
         click.echo(f"note: also found, and left out: {visible(short_path(str(path)))} ({kind})", err=True)
     try:
