@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from urllib.parse import quote_plus
 
-from auditor.exchange import Field, Outcome, Response, Unknown
+from auditor.exchange import UNKNOWN_VALUE, Field, Outcome, Response, Unknown
 from auditor.traefik.flow import (
     LAYER,
     STATUS_TEXT,
@@ -18,10 +18,11 @@ from auditor.traefik.flow import (
     noted,
     prefixed,
     set_path,
+    text_error,
     undecided,
 )
 from auditor.traefik.model import Middleware, list_of, number_of, option, text_of
-from auditor.traefik.rewriting import scheme_of
+from auditor.traefik.rewriting import scheme_of, unreadable
 from auditor.traefik.stage import Context, step_of
 from auditor.tree import Node
 
@@ -69,6 +70,20 @@ def _error_page(
         url = quote_plus(base + shown, safe="-_.~")
         target = "/" + query.removeprefix("/").replace("{status}", str(rewritten))
         target = target.replace("{url}", url).replace("{originalStatus}", str(status))
+    if unreadable(f"http://{inner.host}{target}"):
+        # The page's request cannot be made (customErrors, newRequest): Traefik says the status in its own words.
+        text = STATUS_TEXT.get(rewritten, UNKNOWN_VALUE)
+        return tuple(
+            replace(
+                found,
+                upstream_request=outcome.upstream_request,
+                when=outcome.when,
+                limits=outcome.limits,
+                why=outcome.why,
+                unknown=outcome.unknown,
+            )
+            for found in text_error(rewritten, text, flow)
+        )
     path, mark, rest = target.partition("?")
     split = set_path(path)
     if split is None:
@@ -147,7 +162,7 @@ def buffering(middleware: Middleware, flow: Flow, following: Next, context: Cont
 
 def _uncounted(outcome: Outcome) -> Outcome:
     """Drop the length of an answer to HEAD that Traefik makes itself: the buffer passes no body on to be counted."""
-    if outcome.response is None or (outcome.upstream_request is not None and outcome.when != "upstream-down"):
+    if outcome.response is None or outcome.layer != LAYER:
         return outcome
     return replace(
         outcome, response=replace(outcome.response, headers=outcome.response.headers.without("Content-Length"))

@@ -81,7 +81,7 @@ def redirect_scheme(
         return undecided("the URL is not one that the redirection's expression decides", step.location, (step,))
     shown = f":{port}" if port and (scheme, port) not in (("http", "80"), ("https", "443")) else ""
     new = f"{scheme}://{found[2] or ''}{shown}{found[4] or ''}"
-    if _unreadable(new):
+    if unreadable(new):
         # The redirection answers with its error handler, which takes an error of url.Parse for one of the network.
         return answer(502, STATUS_TEXT[502], kind="error", flow=flow, steps=(step,))
     if new == old:
@@ -93,7 +93,7 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=\]<>\"-]|[^\x00-\x7f]|%[89A-Fa-f
 _USER = re.compile(r"[A-Za-z0-9._:~!$&'()*+,;=%@-]*")
 
 
-def _unreadable(url: str) -> bool:
+def unreadable(url: str) -> bool:
     """Whether Go's url.Parse refuses a URL for its scheme or its authority (net/url: getScheme, parseAuthority, parseHost)."""
     found = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)", url)
     if found is None:
@@ -145,7 +145,7 @@ def to_regex(middleware: Middleware, flow: Flow, following: Next, _: Context) ->
         return undecided(f"whether {pattern!r} matches the URL is not decided", middleware.location, (step,))
     if new is None:
         return following(flow)
-    if _unreadable(new):
+    if unreadable(new):
         return answer(502, STATUS_TEXT[502], kind="error", flow=flow, steps=(step,))
     if new == old:
         return following(_reparsed(flow, old))

@@ -104,5 +104,11 @@ FOUND: dict[str, Group] = {
         [{"headers": {"customRequestHeaders": {"Host": host}}}, {"redirectRegex": {"regex": "(.*)", "replacement": "$1"}}], _request("/x"))
         for host in ("1; mode", "a;b", "a%b", "a:b", "a:b:c", "a:8", "a:", "a[b", "[::1", "[::1]", "[::1]:80", "[1.2.3.4]", "a]b", "a^b", "a|b",
                      "a'b", "a b", "u@h", "a%C3%A9", "a%41", "a%25")},
+    "an error page cannot be asked for under a host that Go cannot take apart": _group(
+        [{"errors": {"status": ["404"], "service": "up", "query": ""}}, {"headers": {"customRequestHeaders": {"Host": "1; mode"}}}],
+        _request("/old?", method="OPTIONS", up=2), _request("/x", up=2), _request("/x")),
+    "a buffer does not count an error page that Traefik makes itself": _group(
+        [{"buffering": {"maxRequestBodyBytes": 9}}, {"errors": {"status": ["404"], "service": "none", "query": ""}}],
+        _request(method="HEAD", up=2), _request(up=2), _request(method="HEAD")),
     "a host of a middleware's is sent on": _group([{"headers": {"customRequestHeaders": {"Host": "other.test"}}}], _request()),
 }  # fmt: skip
