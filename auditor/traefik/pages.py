@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from urllib.parse import quote_plus
 
-from auditor.exchange import UNKNOWN_VALUE, Field, Outcome, Response, Unknown
+from auditor.exchange import UNKNOWN_VALUE, Field, Headers, Outcome, Response, Unknown
 from auditor.traefik.flow import (
     LAYER,
     STATUS_TEXT,
@@ -189,7 +189,17 @@ def content_type(middleware: Middleware, flow: Flow, following: Next, _: Context
 
 
 def retry(middleware: Middleware, flow: Flow, following: Next, context: Context) -> tuple[Outcome, ...]:
-    """Ask again where the upstream cannot be reached; the request is a copy each time."""
-    outcomes = following(flow)
+    """Ask again where the upstream cannot be reached; the request is a copy each time.
+
+    What comes back replaces lines of its names that were set before (retry.go, responseWriter.WriteHeader).
+    """
+    if number_of(middleware.options.get("attempts")) == 1:
+        return noted(following(flow), step_of(middleware))
+
+    def replaced(response: Response) -> Response:
+        kept = tuple(line for line in flow.preset if line.name not in response.headers)
+        return replace(response, headers=Headers((*kept, *response.headers)))
+
+    outcomes = edited(following(replace(flow, preset=())), replaced)
     context.settle(flow)
     return noted(outcomes, step_of(middleware))

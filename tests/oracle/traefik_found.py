@@ -110,5 +110,8 @@ FOUND: dict[str, Group] = {
     "a buffer does not count an error page that Traefik makes itself": _group(
         [{"buffering": {"maxRequestBodyBytes": 9}}, {"errors": {"status": ["404"], "service": "none", "query": ""}}],
         _request(method="HEAD", up=2), _request(up=2), _request(method="HEAD")),
+    **{f"what comes back through retry with {attempts} attempts replaces lines set before, or not": _group(
+        [{"compress": {}}, {"compress": {}}, {"retry": {"attempts": attempts}}],
+        _request("/", ("Accept-Encoding", "gzip"), up=2), _request("/", ("Accept-Encoding", "gzip"))) for attempts in (1, 2)},
     "a host of a middleware's is sent on": _group([{"headers": {"customRequestHeaders": {"Host": "other.test"}}}], _request()),
 }  # fmt: skip
