@@ -172,7 +172,7 @@ def asked(command: str, values: dict[str, Any]) -> Options:
     if path is None and not (values.get("nginx_file") and values.get("profiles")):
         raise UsageError(
             "no policy found",
-            hint="name one (auditor check POLICY), put auditor.yaml here, or use --nginx FILE --profile NAME",
+            hint="name one (auditor check POLICY), let `auditor policy init` write one, or use --nginx FILE --profile NAME",
         )
     if values.get("nginx_file") and values.get("profiles"):
         path = values["policy"] or values["policy_option"]
