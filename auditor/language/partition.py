@@ -314,7 +314,7 @@ def _follow(way: dict[int, tuple[int, int] | None], state: int) -> bytes:
     return bytes(suffix)
 
 
-_LARGE = Budget(steps=600_000, seconds=3)
+_LARGE = Budget(steps=600_000, seconds=30)
 """A partition answers many questions at once, so it may take longer than one decision."""
 
 
