@@ -11,6 +11,7 @@ from pathlib import Path
 from auditor.accepted import repository
 from auditor.accepted.identity import placed
 from auditor.accepted.waivers import uses, waive
+from auditor.agreement import differences, with_agreement
 from auditor.checks import CHECKS, Check
 from auditor.checks.of_the_audit import OF_THE_AUDIT
 from auditor.doors import Build, Promised, Said, graph
@@ -26,7 +27,7 @@ from auditor.policy.load import LoadedPolicy, Rule, load_policy, load_profiles, 
 from auditor.policy.model import HttpTarget
 from auditor.stack import Entry
 from auditor.targets import Assembler, Assembly
-from auditor.verdicts import consolidate, differences, unanswered, undescribed, unevaluated, wire_key
+from auditor.verdicts import consolidate, unanswered, undescribed, unevaluated
 
 Answered = tuple[Probe, tuple[Exchange, ...]]
 """A probe and its answers: one for each outcome that the configuration allows."""
@@ -183,18 +184,21 @@ def _on_stack(options: Options, live_options: LiveOptions, *, both: bool) -> Run
 
         ready()
     predicted, assembly = predict(loaded, options)
-    suspects = [f for f in judge(loaded, [predicted]) if f.verdict is Verdict.FAIL]
+    foretold = decide(loaded, predicted)
+    suspects = [f for f in foretold if f.verdict is Verdict.FAIL]
     observed = observe(loaded, targets[0], predicted, suspects, live_options)
     assembly.targets.append(TargetInfo(targets[0].id, "http", entrypoints=tuple(targets[0].entrypoints.items())))
     witnesses = [predicted, observed.facts] if both else [observed.facts]
-    findings = judge(loaded, witnesses)
+    findings = conclude(loaded, [*(foretold if both else ()), *decide(loaded, observed.facts)], witnesses)
     if live_options.browser and not live_options.dry_run and not observed.interrupted:
         findings = _replayed(findings, targets[0], live_options)
+    if live_options.replay is not None:  # what the other rules would have needed was not asked
+        findings = tuple(f for f in findings if f.check != "rule-not-evaluated")
     return finish(
         loaded,
         options,
         assembly,
-        findings,
+        with_agreement(findings, observed.facts, targets[0]) if both else findings,
         witnesses,
         started=started,
         sent=observed.sent,
@@ -235,10 +239,14 @@ def conclude(loaded: LoadedPolicy, verdicts: Sequence[Finding], witnesses: Seque
     if observed is not None:
         raw += unanswered(observed)
     replays = {
-        wire_key(c.probe.request): c.exchange for cases in (observed.cases if observed else {}).values() for c in cases
+        c.probe.request.wire: c.exchange for cases in (observed.cases if observed else {}).values() for c in cases
     }
     named = frozenset(probe.path.partition("?")[0] for route in loaded.policy.routes for probe in route.probes)
-    return consolidate(raw, replays, named)
+    places: dict[object, set[tuple[str, str]]] = {}
+    for case in (c for cases in (predicted.cases if predicted else {}).values() for c in cases):
+        outcome = case.exchange.outcome
+        places.setdefault(case.probe.request.wire, set()).add((outcome.server or "", outcome.location or ""))
+    return consolidate(raw, replays, {key: frozenset(value) for key, value in places.items()}, named)
 
 
 def enabled(loaded: LoadedPolicy, item: Check) -> bool:

@@ -125,6 +125,11 @@ class Request:
         """The absolute URL of an origin-form request."""
         return f"{self.scheme}://{self.host}{self.target}" if self.target.startswith("/") else self.target
 
+    @property
+    def wire(self) -> object:
+        """Identify the request as it goes over the wire: two with the same value are asked only once."""
+        return (self.method, self.version, self.scheme, self.target, self.headers.pairs())
+
     def with_(self, **headers: str | None) -> Request:
         """Return a copy with headers set (underscores stand for hyphens) or, with None, removed."""
         result = self.headers

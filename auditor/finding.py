@@ -72,7 +72,7 @@ class Finding:
     """One verdict of one check about one rule of the policy.
 
     `notes[0]` is the primary location. `subject` tells findings of one check and rule apart
-    (server, location, method, origin class); `in_browser` is what a real browser did with the witness,
+    (server, location, method, origin class); `in_browser` is what a real browser did with the witness, `agreement` what the running stack says of a prediction,
     `screenshot` a PNG of the page for which it succeeded; the fingerprint is made of the subject and never of line numbers.
     """
 
@@ -96,6 +96,7 @@ class Finding:
     remediation: str = ""
     in_browser: str = ""
     screenshot: bytes = b""
+    agreement: str = ""
 
     @property
     def fingerprint(self) -> str:

@@ -44,7 +44,8 @@ class LiveOptions:
 
     `measure_limits`: True estimates every declared rate limit, whatever it costs; None only asks whether it is in force,
     where that is cheap. `browser`: replay witnesses in Chromium. `progress` is told (requests done, requests planned),
-    `say` the lines of a dry run, `note` what the user should know besides the report.
+    `say` the lines of a dry run, `note` what the user should know besides the report. `fuzz`: so many requests are drawn
+    beyond the plan, beginning with `seed`. `replay`: a file with witnesses that are asked again, and nothing else.
     """
 
     dry_run: bool = False
@@ -52,6 +53,9 @@ class LiveOptions:
     insecure: bool = False
     measure_limits: bool | None = None
     browser: bool = False
+    fuzz: int = 0
+    seed: int = 0
+    replay: str | None = None
     progress: Callable[[int, int], None] = lambda _done, _total: None
     say: Callable[[str], object] = lambda _text: None
     note: Callable[[str], object] = lambda _text: None

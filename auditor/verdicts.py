@@ -7,14 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 from auditor.checks import Check
-from auditor.exchange import UNKNOWN_VALUE, Exchange, Request, Response
-from auditor.finding import Finding, Note, Severity, Verdict, Witness
-from auditor.plan.facts import Case, Facts, Probe
+from auditor.exchange import UNKNOWN_VALUE, Exchange, Response
+from auditor.finding import Finding, Severity, Verdict, Witness
+from auditor.plan.facts import REPRODUCIBLE, Facts, Probe
 from auditor.policy.load import Rule
+
+Places = Mapping[object, frozenset[tuple[str, str]]]
+"""The blocks (server, location) that may answer a request, by the request on the wire, as far as they are known."""
 
 
 def consolidate(
-    raw: Sequence[Finding], replays: Mapping[object, Exchange], named: frozenset[str] = frozenset()
+    raw: Sequence[Finding],
+    replays: Mapping[object, Exchange],
+    places: Places | None = None,
+    named: frozenset[str] = frozenset(),
 ) -> tuple[Finding, ...]:
     """Merge verdicts that say the same: one finding per check, rule and subject, with its smallest witness.
 
@@ -22,7 +28,8 @@ def consolidate(
     (or names the same subject), or, for checks that only predictions can decide and that a replay can confirm, the
     witness was answered exactly as predicted. It is `contradicted` where the check can see its violation in an answer
     and the very same request was answered otherwise.
-    `replays` maps a request on the wire to its observed exchange. What only was observed stands for itself.
+    `replays` maps a request on the wire to its observed exchange, `places` to the blocks that may answer it. What only
+    was observed stands for itself.
     Of two witnesses, one at a path that the policy names (`named`) says more than one at a path made up.
     """
     groups: dict[tuple[str, str, str, str], list[Finding]] = {}
@@ -40,7 +47,9 @@ def consolidate(
             merged.append(seen.confirm(predicted))
         elif predicted:
             merged.append(predicted[0])
-    merged += seen.unpredicted({(f.check, f.rule) for f in merged if f.verdict is Verdict.FAIL})
+    merged += seen.unpredicted(
+        [f for f in raw if f.evidence == "predicted" and f.verdict is Verdict.FAIL], places or {}
+    )
     return tuple(sorted(_without_shadowed_passes(merged), key=_order))
 
 
@@ -60,9 +69,7 @@ class _Observations:
             if finding.verdict is Verdict.FAIL:
                 self.by_subject.setdefault((finding.check, finding.rule, finding.subject), finding)
                 if finding.witness is not None:
-                    self.by_request.setdefault(
-                        (finding.check, finding.rule, wire_key(finding.witness.request)), finding
-                    )
+                    self.by_request.setdefault((finding.check, finding.rule, finding.witness.request.wire), finding)
         self.used: set[int] = set()
 
     def confirm(self, predicted: Sequence[Finding]) -> Finding:
@@ -101,17 +108,21 @@ class _Observations:
             return False
         return _same_answer(item.exchanges[0], answer)
 
-    def unpredicted(self, predicted: set[tuple[str, str]]) -> list[Finding]:
-        """Return what only the running stack showed, one finding per subject, and its passes."""
+    def unpredicted(self, predicted: Sequence[Finding], places: Places) -> list[Finding]:
+        """Return what only the running stack showed, one finding per subject, and its passes.
+
+        A violation that was seen where the configuration predicts one of the same check and rule, at the same request or
+        at another one that the same block answers, is that one.
+        """
+        expected: set[object] = set()
+        for finding in predicted:
+            request = None if finding.witness is None else finding.witness.request.wire
+            expected |= {(finding.check, finding.rule, where) for where in (request, *places.get(request, ()))}
         groups: dict[tuple[str, str, str, str], Finding] = {}
         for finding in sorted(self.observed, key=self.telling):
-            if id(finding) in self.used:
-                continue
-            if (
-                finding.verdict is Verdict.FAIL
-                and finding.witness is not None
-                and (finding.check, finding.rule) in predicted
-            ):
+            request = None if finding.witness is None else finding.witness.request.wire
+            same = {(finding.check, finding.rule, where) for where in (request, *places.get(request, ()))}
+            if id(finding) in self.used or (request is not None and same & expected):
                 continue
             key = (finding.check, finding.rule, finding.verdict.value, finding.subject)
             groups.setdefault(key, finding)
@@ -169,7 +180,7 @@ def _without_shadowed_passes(findings: Sequence[Finding]) -> list[Finding]:
 def _request_key(finding: Finding) -> object:
     if finding.witness is None:
         return None
-    return wire_key(finding.witness.request)
+    return finding.witness.request.wire
 
 
 def _size(finding: Finding, named: frozenset[str]) -> tuple[bool, bool, int, int, str]:
@@ -185,70 +196,6 @@ def _order(finding: Finding) -> tuple[object, ...]:
     place = str(finding.notes[0].location) if finding.notes else ""
     unusual = finding.witness is not None and finding.witness.request.method != "GET"
     return (rank, -finding.severity, finding.check, unusual, finding.rule, place, finding.subject, finding.message)
-
-
-def differences(predicted: Facts, observed: Facts) -> Iterator[Finding]:
-    """Yield a finding for every request whose answer no outcome of the configuration allows, both side by side."""
-    answers = {wire_key(case.probe.request): case for cases in observed.cases.values() for case in cases}
-    allowed: dict[object, list[Case]] = {}
-    for cases in predicted.cases.values():
-        for case in cases:
-            allowed.setdefault(wire_key(case.probe.request), []).append(case)
-    for key, case in answers.items():
-        difference = _difference(allowed.get(key, []), case)
-        if difference is not None:
-            yield difference
-
-
-REPRODUCIBLE = frozenset({"always", "upstream-success", "application-success"})
-"""Outcomes that a request produces by itself: no backend has to be down, no file to be there."""
-
-
-def _difference(expected: Sequence[Case], observed: Case) -> Finding | None:
-    """Return the finding of a request whose answer no outcome allows."""
-    response = observed.response
-    if not expected or response is None or any(_fits(case, observed) for case in expected):
-        return None
-    first = min(expected, key=lambda case: case.exchange.outcome.when not in REPRODUCIBLE)
-    predicted = first.response
-    status = "a closed connection" if predicted is None else f"status {predicted.status}"
-    return Finding(
-        check="live-differs-from-configuration",
-        rule=f"routes.{observed.probe.route}" if observed.probe.route else "routes",
-        verdict=Verdict.FAIL,
-        severity=Severity.MEDIUM,
-        message=f"{observed.probe.request.method} {observed.probe.path} is answered {response.status} live, "
-        f"and the configuration says {status}: another layer, another version, or not reloaded",
-        subject=f"{first.exchange.outcome.server}|{first.exchange.outcome.location}|{response.status}",
-        route=observed.probe.route,
-        notes=(Note(first.place, f"would answer {status}"),) if first.place else (),
-        expected=status,
-        observed=f"status {response.status}",
-        witness=Witness(observed.probe.request),
-        exchanges=(first.exchange, observed.exchange),
-        evidence="observed",
-    )
-
-
-def _fits(case: Case, observed: Case) -> bool:
-    """Whether an outcome allows the observed status and CORS headers."""
-    predicted, response = case.response, observed.response
-    if predicted is None or response is None:
-        return predicted is None and response is None
-    if case.exchange.outcome.unknown or predicted.status is None:
-        return True
-    if predicted.further_headers:
-        return True
-    if predicted.status != response.status:
-        return case.exchange.outcome.action.kind == "application" and case.exchange.outcome.when != "always"
-    name = "Access-Control-Allow-Origin"
-    said = predicted.headers.all(name)
-    return any(UNKNOWN_VALUE in value for value in said) or sorted(said) == sorted(response.headers.all(name))
-
-
-def wire_key(request: Request) -> object:
-    """Identify a request as it goes over the wire."""
-    return (request.method, request.scheme, request.target, request.headers.pairs())
 
 
 def unanswered(observed: Facts) -> Iterator[Finding]:

@@ -22,7 +22,7 @@ LINE = (
     {"plan"},
     {"options"},
     {"targets", "live", "checks"},
-    {"overview", "verdicts", "watching", "replaying", "accepted"},
+    {"overview", "verdicts", "agreement", "watching", "replaying", "accepted"},
     {"audit", "tracing", "difference"},
     {"report", "history", "fleet", "demo", "drafting"},
     {"showing", "recording"},

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from auditor.audit import live
+from auditor.audit import audit, live
 from auditor.finding import Finding, Run, Verdict
 from auditor.options import LiveOptions, Options
 from tests.live_field.flaws import FLAWS, policy, sides
-from tests.live_field.running import Field, running_field
+from tests.live_field.running import Field, by_url, running_field
 
 pytestmark = pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 
@@ -38,9 +38,7 @@ def walk(folder: Path, host: str, **target: object) -> Walk:
     """Audit the field from outside: no configuration is given."""
     with running_field(folder, host, **target) as field:
         run = live(Options("live", field.policy), LiveOptions(ca_file=field.authority, measure_limits=False))
-        lines = field.log.read_text().splitlines()
-    urls = Counter(line.split()[1].split("/")[1].removesuffix(".json") for line in lines)
-    return Walk(run, urls, field)
+        return Walk(run, by_url(field.asked()), field)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +109,42 @@ def test_nothing_found_depends_on_concurrency(partner: Walk, tmp_path: Path) -> 
         told[concurrency] = [(f.check, f.rule, f.verdict, f.message) for f in seen.run.findings]
     assert told[1] == told[16]
     assert told[1] == [(f.check, f.rule, f.verdict, f.message) for f in partner.run.findings]
+
+
+SAMPLE = (1, 6, 40, 42, 44, 45, 53, 73)
+"""Flaws whose configuration is audited in every run: reflection, prefix, errors, preflight, HTTP/2, host, Vary, lost."""
+
+
+def known(field: Field, number: int) -> tuple[list[str], float]:
+    """Audit one flaw and its twin with their configuration; return what is wrong, and the requests per URL asked."""
+    names = (f"f{number:02d}", f"s{number:02d}")
+    run = audit(Options("audit", field.with_configuration(*names)), LiveOptions(ca_file=field.authority))
+    asked = field.asked()
+    flaw = FLAWS[number - 1]
+    seen = [
+        f for f in run.findings if f.route == names[0] and f.check in flaw.checks and f.evidence in {"both", "observed"}
+    ]
+    blamed = [f.message for f in run.findings if f.route == names[1] and f.verdict is not Verdict.PASS]
+    wrong = [] if seen else [f"{flaw.name} was not confirmed"]
+    differing = [f.message for f in run.findings if f.check == "live-differs-from-configuration"]
+    return [*wrong, *blamed, *differing], asked.total() / len(asked)
+
+
+def test_with_the_configuration_three_requests_a_url_confirm_it(tmp_path: Path) -> None:
+    """What the configuration predicts is confirmed on the running stack in at most three requests a URL."""
+    with running_field(tmp_path, HOSTS["a partner's"]) as field:
+        results = [known(field, number) for number in SAMPLE]
+    assert [wrong for wrong, _ in results] == [[] for _ in SAMPLE]
+    assert max(cost for _, cost in results) <= 3
+
+
+@pytest.mark.slow
+def test_every_flaw_is_confirmed_in_three_requests_a_url(tmp_path: Path) -> None:
+    """The same for the whole field."""
+    with running_field(tmp_path, HOSTS["a partner's"]) as field:
+        results = [known(field, number) for number in range(1, len(FLAWS) + 1)]
+    assert [wrong for wrong, _ in results if wrong] == []
+    assert sum(cost for _, cost in results) / len(results) <= 3
 
 
 def test_the_policy_of_the_field_is_what_the_routes_say() -> None:

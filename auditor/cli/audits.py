@@ -78,6 +78,9 @@ def _live(command: Callable[[Options, LiveOptions], Run], options: Options, valu
                 note=lambda text: None if values["quiet"] else click.echo(f"note: {visible(text)}", err=True),
                 measure_limits=values["measure_limits"],
                 browser=values["browser"],
+                fuzz=values["fuzz"],
+                seed=values["seed"],
+                replay=values["replay"],
             ),
         )
     if values["dry_run"]:

@@ -135,6 +135,19 @@ def live_options(function: Command) -> Command:
                 help="Estimate every declared rate limit, or send no bursts at all. "
                 "[default: ask whether it is in force where 100 requests decide it]",
             ),
+            click.option(
+                "--fuzz",
+                type=click.IntRange(min=0),
+                default=0,
+                metavar="N",
+                help="Draw up to N requests beyond the plan, near the policy and the configuration.",
+            ),
+            click.option("--seed", type=int, default=0, metavar="S", help="Where --fuzz begins (default: 0)."),
+            click.option(
+                "--replay",
+                metavar="WITNESS",
+                help="Ask only the witnesses of a JSON report again: REPORT.json, or REPORT.json#FINGERPRINT for one.",
+            ),
             click.option("--browser", is_flag=True, help="Replay each CORS and WebSocket witness in Chromium."),
         )
     ):

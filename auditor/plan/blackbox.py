@@ -46,6 +46,25 @@ class BlackBox:
             answers = yield everything
             running = list(_advanced(running, answers))
 
+    def grounds(self) -> Iterator[tuple[Place, Route, Language]]:
+        """Yield every URL with its route and the route's paths: over HTTPS, where there is any."""
+        entries = self.entries()
+        planner = Planner(self.policy, entries, (), tuple(dict.fromkeys(entry.host for entry in entries)))
+        for route in self.policy.routes:
+            within = route_language(route.match)
+            for entry in [entry for entry in entries if entry.scheme == entries[0].scheme]:
+                for path in self._paths(planner, route, within, entry):
+                    host = _hosts(planner, route, entry)[0]
+                    yield Place(route.id, entry, host, path, self._authority(entry, host)), route, within
+
+    def _paths(self, planner: Planner, route: Route, within: Language, entry: Entry) -> list[str]:
+        """Return the route's paths that the policy names, or one of every cell of its globs."""
+        concrete = dict.fromkeys(probe.path.partition("?")[0] for probe in route.probes)
+        host = _hosts(planner, route, entry)[0]
+        return [path for path in concrete if within.contains(path)] or [
+            path for path in planner.paths(route) if planner.owner(host, path, "GET") in {route.id, None}
+        ]
+
     def _started(self) -> Iterator[Rounds]:
         for item in self._all():
             yield _never_empty(item)
@@ -59,13 +78,9 @@ class BlackBox:
 
     def _route(self, planner: Planner, route: Route) -> Iterator[Rounds]:
         within = route_language(route.match)
-        named_paths = dict.fromkeys(probe.path.partition("?")[0] for probe in route.probes)
-        concrete = [path for path in named_paths if within.contains(path)]
         for entry in planner.entries:
             hosts = _hosts(planner, route, entry)
-            paths = concrete or [
-                p for p in planner.paths(route) if planner.owner(hosts[0], p, "GET") in {route.id, None}
-            ]
+            paths = self._paths(planner, route, within, entry)
             for path in paths:
                 place = Place(route.id, entry, hosts[0], path, self._authority(entry, hosts[0]))
                 yield from self._place(route, place, [*hosts[1:], NO_HOST], within)
@@ -94,6 +109,7 @@ class BlackBox:
             self.http2.get(place.entry.name, False),
             self.target.allow_unsafe_methods,
             within,
+            errors=route.id == next((r.id for r in self.policy.routes if r.headers), None),
         )
         yield self._if_not_redirected(place, inquiry.rounds())
 

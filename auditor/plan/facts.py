@@ -53,6 +53,9 @@ class OriginCell:
 NORMAL = frozenset({"always", "upstream-success", "application-success", "file-found", "observed"})
 """The outcomes of a request that nothing went wrong with."""
 
+REPRODUCIBLE = frozenset({"always", "upstream-success", "application-success"})
+"""Outcomes that a request produces by itself: no backend has to be down, no file to be there."""
+
 NO_ORIGIN = OriginCell(None, allowed=False, kind="none")
 
 
@@ -80,9 +83,10 @@ class Probe:
     why: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str, str, tuple[tuple[str, str], ...]]:
+    def key(self) -> tuple[object, ...]:
         """Identify the request that goes over the wire."""
-        return (self.entry.name, self.request.method, self.host, self.request.target, self.request.headers.pairs())
+        request = self.request
+        return (self.entry.name, request.method, request.version, self.host, request.target, request.headers.pairs())
 
 
 @dataclass(frozen=True, slots=True)

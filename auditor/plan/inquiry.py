@@ -15,7 +15,7 @@ from auditor.exchange import Field, Response
 from auditor.language import Language
 from auditor.plan.facts import NO_ORIGIN, OriginCell, Probe
 from auditor.plan.near import OPAQUE, STRANGER, Near
-from auditor.plan.probes import FORBIDDEN_METHODS, Place
+from auditor.plan.probes import FORBIDDEN_METHODS, Place, over_http2
 from auditor.policy.model import Cors, Route
 
 Answers = list[Response | None]
@@ -70,7 +70,8 @@ class Inquiry:
     """What is asked about one URL: its place, the route's promises, the origins around them.
 
     `allowed` are the origins that the policy lets in; `second` is another Host that leads to the same server ("": none);
-    `unsafe`: methods that may change something may be sent; `within` are the paths of the route.
+    `unsafe`: methods that may change something may be sent; `within` are the paths of the route; `errors`: the errors that
+    a server answers before it looks at the path are asked for here.
     """
 
     place: Place
@@ -81,6 +82,7 @@ class Inquiry:
     http2: bool
     unsafe: bool
     within: Language
+    errors: bool = False
     base: Response | None = None
     open: bool = False
     settled: set[str | None] = field(default_factory=set)
@@ -112,7 +114,7 @@ class Inquiry:
         if child is not None and (cell := next(pool, stranger)):
             yield _Varied(child.probe("cors", "GET", cell), lambda _: bool(self.allowed))
         if self.http2 and self.place.entry.scheme == "https" and (cell := next(pool, None)):
-            yield _Varied(_over_http2(self.place.probe("cors", "GET", cell)), self._same)
+            yield _Varied(over_http2(self.place.probe("cors", "GET", cell)), self._same)
         if (preflights or not self.allowed) and (cell := next(pool, stranger)):
             yield _Varied(self.place.preflight(_unsafe_method(cors), (), cell), lambda _: preflights)
         if cell := next(pool, None):
@@ -188,9 +190,20 @@ class Inquiry:
             return
         if self.route.cors is None:
             probe = self.place.probe("plain", "HEAD")
-            yield _over_http2(probe) if self.http2 and self.place.entry.scheme == "https" else probe
+            yield over_http2(probe) if self.http2 and self.place.entry.scheme == "https" else probe
         if child is not None and (self.route.cors is None or not self.allowed):
             yield child.probe("plain", "GET")
+        yield from self._refusals(child) if self.errors and child is not None else ()
+
+    def _refusals(self, child: Place) -> Iterator[Probe]:
+        """Yield what servers refuse by themselves: a bad escape (400), a long target (414), a large header (431), a method (405)."""
+        for tail, why in (("/%zz", "a bad escape"), ("/" + "x" * 40_000, "a target that is too long")):
+            place = replace(child, path=self.place.path.rstrip("/") + tail)
+            yield replace(place.probe("plain", "GET"), why=why)
+        large = child.probe("plain", "GET")
+        yield replace(large, request=large.request.with_(X_Large="x" * 40_000), why="a header that is too large")
+        if self.unsafe:
+            yield replace(child.probe("plain", "BREW"), why="an unknown method")
 
     def _preflight(self, cors: Cors) -> Probe | None:
         if not self.allowed:
@@ -210,10 +223,10 @@ class Inquiry:
             asked = probe.request.headers.get("Access-Control-Request-Headers") or ""
             methods = cors.allow_methods is not None and said.strip() == probe.method
             headers = cors.allow_headers is not None and names.strip() == asked
-            if methods or headers:
-                method = "BREW" if cors.allow_methods is not None else probe.method
-                more = ("x-not-in-the-policy",) if cors.allow_headers is not None else ()
-                yield self.place.preflight(method, more, probe.origin, granted=False)
+            if methods:
+                yield self.place.preflight("BREW", (), probe.origin, granted=False)
+            if headers:
+                yield self.place.preflight(probe.method, ("x-not-in-the-policy",), probe.origin, granted=False)
 
     def _child(self, tail: str) -> Place | None:
         """Return the place whose path has this tail, None where it would not be of the route."""
@@ -277,10 +290,6 @@ def _elsewhere(probe: Probe, place: Place) -> bool:
 def _question(probe: Probe) -> object:
     request = probe.request
     return (request.method, request.version, request.target, request.headers.pairs())
-
-
-def _over_http2(probe: Probe) -> Probe:
-    return replace(probe, request=replace(probe.request, version="2"))
 
 
 def _unsafe_method(cors: Cors) -> str:

@@ -46,6 +46,8 @@ ELSEWHERE = "a probe that the route names although another route's globs match i
 FORBIDDEN_METHODS = frozenset({"CONNECT", "TRACE", "TRACK"})
 """Methods that no page can send (Fetch, forbidden method)."""
 
+HTTP2 = "2.0"
+"""The version of a request that goes over HTTP/2 (as nginx's $server_protocol tells it)."""
 
 UNASKED = frozenset({"accept", "accept-language", "content-language", "range", "user-agent"})
 """Names that a page may set without asking: safelisted with the values they usually have, or ignored."""
@@ -258,12 +260,15 @@ class Planner:
         sendable = [method for method in methods if method not in FORBIDDEN_METHODS]
         # Mixed Content: a page from https never reaches http, but where nothing here is https, TLS ends further out.
         mixed = place.entry.scheme == "http" and any(entry.scheme == "https" for entry in self.entries)
+        versions = place.entry.scheme == "https" and any(m.subject == "version" for m in view.matchers)
         for cell in view.origins(cors.allow_origins if cors.enabled else (), cors.null_origin, self._named()):
             origin = cell.asking(place.own)
             if origin is None or (mixed and (origin.value or "").startswith("https://")):
                 continue
             for method in sendable:
                 yield place.probe("cors", method, origin)
+                if method == "GET" and versions:
+                    yield over_http2(place.probe("cors", method, origin))
             if origin.value is None:
                 continue
             yield place.preflight(unsafe, headers, origin)
@@ -313,6 +318,11 @@ class Planner:
 def asked_for(name: str) -> bool:
     """Whether a page's use of this request header (lower case) is ever named in a preflight."""
     return name not in UNASKED and not is_forbidden_header(name, "")
+
+
+def over_http2(probe: Probe) -> Probe:
+    """Return the probe as it is sent over HTTP/2."""
+    return replace(probe, request=replace(probe.request, version=HTTP2))
 
 
 def _host_fits(host: str, glob: str) -> bool:

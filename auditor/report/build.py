@@ -198,6 +198,7 @@ def _result(finding: Finding, quote: Quote) -> Result:
         waiver=finding.waiver,
         in_browser=finding.in_browser,
         screenshot=b64encode(finding.screenshot).decode(),
+        agreement=finding.agreement,
     )
 
 

@@ -97,6 +97,7 @@ def _lines(result: Result) -> list[str]:
         "found": result.observed,
         "rule": f"{result.rule} ({rule_text(result)})" if result.rule_location else "",
         f"witness ({EVIDENCE[result.evidence]})": result.witness.curl if result.witness else "",
+        "live": result.agreement,
         "browser": result.in_browser,
         "why": result.remediation,
         "help": f"auditor explain {result.check}",

@@ -296,6 +296,7 @@ class Result(_Model):
     waiver: Text = ""
     in_browser: Text = ""
     screenshot: str = ""
+    agreement: Text = ""
 
 
 class Report(_Model):

@@ -132,6 +132,7 @@ def _finding(result: Result) -> Finding:
         remediation=result.remediation,
         in_browser=result.in_browser,
         screenshot=b64decode(result.screenshot),
+        agreement=result.agreement,
     )
 
 

@@ -66,6 +66,8 @@ def finding_text(result: Result) -> str:
         lines.append(f"   = rule: {result.rule} ({rule_text(result)})")
     if result.witness is not None:
         lines.append(f"   = witness ({EVIDENCE[result.evidence]}): {result.witness.curl}")
+    if result.agreement and result.evidence != "both":
+        lines.append(f"   = live: {result.agreement}")
     if result.in_browser:
         lines.append(f"   = browser: {result.in_browser}")
     if result.remediation:

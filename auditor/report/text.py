@@ -81,6 +81,8 @@ def curl_line(request: Request) -> str:
         words.append("--head")
     elif request.method != "GET":
         words += ["-X", request.method]
+    if request.version.startswith("2"):
+        words.append("--http2")
     if "/." in request.path or "//" in request.path:
         words.append("--path-as-is")
     host = request.host

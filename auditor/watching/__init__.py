@@ -15,11 +15,13 @@ from auditor.options import LiveOptions
 from auditor.plan.facts import Facts, Probe, Reach, TlsEntry, cases_by_route
 from auditor.policy.load import LoadedPolicy
 from auditor.policy.model import HttpTarget
-from auditor.watching.choice import request_key, select
+from auditor.watching.again import again
+from auditor.watching.beyond import beyond
+from auditor.watching.choice import select
 from auditor.watching.measuring import asked, questions
-from auditor.watching.outside import explore, planned
+from auditor.watching.outside import explore, http2_of, planned
 
-Pairs = Sequence[tuple[Probe, Exchange | None]]
+Pairs = list[tuple[Probe, Exchange | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,9 @@ def observe(
     """Ask the running stack: with a configuration its plan, witnesses of predicted violations first; without, in rounds."""
     exposure = loaded.policy.exposure
     client = Client(target, options.ca_file, options.insecure, doors=exposure.unreachable if exposure else ())
+    if options.replay is not None:
+        pairs = again(options.replay, predicted, client, options)
+        return Observed(_facts(loaded, target, predicted, pairs, client), client.sent, interrupted=client.interrupted)
     known = bool(predicted.cases)
     every = [c.probe for cases in predicted.cases.values() for c in cases] if known else list(planned(loaded, client))
     probes = select(target, client, predicted, suspects) if known else every
@@ -45,7 +50,13 @@ def observe(
     if options.dry_run:
         _describe(client, probes[:budget], wanted, options)
         return Observed(replace(predicted, kind="observed", cases={}, problems=(), missing=()), 0)
-    pairs = _replay(probes, client, options, budget) if known else explore(loaded, client, options, budget=budget)
+    http2 = dict(http2_of(loaded, client)) if options.fuzz or not known else {}
+    if known:
+        pairs = _replay(probes, client, options, budget)
+    else:
+        pairs = explore(loaded, client, options, http2, budget=budget)
+    if options.fuzz and not client.interrupted:
+        pairs += beyond(client, options, http2, predicted, pairs)
     facts = replace(_facts(loaded, target, predicted, pairs, client), reaches=_reaches(client))
     if facts.cases:
         facts = replace(facts, tls=_tls(client))
@@ -84,7 +95,7 @@ def _facts(loaded: LoadedPolicy, target: HttpTarget, predicted: Facts, pairs: Pa
     failed = [
         (p, e.error or "the connection was closed")
         for p, e in pairs
-        if e is not None and e.response is None and request_key(p.request) not in closed
+        if e is not None and e.response is None and p.request.wire not in closed
     ]
     if not client.interrupted:
         reason = f"not sent: limits.max_requests ({target.limits.max_requests}) is used up"
@@ -103,7 +114,7 @@ def _facts(loaded: LoadedPolicy, target: HttpTarget, predicted: Facts, pairs: Pa
 def _closed(predicted: Facts) -> set[object]:
     """Return the requests that the configuration closes without an answer."""
     return {
-        request_key(case.probe.request)
+        case.probe.request.wire
         for cases in predicted.cases.values()
         for case in cases
         if case.response is None and case.exchange.outcome.action.kind == "close"
@@ -114,14 +125,15 @@ def _everywhere(
     answered: Sequence[tuple[Probe, tuple[Exchange, ...]]], predicted: Facts
 ) -> list[tuple[Probe, tuple[Exchange, ...]]]:
     """Give each answer to every probe of the plan that is the same request on the wire."""
-    by_key = {request_key(probe.request): exchanges for probe, exchanges in answered}
+    by_key = {probe.request.wire: exchanges for probe, exchanges in answered}
     result = []
     seen: set[tuple[str, str, object]] = set()
     for cases in predicted.cases.values():
         for case in cases:
-            key = request_key(case.probe.request)
+            key = case.probe.request.wire
             mark = (case.probe.route, case.probe.purpose, key)
             if key in by_key and mark not in seen:
                 seen.add(mark)
                 result.append((case.probe, by_key[key]))
-    return result
+    planned_keys = {key for _, _, key in seen}
+    return result + [(probe, exchanges) for probe, exchanges in answered if probe.request.wire not in planned_keys]

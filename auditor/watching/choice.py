@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from auditor.exchange import Request
 from auditor.finding import Finding
@@ -13,57 +14,99 @@ from auditor.policy.model import HttpTarget
 ORDER: tuple[Purpose, ...] = ("websocket", "cors", "preflight", "plain", "denied", "anywhere")
 
 
+ENOUGH = 3
+"""Requests to one URL after which no more are sent only to see that the configuration is the one that runs."""
+
+
 def select(target: HttpTarget, client: Client, predicted: Facts, suspects: Sequence[Finding]) -> list[Probe]:
     """Choose the probes to send, the most telling first.
 
-    First one witness of every predicted violation (violations share witnesses), then for every route, at its concrete
-    paths and its first entry over HTTPS: a plain request, an allowed, a foreign and a `null` origin, a preflight.
+    First the fewest requests that show every predicted violation once (a request may show several), then, at every
+    route's concrete paths and its first entry over HTTPS, the fewest that would show that something else runs there:
+    an allowed origin, a refused one, a preflight, and a plain request where more than CORS is promised.
     """
     known: dict[object, Probe] = {}
     for (_, purpose), cases in predicted.cases.items():
         for case in cases if purpose in ORDER else ():
-            key = request_key(case.probe.request)
+            key = case.probe.request.wire
             if key not in known and sendable(case.probe, target, client):
                 known[key] = case.probe
-    chosen: dict[object, Probe] = {}
+    own = client.scope.hosts()
+    chosen = dict.fromkeys(_cover(suspects, known, own))
+    seen = {mark for key in chosen for mark in _marks(known[key], predicted)}
+    asked = Counter(_url(known[key]) for key in chosen)
+    for key, probe in sorted(known.items(), key=lambda item: (item[1].host not in own, *_rank(item[1]))):
+        fresh = [mark for mark in _marks(probe, predicted) if mark not in seen]
+        enough = probe.purpose in {"cors", "preflight"} and asked[_url(probe)] >= ENOUGH
+        if fresh and not enough and _concrete(probe, predicted):
+            seen.update(fresh)
+            chosen.setdefault(key)
+            asked[_url(probe)] += 1
+    return [known[key] for key in chosen]
+
+
+def _cover(suspects: Sequence[Finding], known: Mapping[object, Probe], own: Collection[str]) -> Iterator[object]:
+    """Yield requests that together show every violation that any of them shows: greedily, the most telling first."""
+    shown: dict[object, set[object]] = {}
     for finding in suspects:
-        key = request_key(finding.witness.request) if finding.witness is not None else None
-        if key in known:
-            chosen.setdefault(key, known[key])
-    for probe in _coverage(known.values(), predicted):
-        chosen.setdefault(request_key(probe.request), probe)
-    return list(chosen.values())
+        if finding.witness is not None and (key := finding.witness.request.wire) in known:
+            shown.setdefault(key, set()).add((finding.check, finding.rule, finding.subject))
+    left = set().union(*shown.values())
+    order = sorted(shown, key=lambda key: (known[key].host not in own, _size(known[key].request)))
+    while left:
+        best = max(order, key=lambda key: len(shown[key] & left))
+        left -= shown[best]
+        yield best
 
 
-def _coverage(sendable: Iterable[Probe], predicted: Facts) -> Iterator[Probe]:
-    """Yield the fewest probes that look at every route, and every kind of question about it, once."""
-    concrete = {r.id: {p.path.partition("?")[0] for p in r.probes} for r in predicted.policy.policy.routes}
-    seen: set[object] = set()
-    for probe in sorted(sendable, key=lambda probe: probe.entry.scheme != "https"):
-        paths = concrete.get(probe.route)
-        if paths and probe.path not in paths:
-            continue
-        origin = probe.origin.kind if probe.origin.allowed or probe.origin.value is None else "refused"
-        path = probe.path if paths else ""
-        mark = (
-            probe.route,
-            probe.purpose,
-            path,
-            origin,
-            probe.method if probe.purpose == "plain" else "",
-            probe.granted,
-        )
-        if mark not in seen:
-            seen.add(mark)
-            yield probe
+def _marks(probe: Probe, predicted: Facts) -> Iterator[object]:
+    """Yield the questions that a probe answers about its route, in words that other probes share."""
+    route = predicted.policy.policy.route(probe.route)
+    path = probe.path if route is not None and route.probes else ""
+    place = (probe.route, probe.purpose, path)
+    if probe.purpose == "plain":
+        more = route is None or route.cors is None or route.headers or route.caching
+        if probe.method == "GET" and (more or (route is not None and any(p.expect_status for p in route.probes))):
+            yield (*place, probe.why if probe.why == "Accept-Encoding" else "")
+        elif probe.method == "HEAD" and route is not None and route.headers:
+            yield (*place, "HEAD")
+    elif probe.purpose == "cors":
+        if probe.method == "GET" and probe.origin.value is not None:
+            yield (*place, probe.origin.allowed)
+    elif probe.purpose == "preflight":
+        if probe.origin.allowed and probe.granted:
+            yield place
+    elif probe.purpose == "websocket":
+        yield (*place, probe.origin.value is None, probe.origin.allowed)
+    else:
+        yield (*place, probe.entry.name, probe.why)
+
+
+def _rank(probe: Probe) -> tuple[bool, bool, bool, int]:
+    """Order probes: over HTTPS, HTTP/1.1, an origin that nothing names before one that only the configuration knows."""
+    return (
+        probe.entry.scheme != "https",
+        probe.request.version != "1.1",
+        not probe.origin.residual,
+        _size(probe.request),
+    )
+
+
+def _concrete(probe: Probe, predicted: Facts) -> bool:
+    """Whether the policy names the probe's path, where it names any of the route's."""
+    route = predicted.policy.policy.route(probe.route)
+    return route is None or not route.probes or probe.path in {p.path.partition("?")[0] for p in route.probes}
+
+
+def _url(probe: Probe) -> object:
+    return (probe.entry.scheme, probe.host, probe.path)
+
+
+def _size(request: Request) -> int:
+    return len(request.target) + sum(len(line.name) + len(line.value) for line in request.headers)
 
 
 def sendable(probe: Probe, target: HttpTarget, client: Client) -> bool:
     """Whether a probe may be sent, and has an entrypoint to go to."""
     safe = probe.request.method in SAFE_METHODS or target.allow_unsafe_methods
     return safe and client.scope.address(probe.entry.name, probe.entry.scheme, probe.host) is not None
-
-
-def request_key(request: Request) -> object:
-    """Identify a request as it goes over the wire."""
-    return (request.method, request.version, request.scheme, request.target, request.headers.pairs())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from auditor.exchange import Exchange, Headers, Request
@@ -10,14 +10,15 @@ from auditor.live.client import Client
 from auditor.options import LiveOptions
 from auditor.plan.blackbox import BlackBox, settled
 from auditor.plan.facts import Probe
+from auditor.plan.probes import HTTP2
 from auditor.policy.load import LoadedPolicy
 
 
 def explore(
-    loaded: LoadedPolicy, client: Client, options: LiveOptions, *, budget: int
+    loaded: LoadedPolicy, client: Client, options: LiveOptions, http2: Mapping[str, bool], *, budget: int
 ) -> list[tuple[Probe, Exchange | None]]:
     """Ask every URL of the policy in rounds; None for what was not sent any more."""
-    plan = BlackBox(loaded.policy, client.target, dict(_http2(loaded, client)))
+    plan = BlackBox(loaded.policy, client.target, http2)
     rounds = plan.rounds()
     probes = next(rounds, None)
     found: list[tuple[Probe, Exchange | None]] = []
@@ -48,7 +49,7 @@ def planned(loaded: LoadedPolicy, client: Client) -> Iterator[Probe]:
             return
 
 
-def _http2(loaded: LoadedPolicy, client: Client) -> Iterator[tuple[str, bool]]:
+def http2_of(loaded: LoadedPolicy, client: Client) -> Iterator[tuple[str, bool]]:
     """Say of each https entrypoint whether it speaks HTTP/2: one request each, where a route promises anything."""
     if not any(route.cors or route.headers for route in loaded.policy.routes):
         return
@@ -56,7 +57,7 @@ def _http2(loaded: LoadedPolicy, client: Client) -> Iterator[tuple[str, bool]]:
         parts = urlsplit(url)
         if parts.scheme == "https":
             request = Request(
-                "GET", "/", Headers.of([("Host", parts.netloc)]), scheme="https", version="2", sni=parts.hostname
+                "GET", "/", Headers.of([("Host", parts.netloc)]), scheme="https", version=HTTP2, sni=parts.hostname
             )
             (exchange,) = client.send([(name, request)])
             yield name, exchange is not None and exchange.response is not None

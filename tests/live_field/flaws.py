@@ -7,6 +7,7 @@ or a partner's is the caller's choice of the target's name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -100,7 +101,7 @@ ORIGINS = (
         "the first of two alternatives is not anchored",
         "prefix",
         r"~^https://app\.partner\.net|https://nobody\.invalid$",
-        safe=(r"~^https://(app\.partner\.net|nobody\.invalid)$",),
+        safe=(*SAFE_REGEX,),
     ),
     reads("suffix", "suffix", r"~app\.partner\.net$", safe=SAFE_REGEX),
     reads("suffix over https", "suffix", r"~^https://.*app\.partner\.net$"),
@@ -341,10 +342,14 @@ def sides() -> list[tuple[str, Flaw, Side, bool]]:
     return found
 
 
-def policy(host: str, entrypoints: dict[str, str], resolve: dict[str, str], **target: Any) -> dict[str, Any]:
-    """Return the policy of the whole field: one route a URL."""
+def policy(
+    host: str, entrypoints: dict[str, str], resolve: dict[str, str], *, only: Sequence[str] = (), **target: Any
+) -> dict[str, Any]:
+    """Return the policy of the whole field, or of `only` these URLs: one route a URL."""
     routes = []
     for name, flaw, _, _ in sides():
+        if only and name not in only:
+            continue
         match = [{"paths": [f"/{name}", f"/{name}.json", f"/{name}/**"]}]
         route: dict[str, Any] = {
             "id": name,

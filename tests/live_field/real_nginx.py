@@ -39,7 +39,7 @@ def running_nginx(http: str, folder: Path, *ports: int) -> Iterator[None]:
     command = [str(binary), "-p", f"{folder}/", "-c", "nginx.conf", "-e", f"{folder}/error.log", "-g", "daemon off;"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 10
+        until = time.monotonic() + 30
         for port in ports:
             while not _open(port):
                 log = folder / "error.log"

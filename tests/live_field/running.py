@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,35 @@ class Field:
     policy: Path
     log: Path
 
+    def asked(self) -> Counter[str]:
+        """Count the requests since the last time by path, as the server logged them, and begin the log anew."""
+        lines = self.log.read_text().splitlines()
+        with self.log.open("r+") as log:
+            log.truncate()
+        return Counter(line.split("|")[1] for line in lines)
+
+    def with_configuration(self, *only: str) -> Path:
+        """Write the policy of these URLs with their part of the configuration among its targets, and return it."""
+        listens = (f"127.0.0.1:{self.secure} ssl http2", f"127.0.0.1:{self.clear}")
+        folder = self.policy.parent
+        text = configuration(self.host, *listens, only=only)
+        name = only[0] if only else "all"
+        certificate = f"ssl_certificate {folder}/certificate.pem; ssl_certificate_key {folder}/key.pem;"
+        (folder / f"{name}.conf").write_text(f"events {{}}\nhttp {{ {certificate}\n{text} }}\n")
+        resolve = {f"{self.host}:443": f"127.0.0.1:{self.secure}"}
+        said = policy(self.host, {"websecure": f"https://{self.host}"}, resolve, only=only)
+        said["targets"].append({"id": "nginx", "type": "nginx", "files": [f"{name}.conf"], "version": "1.31.3"})
+        (folder / f"{name}.yaml").write_text(json.dumps(said))
+        return folder / f"{name}.yaml"
+
+
+def by_url(paths: Counter[str]) -> Counter[str]:
+    """Add up the requests to a URL of the field and below it."""
+    found: Counter[str] = Counter()
+    for path, count in paths.items():
+        found[path[1:4]] += count
+    return found
+
 
 @contextlib.contextmanager
 def running_field(folder: Path, host: str, **target: Any) -> Iterator[Field]:
@@ -42,7 +72,7 @@ def running_field(folder: Path, host: str, **target: Any) -> Iterator[Field]:
     log = folder / "requests.log"
     text = configuration(host, f"127.0.0.1:{secure} ssl http2", f"127.0.0.1:{clear}")
     http = (
-        f"log_format one '$request_method $uri $server_protocol $status $http_origin'; access_log {log} one;\n"
+        f"log_format one '$request_method|$uri|$server_protocol|$status|$http_origin'; access_log {log} one;\n"
         f"ssl_certificate {folder}/certificate.pem; ssl_certificate_key {folder}/key.pem;\n{text}"
     )
     with running_nginx(http.replace("access_log off;", ""), folder, secure, clear):
