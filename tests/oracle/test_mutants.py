@@ -177,7 +177,8 @@ def granted(grid: Grid) -> str:
         methods = words(answer, "Access-Control-Allow-Methods") - {"get", "head", "post", "put", "delete"}
         names = words(answer, "Access-Control-Allow-Headers") - {"authorization", "content-type"}
         shown = words(grid.ask("GET", path, ("Origin", origin)), "Access-Control-Expose-Headers") - {"x-total"}
-        if methods or names or shown or (age and int(age[0]) > 3600):
+        passed = answer.status in range(200, 300)  # a preflight that fails grants nothing, whatever it says
+        if shown or (passed and (methods or names or (age and int(age[0]) > 3600))):
             return f"{path} for {origin}: {methods} {names} {shown} {age}"
     return ""
 
