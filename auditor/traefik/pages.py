@@ -67,7 +67,8 @@ def _error_page(
     if query:
         base = f"{scheme_of(inner)}://{inner.host}" if context.version >= 3 else ""
         shown = inner.escaped_path + (f"?{inner.query}" if inner.query else "")
-        url = quote_plus(base + shown, safe="-_.~")
+        slash = "/" if base and inner.escaped_path and not shown.startswith("/") else ""  # Go's URL.String puts it in
+        url = quote_plus(base + slash + shown, safe="-_.~")
         target = "/" + query.removeprefix("/").replace("{status}", str(rewritten))
         target = target.replace("{url}", url).replace("{originalStatus}", str(status))
     if unreadable(f"http://{inner.host}{target}"):

@@ -113,5 +113,7 @@ FOUND: dict[str, Group] = {
     **{f"what comes back through retry with {attempts} attempts replaces lines set before, or not": _group(
         [{"compress": {}}, {"compress": {}}, {"retry": {"attempts": attempts}}],
         _request("/", ("Accept-Encoding", "gzip"), up=2), _request("/", ("Accept-Encoding", "gzip"))) for attempts in (1, 2)},
+    "the URL that an error page is told has a slash before a path that has none": _group(
+        [_ERRORS, {"replacePathRegex": {"regex": "y*", "replacement": "-"}}], _request("/api/x?x=%zz", method="OPTIONS", up=2)),
     "a host of a middleware's is sent on": _group([{"headers": {"customRequestHeaders": {"Host": "other.test"}}}], _request()),
 }  # fmt: skip
