@@ -163,7 +163,8 @@ def buffering(middleware: Middleware, flow: Flow, following: Next, context: Cont
 
 def _uncounted(outcome: Outcome) -> Outcome:
     """Drop the length of an answer to HEAD that Traefik makes itself: the buffer passes no body on to be counted."""
-    if outcome.response is None or outcome.layer != LAYER:
+    passed_on = outcome.upstream_request is not None and outcome.when != "upstream-down"
+    if outcome.response is None or (passed_on and outcome.action.kind not in ("error", "deny")):
         return outcome
     return replace(
         outcome, response=replace(outcome.response, headers=outcome.response.headers.without("Content-Length"))

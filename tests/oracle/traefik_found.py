@@ -115,5 +115,7 @@ FOUND: dict[str, Group] = {
         _request("/", ("Accept-Encoding", "gzip"), up=2), _request("/", ("Accept-Encoding", "gzip"))) for attempts in (1, 2)},
     "the URL that an error page is told has a slash before a path that has none": _group(
         [_ERRORS, {"replacePathRegex": {"regex": "y*", "replacement": "-"}}], _request("/api/x?x=%zz", method="OPTIONS", up=2)),
+    "a buffer counts what came from upstream, whatever headers were added to it": _group(
+        [{"buffering": {"maxRequestBodyBytes": 9}}, {"headers": {"frameDeny": True}}], _request(method="HEAD"), _request(method="HEAD", up=7)),
     "a host of a middleware's is sent on": _group([{"headers": {"customRequestHeaders": {"Host": "other.test"}}}], _request()),
 }  # fmt: skip
