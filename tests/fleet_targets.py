@@ -84,7 +84,7 @@ async def _all(addresses: tuple[str, ...], port: int, trapped: object, ready: ob
             writer.close()
 
     servers = [
-        await asyncio.start_server(answer, address, port, backlog=16)
+        await asyncio.start_server(answer, address, port, backlog=16, limit=1 << 20)
         for address, kind in kinds.items()
         if kind != "closed"
     ]
@@ -101,7 +101,7 @@ async def _answer(kind: str, reader: asyncio.StreamReader, writer: asyncio.Strea
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return
     while True:
-        await reader.readuntil(b"\r\n\r\n")
+        asked = await reader.readuntil(b"\r\n\r\n")
         if kind == "hangs":
             await asyncio.sleep(3600)
         if kind == "drips":
@@ -110,7 +110,8 @@ async def _answer(kind: str, reader: asyncio.StreamReader, writer: asyncio.Strea
                 await asyncio.sleep(0.5)
                 if writer.is_closing():
                     return
-        writer.write(ANSWERS[kind])
+        said = ANSWERS[kind]
+        writer.write(said.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if asked.startswith(b"HEAD ") else said)
         await writer.drain()
         if kind == "garbage":
             return
@@ -126,7 +127,7 @@ def write(folder: Path, places: Targets) -> Path:
         "  - id: live\n"
         "    type: http\n"
         "    entrypoints: {web: 'http://${address}'}\n"
-        "    limits: {timeout: 3s, requests_per_second: 1000, concurrency: 4, max_requests: 8}\n"
+        "    limits: {timeout: 3s, requests_per_second: 1000, concurrency: 4, max_requests: 40}\n"
         "routes:\n"
         "  - id: all\n"
         "    match: [{paths: ['/**']}]\n"

@@ -267,6 +267,14 @@ def test_control_characters_in_the_curl_line_run_nothing(shell: str, tmp_path: P
         assert arguments[2] == b"X: " + value.split("\x00", maxsplit=1)[0].encode("latin-1")
 
 
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+def test_a_value_too_long_to_read_is_made_by_the_shell(shell: str, tmp_path: Path) -> None:
+    """A header of thirty thousand letters fits a line, and the shell makes it as long as it was."""
+    line = curl_line(Request("GET", "/", Headers.of([("Host", "h"), ("X-Large", "x" * 30_000)])))
+    assert len(line) < 200
+    assert run_curl(line, shell, tmp_path)[2] == b"X-Large: " + b"x" * 30_000
+
+
 @settings(max_examples=40)
 @given(st.text(alphabet=st.characters(min_codepoint=1, max_codepoint=255), max_size=30))
 def test_any_header_value_comes_back_from_bash(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:

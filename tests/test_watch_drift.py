@@ -157,9 +157,10 @@ def test_a_loosened_map_is_told_once_and_closed_when_it_is_taken_back(
             assert len(events) == 1
 
             reload(stack, LOOSE, EXACT)
-            until(lambda: len(events) > 1, watch)
-            assert events[1]["new"] == []
-            assert {change["fingerprint"] for change in event["new"]} == {c["fingerprint"] for c in events[1]["fixed"]}
+            opened = {change["fingerprint"] for change in event["new"]}
+            # a reload may cut an answer short: what was not asked again in the first run is closed by the next
+            until(lambda: opened <= {c["fingerprint"] for later in events[1:] for c in later["fixed"]}, watch)
+            assert [later["new"] for later in events[1:]] == [[] for _ in events[1:]]
             assert open_high(watch.url) == 0
             assert "fixed" in httpx.get(f"{watch.url}changes?kind=fixed").text
             assert watch.ended() == 0

@@ -75,7 +75,7 @@ def render(report: Report, view: View) -> str:
         "report": report,
         "run": report.run,
         "style": Markup(style),  # noqa: S704 - our own file
-        "policy": f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        "policy": f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",
         "headline": headline(report),
         "change": what_would_change(report),
         "tally": tally(report),

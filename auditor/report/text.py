@@ -92,7 +92,15 @@ def curl_line(request: Request) -> str:
         value = "(redacted)" if line.name.lower() in SECRET_HEADERS else line.value
         words += ["-H", f"{line.name}: {value}" if value else f"{line.name};"]
     words.append(f"{request.scheme}://{host}{request.target}" if request.target.startswith("/") else request.target)
-    return " ".join(_shell_word(word) for word in words)
+    return " ".join(_repeated(word) or _shell_word(word) for word in words)
+
+
+def _repeated(word: str) -> str:
+    """Return a header whose value is one letter, hundreds of times, as a word that the shell makes as long; else ""."""
+    name, separator, value = word.partition(": ")
+    if not separator or len(value) < 200 or len(set(value)) > 1 or not value[0].isalnum():
+        return ""
+    return f"{_shell_word(name + separator)}\"$(printf '%{len(value)}s' '' | tr ' ' {value[0]})\""
 
 
 def _shell_word(word: str) -> str:
