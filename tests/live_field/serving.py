@@ -42,11 +42,15 @@ def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> Iterator[int
 
     async def stop() -> None:
         started[0].close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for writer in writers:
-            writer.transport.abort()
+        for _ in range(
+            3
+        ):  # a connection that was just accepted has no task yet; one cancelled too early closes nothing
+            await asyncio.sleep(0.02)
+            for task in list(tasks):
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for writer in writers:
+                writer.transport.abort()
         await asyncio.sleep(0.05)
 
     def run() -> None:
