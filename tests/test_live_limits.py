@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import random
 import time
@@ -57,7 +58,8 @@ SLOW = (
     Setting("40r/s", "burst=30 nodelay", 40, 30),
 )
 FAR = (SLOW[0], SLOW[2], SLOW[3], SLOW[4], SLOW[6], SLOW[7], SLOW[8])
-REPEATS = 5
+REPEATS = 9
+TRIES = (0, 1, 2, 5, 6, 7, 8)
 
 
 def configuration(port: int) -> str:
@@ -142,21 +144,21 @@ def hold(found: Estimate | None, setting: Setting, *, exact: bool = True) -> Non
 @pytest.mark.nginx
 @pytest.mark.parametrize("setting", FAST, ids=lambda s: f"{s.written} {s.more}")
 def test_the_truth_is_inside_and_the_estimate_close(port: int, setting: Setting) -> None:
-    """Rate within 10 %, burst within 1, delay told apart, in 2 * burst + 25 requests; a busy machine gets two more tries.
+    """Rate within 10 %, burst within 1, delay told apart, in 2 * burst + 25 requests; noise gets further tries.
 
-    Where the machine is too busy for all three, the truth is inside and the estimate says that it has no number: what it
-    finds on a quiet way is decided on a clock that needs no time, in the tests with a simulated limiter.
+    The truth is inside every time; one of the tries, each with a bucket of its own, has to be exact, or the last one says
+    itself that it has too little evidence for a number (seen at 100r/s beside other processes).
     """
     index = SLOW.index(setting)
-    for repeat in (0, 1, 2):
+    for repeat in TRIES[:-1]:
         found = estimate(client(port), "web", ask(f"/{index}/{repeat}"))
         hold(found, setting, exact=False)
-        if repeat < 2:
-            try:
-                hold(found, setting)
-            except AssertionError:
-                continue
+        with contextlib.suppress(AssertionError):
+            hold(found, setting)
             return
+        time.sleep(1)
+    found = estimate(client(port), "web", ask(f"/{index}/{TRIES[-1]}"))
+    hold(found, setting, exact=False)
     assert found is not None
     if not found.detail.startswith("too little evidence"):
         hold(found, setting)
