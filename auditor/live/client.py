@@ -19,7 +19,7 @@ from auditor.live.credentials import Credentials
 from auditor.live.dial import Dialler, Resolver
 from auditor.live.pace import Pace
 from auditor.live.scope import SAFE_METHODS, Address, Scope, bare_host
-from auditor.live.wire import NO_CONNECTION, REFUSED, Marks, Wire, failed
+from auditor.live.wire import NO_CONNECTION, REFUSED, Marks, Wire, closed, failed
 from auditor.policy.model import HttpTarget
 
 __all__ = ["SAFE_METHODS", "Address", "Client", "Progress", "Scope", "silent"]
@@ -217,7 +217,11 @@ class Client:
             raise
         if _dropped(exchange) and request.method in SAFE_METHODS and self.sent < self.target.limits.max_requests:
             self.sent += 1
-            exchange = await wire.ask(address, request, seconds, lines, marks)
+            fresh = wire.connection(address, request)
+            try:
+                exchange = await wire.ask(address, request, seconds, lines, marks, via=fresh)
+            finally:
+                await closed(fresh)
         connected = exchange.error not in {REFUSED, NO_CONNECTION}
         self._refused[place] = 0 if connected else self._refused.get(place, 0) + 1
         if exchange.response is None:
