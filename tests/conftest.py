@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import importlib
+import pkgutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +12,28 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("ci" if os.environ.get("CI") else "dev")
+import auditor
+
+_SCRIPTS = ("auditor.__main__", "auditor.history.migrations.")  # run by others, not imported
+
+_QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]  # a busy machine, and folders to write into
+settings.register_profile("fixed", derandomize=True, deadline=None, suppress_health_check=_QUIET)
+settings.register_profile("fresh", deadline=None, suppress_health_check=_QUIET)
+settings.load_profile("fixed")  # the same examples in every run, unless asked for --hypothesis-profile=fresh
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Import the whole package before anything is drawn.
+
+    Hypothesis also draws the constants of the modules that are imported so far, so what a test draws would else depend on
+    the tests that ran before it in the same process.
+    """
+    if not any(item.get_closest_marker("hypothesis") for item in session.items):
+        return
+    for module in pkgutil.walk_packages(auditor.__path__, "auditor."):
+        if not module.name.startswith(_SCRIPTS):
+            with contextlib.suppress(ImportError):  # of an extra that is not installed
+                importlib.import_module(module.name)
 
 
 @pytest.fixture(scope="session")

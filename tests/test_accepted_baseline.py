@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor import cli
@@ -224,7 +224,7 @@ BLOCKS = st.sampled_from(["", NOSNIFF, REFERRER, f"{NOSNIFF} {REFERRER}", "add_h
 TEXTS = st.builds(nginx, BLOCKS, BLOCKS, st.sampled_from(["", "# above\n\n"]))
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=10)
 @given(history=st.lists(TEXTS, min_size=1, max_size=3), now=TEXTS, back=st.integers(0, 2))
 def test_new_is_what_a_clone_at_that_commit_does_not_show(
     history: list[str], now: str, back: int, tmp_path_factory: pytest.TempPathFactory

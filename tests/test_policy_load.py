@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.errors import PolicyError, Problem, UsageError
@@ -545,7 +545,7 @@ ANY = st.recursive(
 
 
 @given(st.lists(st.tuples(WORDS, ANY), max_size=6))
-@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250)
 def test_no_policy_does_harm(write: Write, clauses: list[tuple[str, str]]) -> None:
     """Any tree of the right words is a policy or a PolicyError whose every problem has a message."""
     path = write("version: 1\n" + "".join(f"'{key}': {value}\n" for key, value in clauses))
@@ -566,7 +566,7 @@ def is_answered(path: Path, **given: object) -> bool:
     st.sampled_from(["", "x", ":", "[", "}", "'", "- ", "null", "${", "\n", "\t", "*"]),
     st.integers(0, 12),
 )
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 def test_no_edit_of_a_good_policy_does_harm(write: Write, at: int, put: str, drop: int) -> None:
     """Whatever a slip of the hand makes of a file, it is read or refused."""
     text = FULL.read_text(encoding="utf-8")

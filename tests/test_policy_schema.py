@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
@@ -128,7 +128,7 @@ SCALARS = [
     st.sampled_from(SCALARS),
     st.sampled_from([None, True, 7, -1, "", "x", "5s", "*", ["x"], {"x": 1}, 2.5, "${host}", "GET", 404]),
 )
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 def test_what_the_schema_refuses_the_loader_refuses(tmp_path: Path, path: tuple[Any, ...], value: Any) -> None:
     """An editor never marks as wrong what loads."""
     document = copy.deepcopy(read(FULL))
@@ -158,7 +158,7 @@ ODD = [None, {"x": 1}, ["x"], [{"x": {"y": [1]}}], "", 7, True, "${nope}", [None
 @given(st.sampled_from(list(everything(read(FULL)))), st.sampled_from(ODD), st.sampled_from([None, "dev", "prod"]))
 @example(("layers", 0), {"x": 1}, None)
 @example(("targets", 3, "id"), {"x": 1}, None)
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 def test_no_value_in_the_wrong_place_does_harm(
     tmp_path: Path, path: tuple[Any, ...], value: Any, environment: str | None
 ) -> None:

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.policy.document import Node, parse
@@ -44,7 +44,7 @@ def test_every_value_is_followed_by_the_line_that_says_it(path: Path) -> None:
 
 
 @given(st.text(max_size=12), st.text(alphabet="\x1b[0m${}:#'\"\\\u2028\x7f\x85 a", max_size=8))
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 def test_any_text_survives_and_none_of_it_reaches_a_terminal_raw(tmp_path: Path, name: str, value: str) -> None:
     """No escape sequence, no line break, no comment can be smuggled through a value."""
     written = "".join(

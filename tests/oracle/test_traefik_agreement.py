@@ -262,6 +262,7 @@ def test_every_disagreement_once_found_stays_settled(tmp_path: Path) -> None:
     assert not tally.undecided
 
 
+@pytest.mark.hypothesis
 @pytest.mark.usefixtures("_traefik_is_there")
 def test_the_model_agrees_with_traefik() -> None:
     """On drawn configurations and requests the model says what Traefik does, or that it does not know."""
@@ -271,6 +272,7 @@ def test_the_model_agrees_with_traefik() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.hypothesis
 @pytest.mark.usefixtures("_traefik_is_there")
 @pytest.mark.parametrize("part", range(10))
 def test_the_model_agrees_with_traefik_at_length(part: int) -> None:
