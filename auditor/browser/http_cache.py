@@ -7,10 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from auditor.browser.cors import combined
+from auditor.browser.cors import combined, values
 from auditor.exchange import Request, Response
 
 _MAX_AGE = re.compile(r'(?:^|[,\s])max-age\s*=\s*"?([0-9]{1,20})', re.IGNORECASE)
+PERMANENT = frozenset({300, 301, 308, 410})
+"""Statuses that Chromium keeps until told otherwise, as RFC 9111 §4.2.2 lets it (net/http/http_response_headers.cc)."""
+FOR_GOOD = 2**31
+"""Seconds that stand for ever (RFC 9111 §1.2.2)."""
 _DIRECTIVE = re.compile(r"[a-z-]+", re.IGNORECASE)
 
 
@@ -25,7 +29,7 @@ class _Stored:
 
 @dataclass(slots=True)
 class HttpCache:
-    """One browser's HTTP cache (RFC 9111), explicit `max-age` only: nothing is fresh by heuristic."""
+    """One browser's HTTP cache (RFC 9111): what says `max-age`, and what is for good (`PERMANENT`); no other heuristic."""
 
     clock: Callable[[], float] = time.monotonic
     _stored: dict[str, list[_Stored]] = field(default_factory=dict)
@@ -43,7 +47,7 @@ class HttpCache:
     def keep(self, request: Request, response: Response) -> None:
         """Store a response to GET that says how long it is fresh."""
         seconds = freshness(response)
-        if request.method == "GET" and seconds > 0 and response.status in {200, 203, 204, 301, 308, 404, 410}:
+        if request.method == "GET" and seconds > 0 and response.status in PERMANENT | {200, 203, 204, 404}:
             self._stored.setdefault(request.url, []).append(_Stored(request, response, self.clock() + seconds))
 
 
@@ -51,8 +55,12 @@ def freshness(response: Response) -> int:
     """Return for how many seconds a browser may reuse the response unasked, 0 for not at all."""
     control = combined(response, "cache-control") or ""
     words = {word.lower() for word in _DIRECTIVE.findall(control)}
-    found = _MAX_AGE.search(control)
-    return int(found[1]) if found and not words & {"no-store", "no-cache"} else 0
+    if words & {"no-store", "no-cache"}:
+        return 0
+    if found := _MAX_AGE.search(control):
+        return int(found[1])
+    overruled = values(response, "expires") or "no-cache" in (combined(response, "pragma") or "").lower()
+    return FOR_GOOD if response.status in PERMANENT and not overruled else 0
 
 
 def may_stand_for(old: Request, response: Response, new: Request) -> bool:

@@ -292,7 +292,7 @@ def play_fetch(vector: Vector, page: Page, answer: Answer, common: dict[str, Any
         request = replace(request, xhr=True, upload_listener=bool(asked.get("upload")), credentials=mode)
     if vector["kind"] == "worker" and asked["workerUrl"] == "data":
         page = Page(OPAQUE, url_origin=page.origin)
-    return facts_of(fetch(page, request, answer, **common), vector["kind"])
+    return facts_of(fetch(page, request, answer, http_cache=HttpCache(), **common), vector["kind"])
 
 
 def play_steps(vector: Vector, page: Page, answer: Answer, clock: Clock, common: dict[str, Any]) -> Facts:
