@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from auditor.accepted.waivers import uses, waive
 from auditor.agreement import differences, with_agreement
 from auditor.checks import CHECKS, Check
 from auditor.checks.of_the_audit import OF_THE_AUDIT
+from auditor.dataclass import dataclass
 from auditor.doors import Build, Promised, Said, graph
 from auditor.errors import TargetError, UsageError
 from auditor.exchange import Exchange, Request

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from auditor.dataclass import dataclass
 from auditor.errors import ConfigurationError, Location
 from auditor.exchange import Outcome, Request
 from auditor.nginx import Configuration, load

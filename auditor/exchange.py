@@ -6,9 +6,10 @@ Bytes on the wire are `str` here, one character per byte (Latin-1), so that noth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal, Protocol
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location
 
 UNKNOWN_VALUE = "\N{REPLACEMENT CHARACTER}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, IntEnum
 from typing import Literal
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location
 from auditor.exchange import Exchange, Request
 from auditor.graph import Graph

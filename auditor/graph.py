@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from typing import Literal
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location
 
 NodeKind = Literal["outside", "client", "layer", "service", "backend"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from auditor.dataclass import dataclass
 from auditor.doors.entries import addresses, entries, peer
 from auditor.doors.places import Running, names, placed, runs_traefik
 from auditor.errors import AuditorError, ConfigurationError, Location, Problem

@@ -6,11 +6,12 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import yaml
 
+from auditor.dataclass import dataclass
 from auditor.errors import ConfigurationError, Location, Problem
 
 MAX_BYTES = 8 * 1024 * 1024

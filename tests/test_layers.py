@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "auditor"
 
 LINE = (
+    {"dataclass"},
     {"errors"},
     {"exchange", "graph"},
     {"finding"},

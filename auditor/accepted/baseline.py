@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location, UsageError
 from auditor.finding import Finding, Note, Severity, Verdict
 

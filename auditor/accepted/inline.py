@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
 from auditor.finding import TargetInfo
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 
 from auditor.accepted.inline import InlineWaiver, inline_waivers
+from auditor.dataclass import dataclass
 from auditor.errors import Location, PolicyError
 from auditor.finding import Finding, Note, Severity, TargetInfo, Verdict, WaiverUse
 from auditor.policy.loaded import LoadedPolicy

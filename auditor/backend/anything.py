@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from auditor.dataclass import dataclass
 from auditor.exchange import Action, Ask, Outcome, Request, Response
 
 LAYER = "backend"

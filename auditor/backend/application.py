@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from auditor.backend import cors, routes, urls
 from auditor.backend.cors import LAYER, Cors
 from auditor.backend.routes import Route
+from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
 from auditor.exchange import UNKNOWN_VALUE, Action, Ask, Field, Headers, Outcome, Request, Response, Step, Unknown
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE, Field, Headers, Request, Response, Unknown
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from auditor.backend import operations
@@ -22,6 +22,7 @@ from auditor.backend.values import (
     doubt_in,
     known,
 )
+from auditor.dataclass import dataclass
 
 MAX_STEPS = 60_000
 MAX_DEPTH = 30

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from auditor.backend.application import (
@@ -13,6 +13,7 @@ from auditor.backend.application import (
     WELL_KNOWN,
 )
 from auditor.backend.values import Module
+from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
 
 MAX_FILES = 400

@@ -7,11 +7,12 @@ import importlib
 import re
 import sys
 from collections.abc import MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from auditor.dataclass import dataclass
 from auditor.errors import ConfigurationError, Location
 from auditor.exchange import Action, Ask, Field, Headers, Outcome, Request, Response, Unknown
 

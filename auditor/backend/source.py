@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from auditor.backend.modules import Source, roots
 from auditor.backend.routes import Route
 from auditor.backend.setters import header_setter
 from auditor.backend.values import Call, Class, Function, Imported, Made, Module, Undecided, doubt_in, known
+from auditor.dataclass import dataclass
 from auditor.errors import ConfigurationError, Location, Problem
 from auditor.exchange import Unknown
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
+from auditor.dataclass import dataclass
 from auditor.exchange import UNKNOWN_VALUE, Request
 
 _HOST = re.compile(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from auditor.browser.cors import ALLOW_HEADERS, ALLOW_METHODS, MAX_AGE, combined, missing_header, values
 from auditor.browser.profile import SPEC, Deviation, Profile
 from auditor.browser.safelist import SAFE_METHODS, list_tokens
+from auditor.dataclass import dataclass
 from auditor.exchange import Response
 
 DEFAULT_MAX_AGE = 5

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from auditor.browser.page import FetchRequest, Page
 from auditor.browser.profile import Deviation, Profile
 from auditor.browser.url import Origin, Url, registrable_domain
+from auditor.dataclass import dataclass
 
 SameSite = Literal["Strict", "Lax", "None", "default"]
 LAX_POST_SECONDS = 120

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 from auditor.browser.cookies import CookieJar
@@ -15,6 +14,7 @@ from auditor.browser.profile import CHROMIUM, Deviation, Profile
 from auditor.browser.reason import Reason
 from auditor.browser.safelist import essence
 from auditor.browser.url import Origin
+from auditor.dataclass import dataclass
 from auditor.exchange import Response
 
 Element = Literal["image", "script", "style", "font"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from auditor.browser import gate
 from auditor.browser.cache import PreflightCache, Wish
@@ -24,6 +24,7 @@ from auditor.browser.reason import Reason
 from auditor.browser.safelist import DROPPED_HINTS, SAFE_METHODS, unsafe_names
 from auditor.browser.url import Origin, Url, escaped_bytes, parse_url
 from auditor.browser.wire import has_nul, received
+from auditor.dataclass import dataclass
 from auditor.exchange import Field, Headers, Request, Response, Unknown
 
 MAX_REDIRECTS = 20

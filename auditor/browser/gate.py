@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from auditor.browser.page import AddressSpace, FetchRequest, Page
 from auditor.browser.profile import SPEC, Deviation, Profile
@@ -20,6 +20,7 @@ from auditor.browser.safelist import (
     normalise_value,
 )
 from auditor.browser.url import Url, is_loopback_host, parse_url
+from auditor.dataclass import dataclass
 
 _PORTS = (
     "0 1 7 9 11 13 15 17 19-23 25 37 42 43 53 69 77 79 87 95 101-104 109-111 113 115 117 119 123 135 137 139 143 161"

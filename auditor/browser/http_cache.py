@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from auditor.browser.cors import combined, values
+from auditor.dataclass import dataclass
 from auditor.exchange import Request, Response
 
 _MAX_AGE = re.compile(r'(?:^|[,\s])max-age\s*=\s*"?([0-9]{1,20})', re.IGNORECASE)

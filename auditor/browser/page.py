@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from auditor.browser.cors import Credentials
 from auditor.browser.reason import Reason
 from auditor.browser.url import Origin, Url
+from auditor.dataclass import dataclass
 from auditor.exchange import Outcome, Request, Response, Unknown
 
 Answer = Callable[[Request], Outcome | Response | None]

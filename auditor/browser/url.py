@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 import idna
 from publicsuffixlist import PublicSuffixList
+
+from auditor.dataclass import dataclass
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _C0_OR_SPACE = "".join(map(chr, range(0x21)))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from auditor.checks.judging import open_backend, promised_redirect
+from auditor.dataclass import dataclass
 from auditor.errors import Location
 from auditor.exchange import Field
 from auditor.plan.facts import Case, Facts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from auditor.compose.browser import ClientUrl, load_env, urls
@@ -12,6 +12,7 @@ from auditor.compose.interpolate import Interpolator, Unset, Variable, parse_env
 from auditor.compose.merge import merge
 from auditor.compose.model import Build, Compose, Door, Mount, Network, Port, Service
 from auditor.compose.services import Builder
+from auditor.dataclass import dataclass
 from auditor.errors import ConfigurationError, Location, Problem
 from auditor.exchange import Unknown
 from auditor.tree import EMPTY, Document, Node, read

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.compose.interpolate import Variable
 from auditor.compose.model import Mount
+from auditor.dataclass import dataclass
 from auditor.errors import Location
 
 MAX_BYTES = 1024 * 1024

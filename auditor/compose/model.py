@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from auditor.compose.interpolate import Unset, Variable
+from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
 from auditor.exchange import Unknown
 

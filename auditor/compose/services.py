@@ -5,13 +5,14 @@ from __future__ import annotations
 import posixpath
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from auditor.compose import dockerfile, ports
 from auditor.compose.interpolate import Variable, parse_env
 from auditor.compose.merge import as_mapping
 from auditor.compose.model import Build, Mount, Port, Service
+from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
 from auditor.exchange import Unknown
 from auditor.tree import EMPTY, Node

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import FrameType
+
+from auditor.dataclass import dataclass
 
 _GUARD = Path(__file__).with_name("guard.py")
 _PATIENCE = 0.5

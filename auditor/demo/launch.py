@@ -12,10 +12,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from auditor.dataclass import dataclass
 from auditor.demo import programs, substitute
 from auditor.demo.children import Child, Children, children
 from auditor.demo.files import State, write

@@ -21,7 +21,8 @@ import os
 import pwd
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from auditor.dataclass import dataclass
 
 _TEMPORARY = " ".join(f"{kind}_temp_path tmp/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
+from auditor.dataclass import dataclass
 from auditor.doors.hops import Hop, streams, through
 from auditor.doors.places import Running, split
 from auditor.errors import Location

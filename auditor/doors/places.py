@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from auditor.dataclass import dataclass
 
 if TYPE_CHECKING:
     from auditor.compose import Compose, Service

@@ -8,12 +8,13 @@ it, until a day that is not far.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 from auditor.audit import catalogue, finish, judge, predict
+from auditor.dataclass import dataclass
 from auditor.drafting.found import Found
 from auditor.drafting.observing import Drafted, observe, upstream
 from auditor.drafting.places import ALL, Place, places

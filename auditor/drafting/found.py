@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from auditor.dataclass import dataclass
 from auditor.errors import AuditorError, UsageError
 
 MAX_FILES = 50_000

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from auditor.checks.judging import in_force, normal, open_backend, redirects_to_https, succeeded
+from auditor.dataclass import dataclass
 from auditor.drafting.origins import ALLOW_ORIGIN, readers
 from auditor.drafting.places import Place
 from auditor.drafting.writing import Noted, seen_at

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from auditor.checks.judging import open_backend, succeeded
+from auditor.dataclass import dataclass
 from auditor.drafting.writing import Noted, seen_at
 from auditor.exchange import UNKNOWN_VALUE, Response
 from auditor.plan.facts import Case, OriginCell, Pattern

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location
 from auditor.nginx.syntax import Tree
 from auditor.nginx.tokens import Directive

@@ -6,10 +6,10 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location
 from auditor.policy.document import core_scalar
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from auditor.audit import load
+from auditor.dataclass import dataclass
 from auditor.errors import AuditorError, PolicyError, Problem, UsageError
 from auditor.live.scope import Scope
 from auditor.options import Options

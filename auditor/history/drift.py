@@ -7,9 +7,9 @@ A violation is `fixed` only where the later run evaluated its rule with the kind
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from auditor.dataclass import dataclass
 from auditor.finding import Severity, Verdict
 from auditor.history.records import Header, Row
 

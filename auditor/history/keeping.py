@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from auditor.dataclass import dataclass
 from auditor.history import schema
 from auditor.history.database import Database
 from auditor.history.records import rows_sha256

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from auditor.dataclass import dataclass
 from auditor.history import schema
 from auditor.history.database import Database
 

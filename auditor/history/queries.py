@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from auditor.dataclass import dataclass
 from auditor.errors import UsageError
 from auditor.finding import Severity, Verdict
 from auditor.history import schema

@@ -6,10 +6,11 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
 
+from auditor.dataclass import dataclass
 from auditor.errors import HistoryError
 from auditor.finding import Severity, Verdict
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from auditor.dataclass import dataclass
 from auditor.finding import Severity, Verdict
 from auditor.history import schema
 from auditor.history.database import Database

@@ -7,8 +7,8 @@ the first line that matches says whether the origin is accepted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
+from auditor.dataclass import dataclass
 from auditor.language.automaton import TooLarge
 from auditor.language.origins import OriginItem, OriginPolicy, registrable, split_origin
 from auditor.language.partition import Cell, Partition, partition

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from auditor.dataclass import dataclass
 from auditor.language.automaton import TooLarge
 from auditor.language.search import Budget, Clock, OutOfBudget
 from auditor.language.sets import Language

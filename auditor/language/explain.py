@@ -8,10 +8,10 @@ be the intended set.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
+from auditor.dataclass import dataclass
 from auditor.language.alphabet import to_bytes
 from auditor.language.decide import Included, decide_included
 from auditor.language.origins import OriginItem, OriginPolicy, split_origin

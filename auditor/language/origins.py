@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from auditor.dataclass import dataclass
 from auditor.language.sets import Language
 from auditor.language.shapes import HOST_CLASS, LABEL, PLAIN_LABEL, PORT
 from auditor.policy.origins import suffix_list

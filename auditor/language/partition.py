@@ -8,10 +8,10 @@ Past the budget the family is refined matcher by matcher instead, and what is no
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
+from auditor.dataclass import dataclass
 from auditor.language.alphabet import BIT, FULL, RANKED, fold, lowest_byte
 from auditor.language.automaton import ALL, DEAD, Machine, Row, TooLarge, complete
 from auditor.language.search import Budget, Clock, OutOfBudget

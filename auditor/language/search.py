@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from auditor.dataclass import dataclass
 from auditor.language.alphabet import FULL, lowest_byte
 from auditor.language.automaton import ALL, DEAD, Automaton, Machine, TooLarge, complete
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
+from auditor.dataclass import dataclass
 from auditor.language.alphabet import BIT, FULL, to_bytes
 from auditor.language.automaton import ALL, Machine, TooLarge, accepts, compile_tree
 from auditor.language.bounds import resolved

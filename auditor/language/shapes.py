@@ -7,10 +7,10 @@ a value, HTTP/1 trims spaces at both ends.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from auditor.dataclass import dataclass
 from auditor.language.sets import Language
 
 OriginClass = Literal[

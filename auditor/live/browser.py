@@ -13,10 +13,11 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from auditor.browser import FetchRequest, Origin, parse_url
+from auditor.dataclass import dataclass
 from auditor.errors import TargetError
 from auditor.exchange import Request
 from auditor.live.scope import SAFE_METHODS

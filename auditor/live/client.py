@@ -7,12 +7,13 @@ import email.utils
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpcore
 
+from auditor.dataclass import dataclass
 from auditor.errors import TargetError
 from auditor.exchange import Exchange, Request, Response
 from auditor.live.credentials import Credentials

@@ -6,10 +6,11 @@ import base64
 import contextlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from urllib.parse import quote
 
+from auditor.dataclass import dataclass
 from auditor.errors import TargetError
 from auditor.exchange import Field, Headers, Request, Response
 

@@ -7,11 +7,13 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import httpcore
 from httpcore import AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream
+
+from auditor.dataclass import dataclass
 
 Place = tuple[str, int]
 """A host (a name or an IP address) and a port."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from auditor.dataclass import dataclass
 
 FASTEST = 5000.0
 """Requests per second above which rates are not told apart: nginx's clock counts milliseconds."""

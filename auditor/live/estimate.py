@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from auditor.dataclass import dataclass
 from auditor.exchange import Request
 from auditor.live.client import Client
 from auditor.live.experiment import Experiment, now

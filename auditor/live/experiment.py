@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
+from auditor.dataclass import dataclass
 from auditor.live.enclosure import Enclosure, Seen, enclose
 from auditor.live.volley import Gun, Shot
 

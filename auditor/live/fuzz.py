@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from random import Random
 
@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import HypothesisException, NoSuchExample
 
+from auditor.dataclass import dataclass
 from auditor.exchange import Exchange, Field, Response
 from auditor.language import Language, browser_sendable, registrable
 from auditor.language.origins import split_origin

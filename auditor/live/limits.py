@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from auditor.dataclass import dataclass
 from auditor.exchange import Request
 from auditor.live.client import Client, Progress, silent
 from auditor.live.estimate import FORGED, Estimate, estimate

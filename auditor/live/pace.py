@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+
+from auditor.dataclass import dataclass
 
 FUTILE = 3
 """Requests that waiting did not help, after which 429 and 503 are taken for the target's answers."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from auditor.dataclass import dataclass
 from auditor.policy.model import HttpTarget
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

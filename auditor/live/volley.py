@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import httpcore
 
+from auditor.dataclass import dataclass
 from auditor.exchange import Request
 from auditor.live.client import Client
 from auditor.live.scope import bare_host

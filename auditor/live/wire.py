@@ -8,13 +8,14 @@ import re
 import ssl
 import time
 from collections.abc import AsyncIterable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import TracebackType
 from typing import Self, cast
 
 import httpcore
 
 from auditor import __version__
+from auditor.dataclass import dataclass
 from auditor.exchange import Action, Exchange, Field, Headers, Outcome, Request, Response, Unknown
 from auditor.live.dial import Dialler
 from auditor.live.scope import Address

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from auditor.dataclass import dataclass
 from auditor.exchange import UNKNOWN_VALUE, Action, Unknown
 from auditor.nginx.model import Node
 from auditor.nginx.state import Run, Undecided

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE, Action, Field
 from auditor.nginx.model import Node

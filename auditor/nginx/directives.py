@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from auditor.dataclass import dataclass
 from auditor.nginx.directive_table import FURTHER, STANDARD
 
 ANY_NUMBER = ~0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from auditor.dataclass import dataclass
 from auditor.nginx import access, limits
 from auditor.nginx.model import Node
 from auditor.nginx.tokens import Directive

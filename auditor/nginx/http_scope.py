@@ -7,8 +7,9 @@ own. Sources: ngx_http.c, ngx_http_core_module.c, ngx_http_referer_module.c.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from auditor.dataclass import dataclass
 from auditor.nginx import buffers, entries, listening
 from auditor.nginx.arguments import regex
 from auditor.nginx.tokens import Directive

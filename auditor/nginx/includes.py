@@ -9,9 +9,10 @@ import os
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
 from auditor.exchange import Unknown
 from auditor.nginx.arguments import words

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from auditor.dataclass import dataclass
 from auditor.exchange import Limit
 from auditor.nginx.model import Node
 from auditor.nginx.state import LAYER, Run

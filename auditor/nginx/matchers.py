@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location
 from auditor.nginx.model import Node
 from auditor.nginx.proxy import split_address

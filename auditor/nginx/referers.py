@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location
 from auditor.nginx.model import Node, server_names
 from auditor.nginx.regex import Regex

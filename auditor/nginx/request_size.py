@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from auditor.dataclass import dataclass
 from auditor.exchange import Field
 from auditor.nginx.model import Node
 from auditor.nginx.settings import size

@@ -8,9 +8,9 @@ for the upstream asked. What is not understood well enough to say so is like not
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from auditor.dataclass import dataclass
 from auditor.exchange import Request
 from auditor.nginx.matchers import Subjects, scope_of, subject_of
 from auditor.nginx.model import PASSES, Node

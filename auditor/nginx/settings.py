@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location
 from auditor.exchange import Field, Unknown
 from auditor.nginx.model import Node

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from auditor.dataclass import dataclass
 from auditor.nginx import arguments, listening
 from auditor.nginx.arguments import words
 from auditor.nginx.tokens import Directive

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
 from auditor.exchange import Unknown
 from auditor.nginx.directives import rules

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE
 from auditor.nginx.regex import Regex

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
 
 LONGEST_TOKEN = 4096

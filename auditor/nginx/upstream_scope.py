@@ -5,8 +5,9 @@ Sources: ngx_http_upstream.c, ngx_http_upstream_round_robin.c, ngx_http_proxy_pa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from auditor.dataclass import dataclass
 from auditor.nginx.listening import no_server
 from auditor.nginx.tokens import Directive
 from auditor.nginx.variable_scope import Report

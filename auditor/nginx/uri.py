@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from auditor.dataclass import dataclass
 
 _CONTROL = re.compile("[\x00-\x20\x7f]")
 _HEX = frozenset("0123456789abcdefABCDEF")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
 from auditor.nginx import arguments, entries, refusals
 from auditor.nginx.arguments import words

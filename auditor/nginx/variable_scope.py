@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from auditor.dataclass import dataclass
 from auditor.nginx import arguments, conditions, entries
 from auditor.nginx.known_variables import FIXED, defined_by_nginx
 from auditor.nginx.tokens import Directive

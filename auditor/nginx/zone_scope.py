@@ -5,8 +5,9 @@ Sources: ngx_shared_memory_add (src/core/ngx_cycle.c), ngx_http_limit_req_module
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from auditor.dataclass import dataclass
 from auditor.nginx.arguments import size
 from auditor.nginx.tokens import Directive
 from auditor.nginx.variable_scope import Report

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import urlsplit
 
+from auditor.dataclass import dataclass
 from auditor.exchange import Response
 from auditor.language import Language
 from auditor.plan.cells import route_language

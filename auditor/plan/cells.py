@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location
 from auditor.language import (
     Cell,

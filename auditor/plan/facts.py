@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Literal
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
 from auditor.exchange import Exchange, Request, Response, Unknown
 from auditor.graph import Graph

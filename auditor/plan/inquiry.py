@@ -8,9 +8,10 @@ the origin is asked again by a plain GET. An origin that nothing names is asked 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from auditor.browser import cors_check
+from auditor.dataclass import dataclass
 from auditor.exchange import Field, Response
 from auditor.language import Language
 from auditor.plan.facts import NO_ORIGIN, OriginCell, Probe

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from auditor.dataclass import dataclass
 from auditor.language import browser_sendable, policy_origin, registrable
 from auditor.language.origins import split_origin
 from auditor.plan.cells import origin_kind, origin_policy

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from auditor.browser.safelist import is_forbidden_header
+from auditor.dataclass import dataclass
 from auditor.exchange import Exchange, Headers, Request
 from auditor.language import Language
 from auditor.plan.alike import answered_by

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Protocol
 
+from auditor.dataclass import dataclass
 from auditor.exchange import Request
 from auditor.language import Language
 from auditor.plan.alike import entries_differ, tests_of_paths

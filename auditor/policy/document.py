@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import yaml
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
 
 MAX_BYTES = 2 * 1024 * 1024

@@ -6,12 +6,13 @@ Everything that is wrong is said in one go, each with its place.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location, PolicyError, Problem, UsageError
 from auditor.policy import validate
 from auditor.policy.document import Node, find, join

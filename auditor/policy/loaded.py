@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
 from auditor.finding import Severity
 from auditor.policy.document import Node

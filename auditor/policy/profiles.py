@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from auditor.dataclass import dataclass
 
 PREFIX = "builtin:"
 _VERSION = re.compile(r"^# profile version: ([0-9]+)\s*$", re.MULTILINE)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
 from auditor.policy.document import MAX_BYTES, Node, join, parse
 from auditor.policy.merge import inherited, overlay

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from auditor.dataclass import dataclass
 from auditor.finding import Verdict
 from auditor.report.model import Report, Result
 from auditor.report.view import findings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 
+from auditor.dataclass import dataclass
 from auditor.graph import Edge, Graph, NetworkArea, Node
 from auditor.report.text import visible, where
 

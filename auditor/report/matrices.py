@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from auditor.dataclass import dataclass
 from auditor.finding import Verdict
 from auditor.report.model import HeaderAnswer, OriginAnswer, Report
 

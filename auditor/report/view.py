@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from auditor.dataclass import dataclass
 from auditor.finding import Severity, Verdict
 from auditor.report.model import Report, Result, Span
 from auditor.report.text import visible

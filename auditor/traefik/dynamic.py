@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
 from auditor.exchange import Unknown
 from auditor.traefik import rules, streams

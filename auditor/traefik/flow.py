@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Limit, Outcome, Request, Response, Step, Unknown
 

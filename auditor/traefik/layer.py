@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
 from auditor.exchange import Action, Ask, Headers, Outcome, Request, Response, Step, Unknown
 from auditor.traefik import forward, matching, middlewares, rewriting, rules

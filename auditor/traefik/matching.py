@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
+from auditor.dataclass import dataclass
 from auditor.exchange import Headers
 from auditor.traefik import regex
 from auditor.traefik.rules import Both, Rule, Syntax

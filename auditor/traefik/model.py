@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location
 from auditor.traefik.rules import Rule, Syntax
 from auditor.tree import EMPTY, Node

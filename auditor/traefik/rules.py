@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+from auditor.dataclass import dataclass
 
 MAX_RULE = 65_536
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from auditor.dataclass import dataclass
 from auditor.exchange import Outcome, Step
 from auditor.traefik.flow import LAYER, Flow, Next
 from auditor.traefik.model import Middleware

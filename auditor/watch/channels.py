@@ -10,12 +10,12 @@ import smtplib
 import ssl
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import make_msgid
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from auditor.dataclass import dataclass
 from auditor.errors import UsageError
 from auditor.history.outbox import Message
 from auditor.watch.telling import headline, lines

@@ -10,7 +10,6 @@ import json
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -25,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from auditor.dataclass import dataclass
 from auditor.errors import AuditorError, UsageError
 from auditor.finding import Severity
 from auditor.history import queries

@@ -9,11 +9,12 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import uvicorn
 
+from auditor.dataclass import dataclass
 from auditor.errors import UsageError
 from auditor.fleet.entries import Entry
 from auditor.history.keeping import Retention, prune
