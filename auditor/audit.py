@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,26 +12,22 @@ from auditor.accepted import repository
 from auditor.accepted.identity import placed
 from auditor.accepted.waivers import uses, waive
 from auditor.agreement import differences, with_agreement
+from auditor.asking import Answered, Asking
 from auditor.checks import CHECKS, Check
 from auditor.checks.of_the_audit import OF_THE_AUDIT
-from auditor.dataclass import dataclass
 from auditor.doors import Build, Promised, Said, graph
 from auditor.errors import TargetError, UsageError
-from auditor.exchange import Exchange, Request
+from auditor.exchange import Exchange
 from auditor.finding import CheckInfo, Finding, Run, Severity, TargetInfo, Verdict
 from auditor.graph import Graph
 from auditor.options import LiveOptions, Options
 from auditor.overview import tables
-from auditor.plan.facts import Facts, Probe, cases_by_route
+from auditor.plan.facts import Facts, cases_by_route
 from auditor.plan.probes import Planner, Sharing
 from auditor.policy.load import LoadedPolicy, Rule, load_policy, load_profiles, rules, target_rules
 from auditor.policy.model import HttpTarget
-from auditor.stack import Entry
 from auditor.targets import Assembler, Assembly
 from auditor.verdicts import consolidate, unanswered, undescribed, unevaluated
-
-Answered = tuple[Probe, tuple[Exchange, ...]]
-"""A probe and its answers: one for each outcome that the configuration allows."""
 
 
 def check(options: Options) -> Run:
@@ -39,14 +35,14 @@ def check(options: Options) -> Run:
     started = _now()
     loaded = load(options)
     assembly = read(loaded, options)
-    asking = Asking(assembly)
+    asking = Asking(assembly.stack)
     planner = Planner(
         loaded.policy, assembly.entries, assembly.matchers, (), assembly.selection, Sharing(), assembly.steering
     )
-    answered = asking.all(planner.probes(asking))
+    answered = asking.all(planner.probes(asking)) if assembly.entries else []
     predicted = facts_of(loaded, assembly, answered)
     verdicts = decide(loaded, predicted)
-    rest = asking.all(planner.rest(_broken(verdicts)))
+    rest = asking.all(planner.rest(_broken(verdicts))) if assembly.entries else []
     if rest:
         predicted = facts_of(loaded, assembly, [*answered, *rest])
         verdicts = decide(loaded, predicted)
@@ -60,25 +56,6 @@ def _broken(verdicts: Iterable[Finding]) -> Iterator[tuple[str, str, str]]:
             request = finding.witness.request
             if request.method != "GET" or len(request.headers) > 1:  # every place is asked a bare GET
                 yield finding.route, request.host, request.path
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """Predicts the answers of one stack, each once."""
-
-    assembly: Assembly
-    known: dict[tuple[Entry, Request], tuple[Exchange, ...]] = field(default_factory=dict)
-
-    def __call__(self, probe: Probe) -> tuple[Exchange, ...]:
-        """Predict the answers to one probe."""
-        key = (probe.entry, probe.request)
-        if key not in self.known:
-            self.known[key] = self.assembly.stack.predict(probe.request, probe.entry)
-        return self.known[key]
-
-    def all(self, probes: Iterable[Probe]) -> list[Answered]:
-        """Predict the answers to all probes, where the stack has a way in."""
-        return [(probe, self(probe)) for probe in probes] if self.assembly.entries else []
 
 
 def load(options: Options) -> LoadedPolicy:
@@ -108,11 +85,12 @@ def load(options: Options) -> LoadedPolicy:
 def predict(loaded: LoadedPolicy, options: Options) -> tuple[Facts, Assembly]:
     """Read the targets and evaluate every probe on the stack they describe."""
     assembly = read(loaded, options)
-    asking = Asking(assembly)
+    asking = Asking(assembly.stack)
     planner = Planner(
         loaded.policy, assembly.entries, assembly.matchers, (), assembly.selection, steering=assembly.steering
     )
-    return facts_of(loaded, assembly, asking.all(planner.probes(asking))), assembly
+    answered = asking.all(planner.probes(asking)) if assembly.entries else []
+    return facts_of(loaded, assembly, answered), assembly
 
 
 def read(loaded: LoadedPolicy, options: Options) -> Assembly:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import field
 
 from auditor.dataclass import dataclass
-from auditor.exchange import Action, Ask, Exchange, Layer, Outcome, Request, Response, Unknown
+from auditor.exchange import Action, Ask, Exchange, Layer, Outcome, Request, Response, Unknown, amended
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Stack:
     def predict(self, request: Request, entry: Entry) -> tuple[Exchange, ...]:
         """Evaluate one request at one entry: an exchange per outcome that the configuration allows."""
         names = [name for name, _ in self.layers]
-        outcomes = self._answer(names.index(entry.layer), replace(request, listen=entry.listen))
+        outcomes = self._answer(names.index(entry.layer), amended(request, listen=entry.listen))
         return tuple(Exchange("predicted", request, outcome, asked=self._asked(outcome)) for outcome in outcomes)
 
     def _asked(self, outcome: Outcome) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ class Stack:
         name, layer = self.layers[index]
         mark = self._mark(name, request.listen)
         outcomes = layer.answer(request, self._next(index))
-        return tuple(replace(outcome, passed=(mark, *outcome.passed)) for outcome in outcomes)
+        return tuple(amended(outcome, passed=(mark, *outcome.passed)) for outcome in outcomes)
 
     def _next(self, index: int) -> Ask | None:
         if not self.addresses and index + 1 >= len(self.layers):
@@ -86,12 +86,12 @@ class Stack:
             target = self._layer_at(index, request.listen)
             if target is None:
                 mark = self._mark("?", request.listen)
-                return tuple(replace(outcome, passed=(mark,)) for outcome in any_backend(request))
+                return tuple(amended(outcome, passed=(mark,)) for outcome in any_backend(request))
             if target <= index:
                 name = self.layers[target][0]
-                return (replace(_loop(name), passed=(self._mark(name, request.listen),)),)
+                return (amended(_loop(name), passed=(self._mark(name, request.listen),)),)
             seen_from = self.peers.get(self.layers[index][0], ANY_PEER)
-            return self._answer(target, replace(request, client=seen_from))
+            return self._answer(target, amended(request, client=seen_from))
 
         return ask
 

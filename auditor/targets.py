@@ -27,6 +27,7 @@ from auditor.stack import Entry, Stack
 if TYPE_CHECKING:
     from auditor.compose import Compose, Variable
     from auditor.nginx import Configuration
+    from auditor.traefik import Traefik
 
 LATEST_NGINX = "1.31.3"
 """The version of nginx that is modelled where a policy names none."""
@@ -113,7 +114,6 @@ class Assembler:
         policy = self.loaded.policy
         named = [name for name in policy.layers if name in layers]
         order = named or sorted(layers, key=lambda name: ORDER.index(layers[name][0]))
-        assembly.matchers = tuple(_outermost(order, assembly))
         running = placed({name: layers[name] for name in order}, composes)
         served = [route.served_by for route in policy.routes if route.served_by]
         backends = [*(policy.exposure.backends if policy.exposure else ()), *served]
@@ -126,6 +126,11 @@ class Assembler:
         )
         assembly.entries = tuple(entries(assembly.stack, running))
         assembly.running, assembly.composes = running, tuple(composes)
+        outermost = layers[order[0]] if order else None
+        if outermost and outermost[0] == "traefik" and all(entry.layer == order[0] for entry in assembly.entries):
+            assembly.matchers = tuple(_by_router(cast("Traefik", outermost[1]), order, assembly))
+        else:
+            assembly.matchers = tuple(_outermost(order, assembly))
         if [layers[name][0] for name in order] == ["nginx"]:
             from auditor.nginx.selection import Selection as Servers  # noqa: PLC0415 - only where nginx is all there is
 
@@ -169,8 +174,9 @@ class Assembler:
         return configuration
 
     def _traefik(self, target: TraefikTarget, assembly: Assembly, composes: Sequence[Compose]) -> Layer:
-        from auditor.traefik import Container, load  # noqa: PLC0415 - only where a policy has a traefik target
+        from auditor.traefik import Container, Middleware, load  # noqa: PLC0415 - only where a policy has a traefik target
         from auditor.traefik.rules import conjunctions as router_conjunctions  # noqa: PLC0415
+        from auditor.traefik.selection import replaced, served  # noqa: PLC0415
 
         static = self._paths(target.id, [target.static])[0] if target.static else None
         dynamic = [found for path in self._paths(target.id, target.dynamic) for found in _glob(path)]
@@ -194,8 +200,10 @@ class Assembler:
         assembly.problems += [(target.id, problem) for problem in configuration.problems]
         assembly.missing += [(target.id, unknown) for unknown in configuration.unknown]
         assembly.targets.append(TargetInfo(target.id, target.type, tuple(configuration.files)))
-        assembly.seen[target.id] = tuple(_traefik_matchers(configuration.matchers()))
-        assembly.moves[target.id] = tuple(Replacement(*pair) for pair in configuration.replacements())
+        assembly.seen[target.id] = tuple(_traefik_matchers(configuration))
+        chains = (item for router in served(configuration) for item in configuration.chain(router.middlewares))
+        pairs = replaced(item for item in chains if isinstance(item, Middleware))
+        assembly.moves[target.id] = tuple(Replacement(*pair) for pair in pairs)
         for router in configuration.routers.values():
             ways = router_conjunctions(router.rule) if router.rule is not None and not router.refused else []
             assembly.steering += tuple(demands(((w.matcher, w.values, w.negated) for w in way) for way in ways))
@@ -347,9 +355,39 @@ def _outermost(order: Sequence[str], assembly: Assembly) -> Iterator[Matcher]:
         yield from seen
 
 
-def _traefik_matchers(matchers: Sequence[Any]) -> Iterator[Matcher]:
+def _by_router(traefik: Traefik, order: Sequence[str], assembly: Assembly) -> Iterator[Matcher]:
+    """Fill in which routers take requests to which hosts; yield what each can see, and what is behind each of them.
+
+    Routers with the same behind them, reached by the same paths, share what is there.
+    """
+    from auditor.traefik.selection import Selection as Routers  # noqa: PLC0415 - only where a policy has a traefik target
+    from auditor.traefik.selection import behind, served  # noqa: PLC0415
+
+    yield from assembly.seen.get(order[0], ())
+    ways: dict[str, str] = {}
+    known: set[str] = set()
+    for router in served(traefik):
+        found = behind(traefik, router, lambda address: assembly.stack.layer_at(order[0], address))
+        first = min((order.index(name) for name in found.layers), default=len(order))
+        way = f"{' '.join(order[first:])} {found.replaced}"
+        ways[router.name] = way
+        if way not in known:
+            known.add(way)
+            inner = _outermost(order[first:], assembly)
+            yield from (replace(m, scope=way) for m in from_outside(inner, [Replacement(*p) for p in found.replaced]))
+    assembly.selection = Routers(traefik, ways)
+
+
+def _traefik_matchers(traefik: Traefik) -> Iterator[Matcher]:
     """Yield what Traefik's rules and middlewares see; routers that look at nothing but hosts and paths only select."""
-    found = [matcher for m in matchers if (matcher := _traefik_matcher(m)) is not None]
+    from auditor.traefik.selection import matchers, served  # noqa: PLC0415 - only where a policy has a traefik target
+
+    found = [
+        replace(matcher, scope=router.name)
+        for router in served(traefik)
+        for m in matchers(traefik, router)
+        if (matcher := _traefik_matcher(m)) is not None
+    ]
     by_path = all(matcher.subject in {"host", "path", "origin"} for matcher in found)
     yield from (replace(matcher, selects=by_path and matcher.subject == "path") for matcher in found)
 

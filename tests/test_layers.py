@@ -21,7 +21,7 @@ LINE = (
     {"doors"},
     {"browser"},
     {"plan"},
-    {"options"},
+    {"asking", "options"},
     {"targets", "live", "checks"},
     {"overview", "verdicts", "agreement", "watching", "replaying", "accepted"},
     {"audit", "tracing", "difference"},

@@ -11,7 +11,19 @@ from auditor.backend.cors import LAYER, Cors
 from auditor.backend.routes import Route
 from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
-from auditor.exchange import UNKNOWN_VALUE, Action, Ask, Field, Headers, Outcome, Request, Response, Step, Unknown
+from auditor.exchange import (
+    UNKNOWN_VALUE,
+    Action,
+    Ask,
+    Field,
+    Headers,
+    Outcome,
+    Request,
+    Response,
+    Step,
+    Unknown,
+    amended,
+)
 
 WELL_KNOWN = frozenset(
     {"cache-control", "content-encoding", "content-security-policy", "content-security-policy-report-only", "expires"}
@@ -109,7 +121,7 @@ class Application:
             return (*self._handshake(urls.path_of(request)), _down())
         outcomes = (*self.through(request, self._endpoint), *self._crash(request))
         if self.unknown:
-            outcomes = tuple(replace(outcome, unknown=(*outcome.unknown, *self.unknown)) for outcome in outcomes)
+            outcomes = tuple(amended(outcome, unknown=(*outcome.unknown, *self.unknown)) for outcome in outcomes)
         return (*outcomes, _down())
 
     def through(self, request: Request, endpoint: Next) -> tuple[Outcome, ...]:
@@ -139,7 +151,7 @@ class Application:
                 return outcomes
             maybe = Unknown(f"whether this middleware is there is not decided: {doubt}", middleware.location, "headers")
             both = (*outcomes, *following(request))
-            return tuple(replace(outcome, unknown=(*outcome.unknown, maybe)) for outcome in both)
+            return tuple(amended(outcome, unknown=(*outcome.unknown, maybe)) for outcome in both)
 
         return through
 
@@ -153,7 +165,7 @@ class Application:
             reason = "routers that are not in the files may take this path"
             doubt = Unknown(reason, self.location, "status")
             handled = self._handled(request, None)
-            return tuple(replace(outcome, unknown=(*outcome.unknown, doubt)) for outcome in handled)
+            return tuple(amended(outcome, unknown=(*outcome.unknown, doubt)) for outcome in handled)
         partial = next((route for route, taken in taking if taken), None)
         if partial is not None:
             allow = Field("allow", ", ".join(sorted(partial.methods)), partial.location, LAYER)
@@ -250,7 +262,7 @@ def _is_handshake(request: Request) -> bool:
 
 def _edited(outcomes: tuple[Outcome, ...], edit: Callable[[Response], Response], step: Step) -> tuple[Outcome, ...]:
     return tuple(
-        replace(outcome, response=edit(outcome.response), why=(step, *outcome.why)) if outcome.response else outcome
+        amended(outcome, response=edit(outcome.response), why=(step, *outcome.why)) if outcome.response else outcome
         for outcome in outcomes
     )
 
@@ -270,7 +282,7 @@ def _apply(middleware: Middleware, request: Request, following: Next) -> tuple[O
         case OtherMiddleware():
             reason = f"the middleware {middleware.name} is not in the files"
             doubt = Unknown(reason, middleware.location, "headers")
-            return tuple(replace(found, unknown=(*found.unknown, doubt)) for found in following(request))
+            return tuple(amended(found, unknown=(*found.unknown, doubt)) for found in following(request))
 
 
 def _cors(middleware: Cors, request: Request, following: Next) -> tuple[Outcome, ...]:
@@ -282,7 +294,7 @@ def _cors(middleware: Cors, request: Request, following: Next) -> tuple[Outcome,
     else:
         outcomes = _edited(following(request), lambda response: cors.decorate(middleware, request, response), step)
     doubts = middleware.doubts()
-    return tuple(replace(found, unknown=(*found.unknown, *doubts)) for found in outcomes) if doubts else outcomes
+    return tuple(amended(found, unknown=(*found.unknown, *doubts)) for found in outcomes) if doubts else outcomes
 
 
 def _plain(status: int, text: str, place: Location) -> Response:
@@ -297,7 +309,7 @@ def _trusted_host(middleware: TrustedHost, request: Request, following: Next) ->
     step = Step("TrustedHostMiddleware", middleware.location, "", LAYER)
     if middleware.unknown:
         doubt = Unknown(f"the allowed hosts are not decided: {middleware.unknown}", middleware.location, "status")
-        return tuple(replace(found, unknown=(*found.unknown, doubt)) for found in following(request))
+        return tuple(amended(found, unknown=(*found.unknown, doubt)) for found in following(request))
     if "*" in middleware.allowed_hosts:
         return following(request)
     refused = Outcome(
@@ -337,7 +349,7 @@ def _https(middleware: HttpsRedirect, request: Request, following: Next) -> tupl
     )  # fmt: skip
     if doubt is None:
         return (redirect,)
-    return (redirect, *(replace(found, unknown=(*found.unknown, doubt)) for found in following(request)))
+    return (redirect, *(amended(found, unknown=(*found.unknown, doubt)) for found in following(request)))
 
 
 def _gzip(middleware: Gzip, request: Request, following: Next) -> tuple[Outcome, ...]:
@@ -347,7 +359,7 @@ def _gzip(middleware: Gzip, request: Request, following: Next) -> tuple[Outcome,
         Unknown("a long answer may be compressed", middleware.location, "header:content-length"),
     )
     return tuple(
-        replace(found, unknown=(*found.unknown, *doubts))
+        amended(found, unknown=(*found.unknown, *doubts))
         if found.response is not None and (found.response.body is None or len(found.response.body) >= 500)
         else found
         for found in following(request)
@@ -361,7 +373,7 @@ def _set_headers(middleware: SetHeaders, request: Request, following: Next) -> t
         for name, value, place in middleware.headers:
             line = Field(name.lower(), UNKNOWN_VALUE if value is None else value, place, LAYER)
             kept = response.headers.without(name).plus(line)
-            response = replace(response, headers=kept, absent=response.absent | {name.lower()})
+            response = amended(response, headers=kept, absent=response.absent | {name.lower()})
         return response
 
     outcomes = _edited(following(request), edit, step)
@@ -369,5 +381,5 @@ def _set_headers(middleware: SetHeaders, request: Request, following: Next) -> t
         doubt = Unknown(
             f"this middleware is not followed in full: {middleware.unknown}", middleware.location, "headers"
         )
-        outcomes = tuple(replace(found, unknown=(*found.unknown, doubt)) for found in outcomes)
+        outcomes = tuple(amended(found, unknown=(*found.unknown, doubt)) for found in outcomes)
     return outcomes

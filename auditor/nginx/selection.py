@@ -118,6 +118,10 @@ class Selection:
             return None
         return self._place(server, host, path, 0)
 
+    def through(self, listen: str, scheme: str, host: str, path: str) -> Hashable | None:  # noqa: ARG002 - a protocol
+        """Return None: the blocks that answer say it."""
+        return None
+
     # -- servers and tables ------------------------------------------------------------------------------------
 
     def _server(self, listen: str, scheme: str, host: str) -> Node | None:

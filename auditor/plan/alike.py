@@ -7,7 +7,7 @@ header meets the same directives too: so they are tried at one path of each such
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 from auditor.exchange import Exchange
 from auditor.language import Language
@@ -37,9 +37,13 @@ _UNTOLD = frozenset({"entryPoint", "route"})
 """Steps that say where a request came in or ended, not what was done with it: an application's middlewares do that."""
 
 
-def answered_by(exchanges: Iterable[Exchange]) -> object:
-    """Return what took part in an answer: blocks, directives and the makers of headers, and nothing of their values."""
-    return tuple(
+def answered_by(exchanges: Iterable[Exchange], through: Hashable | None = None) -> object:
+    """Return what took part in an answer: blocks, directives and the makers of headers, and nothing of their values.
+
+    `through` stands for the router that took the request, where that is known to be all that it did.
+    """
+    untold = _UNTOLD if through is None else _UNTOLD | {"router"}
+    return through, tuple(
         (
             exchange.outcome.when,
             exchange.outcome.layer,
@@ -47,7 +51,7 @@ def answered_by(exchanges: Iterable[Exchange]) -> object:
             exchange.outcome.selected,
             exchange.outcome.action.kind,
             exchange.response and exchange.response.status,
-            tuple((step.directive, step.location) for step in exchange.outcome.why if step.directive not in _UNTOLD),
+            tuple((step.directive, step.location) for step in exchange.outcome.why if step.directive not in untold),
             tuple((line.name, line.made_by) for line in exchange.response.headers) if exchange.response else (),
             tuple(exchange.outcome.unknown),
             tuple((name, setting.location) for name, setting in exchange.outcome.settings.items()),

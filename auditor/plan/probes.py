@@ -160,9 +160,10 @@ class Planner:
 
     def _all_paths(self, view: View) -> PathCells:
         if view.paths not in self._cells:
-            globs = {glob for route in self.policy.routes for item in route.match for glob in (item.paths or ())}
+            items = dict.fromkeys(item.paths for route in self.policy.routes for item in route.match if item.paths)
             denied = self.policy.exposure.denied_paths if self.policy.exposure else ()
-            routes, more = ([Language.glob_path(glob) for glob in sorted(each)] for each in (globs, set(denied)))
+            routes = [Language.union([Language.glob_path(glob) for glob in paths]) for paths in items]
+            more = [Language.glob_path(glob) for glob in sorted(set(denied))]
             named = [probe.path.partition("?")[0] for route in self.policy.routes for probe in route.probes]
             self._cells[view.paths] = view.cut(routes, more, named)
         return self._cells[view.paths]
@@ -177,7 +178,7 @@ class Planner:
 
     def _route(self, route: Route, hosts: Sequence[str], ask: Ask | None) -> Iterator[Probe]:
         named_paths = {probe.path.partition("?")[0] for probe in route.probes}
-        groups = _Groups(ask, named_paths)
+        groups = _Groups(ask, named_paths, self.selection)
         named = list(dict.fromkeys(m for item in route.match for m in (item.methods or ()))) or list(METHODS)
         for entry in sorted(self.entries, key=lambda entry: entry.scheme != "https"):
             for host in hosts:
@@ -336,6 +337,7 @@ class _Groups:
 
     ask: Ask | None
     named: set[str]
+    selection: Selection | None = None
     seen: set[object] = field(default_factory=set)
 
     def known(self, place: Place, methods: tuple[str, ...], view: View) -> bool:
@@ -343,7 +345,9 @@ class _Groups:
         if self.ask is None or view.tests is None:
             return False
         satisfied = tuple(test.contains(place.path) for test in view.tests)
-        made = answered_by(self.ask(place.probe("plain", methods[0])))
+        at = (place.entry.listen, place.entry.scheme, place.host, place.path)
+        way = self.selection.through(*at) if self.selection is not None else None
+        made = answered_by(self.ask(place.probe("plain", methods[0])), way)
         entry = place.entry if view.by_entry or place.path in self.named else None
         key = (entry, place.host, methods, satisfied, made)
         known = key in self.seen and place.path not in self.named

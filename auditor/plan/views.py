@@ -35,6 +35,10 @@ class Selection(Protocol):
         """Return something equal for places that answer alike; None for a place like no other."""
         ...
 
+    def through(self, listen: str, scheme: str, host: str, path: str) -> Hashable | None:
+        """Return what a request passes at the outermost layer, equal where that does the same; None where unknown."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import lru_cache
 
-from auditor.dataclass import dataclass
 from auditor.errors import Location
-from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Limit, Outcome, Request, Response, Step, Unknown
+from auditor.exchange import (
+    UNKNOWN_VALUE,
+    Action,
+    Field,
+    Headers,
+    Limit,
+    Outcome,
+    Request,
+    Response,
+    Step,
+    Unknown,
+    amended,
+)
 
 LAYER = "traefik"
 _KEPT_IN_PATHS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~$&+,/:;=@")
@@ -72,7 +83,7 @@ def set_path(escaped: str) -> tuple[str, str] | None:
     return path, "" if escape_path(path) == escaped else escaped
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Flow:
     """One request inside Traefik: decoded `path`, `raw_path` as Go keeps it, `uri` as it is sent on.
 
@@ -113,8 +124,8 @@ class Flow:
 
     def with_path(self, path: str, raw_path: str) -> Flow:
         """Return a copy with another path, whose `uri` follows."""
-        changed = replace(self, path=path, raw_path=raw_path)
-        return replace(changed, uri=changed.request_uri)
+        changed = amended(self, path=path, raw_path=raw_path)
+        return amended(changed, uri=changed.request_uri)
 
     def header(self, name: str) -> str:
         """Return the first value of a header, or ""."""
@@ -122,15 +133,15 @@ class Flow:
 
     def set(self, name: str, value: str, place: Location | None = None) -> Flow:
         """Return a copy where this is the header's only line."""
-        return replace(self, headers=only(self.headers, name, value, place))
+        return amended(self, headers=only(self.headers, name, value, place))
 
     def add(self, name: str, value: str, place: Location | None = None) -> Flow:
         """Return a copy with one more line of this header."""
-        return replace(self, headers=self.headers.plus(Field(canonical(name), value, place, LAYER)))
+        return amended(self, headers=self.headers.plus(Field(canonical(name), value, place, LAYER)))
 
     def drop(self, *names: str) -> Flow:
         """Return a copy without these headers."""
-        return replace(self, headers=self.headers.without(*names))
+        return amended(self, headers=self.headers.without(*names))
 
 
 def only(headers: Headers, name: str, value: str, place: Location | None = None) -> Headers:
@@ -184,40 +195,40 @@ def undecided(reason: str, place: Location | None, steps: tuple[Step, ...] = ())
 def edited(outcomes: tuple[Outcome, ...], edit: Callable[[Response], Response]) -> tuple[Outcome, ...]:
     """Apply an edit to every response that there is."""
     return tuple(
-        replace(outcome, response=edit(outcome.response), layer=LAYER) if outcome.response is not None else outcome
+        amended(outcome, response=edit(outcome.response), layer=LAYER) if outcome.response is not None else outcome
         for outcome in outcomes
     )
 
 
 def noted(outcomes: tuple[Outcome, ...], *steps: Step) -> tuple[Outcome, ...]:
     """Put steps before those that the outcomes already have."""
-    return tuple(replace(outcome, why=(*steps, *outcome.why)) for outcome in outcomes)
+    return tuple(amended(outcome, why=(*steps, *outcome.why)) for outcome in outcomes)
 
 
 def doubted(outcomes: tuple[Outcome, ...], *unknown: Unknown) -> tuple[Outcome, ...]:
     """Add what is not decided to every outcome."""
     if not unknown:
         return outcomes
-    return tuple(replace(outcome, unknown=(*outcome.unknown, *unknown)) for outcome in outcomes)
+    return tuple(amended(outcome, unknown=(*outcome.unknown, *unknown)) for outcome in outcomes)
 
 
 def prefixed(outcomes: tuple[Outcome, ...], lines: tuple[Field, ...]) -> tuple[Outcome, ...]:
     """Put header lines before those of every response."""
     if not lines:
         return outcomes
-    return edited(outcomes, lambda response: replace(response, headers=Headers((*lines, *response.headers))))
+    return edited(outcomes, lambda response: amended(response, headers=Headers((*lines, *response.headers))))
 
 
 def set_header(response: Response, name: str, value: str, place: Location | None) -> Response:
     """Make this the header's only line; an unmodelled backend's lines of the name are gone too."""
     line = Field(canonical(name), value, place, LAYER)
     headers = response.headers.without(name).plus(line)
-    return replace(response, headers=headers, absent=response.absent | {name.lower()})
+    return amended(response, headers=headers, absent=response.absent | {name.lower()})
 
 
 def drop_header(response: Response, name: str) -> Response:
     """Remove every line of a header, also those of an unmodelled backend."""
-    return replace(response, headers=response.headers.without(name), absent=response.absent | {name.lower()})
+    return amended(response, headers=response.headers.without(name), absent=response.absent | {name.lower()})
 
 
 def to_request(flow: Flow, target: str, address: str, scheme: str, headers: Headers) -> Request:

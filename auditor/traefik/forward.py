@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import replace
 from urllib.parse import quote_plus
 
-from auditor.exchange import UNKNOWN_VALUE, Field, Headers, Outcome, Request
+from auditor.errors import Location
+from auditor.exchange import UNKNOWN_VALUE, Field, Headers, Outcome, Request, amended
 from auditor.traefik import matching
 from auditor.traefik.flow import LAYER, Flow, answer, canonical, escape_path, only, set_path, to_request, undecided
 from auditor.traefik.model import Entrypoint, Server, Service
@@ -20,9 +20,14 @@ MANAGED = frozenset(
         "X-Forwarded-Tls-Client-Cert-Info", "X-Real-Ip",
     )
 )  # fmt: skip
-_HOP_BY_HOP = ("Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Trailer",
-               "Transfer-Encoding", "Upgrade", "Te")  # fmt: skip
+_HOP_BY_HOP = frozenset(
+    ("connection", "proxy-connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "trailer",
+     "transfer-encoding", "upgrade", "te")
+)  # fmt: skip
 _RESERVED = frozenset(f"%{byte:02X}" for byte in b":/?#[]@!$&'()*+,;=%")
+_PORT = re.compile(r":(\d+)$")
+_HOST_CHARACTERS = re.compile(r"[A-Za-z0-9._\-:\[\]]*")
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
 VALID_HOST = re.compile(r"^[A-Za-z0-9!$%&'()*+,\-.:;=\[\]_~]*$")
 
 
@@ -37,7 +42,7 @@ def enter(request: Request, point: Entrypoint) -> Flow | tuple[Outcome, ...]:
     if not request.target.startswith("/"):
         return undecided("only targets that begin with / are modelled", point.location)
     path, mark, query = request.target.partition("?")
-    if re.search(r"[\x00-\x20\x7f]", request.target):
+    if _UNPRINTABLE.search(request.target):
         return answer(400, UNKNOWN_VALUE, kind="error")
     split = set_path(path)
     if split is None:
@@ -60,9 +65,9 @@ def enter(request: Request, point: Entrypoint) -> Flow | tuple[Outcome, ...]:
     )
     flow = _sanitised(flow, point)
     if ";" in query:
-        flow = replace(flow, query=query.replace(";", "%3B" if point.encode_semicolons else "&"))
+        flow = amended(flow, query=query.replace(";", "%3B" if point.encode_semicolons else "&"))
     if point.encode_semicolons:
-        flow = replace(flow, uri=flow.request_uri)
+        flow = amended(flow, uri=flow.request_uri)
     return _forwarded(flow, point)
 
 
@@ -96,28 +101,39 @@ def _managed(name: str) -> bool:
 
 def _forwarded(flow: Flow, point: Entrypoint) -> Flow:
     """Put down what Traefik tells about the client; the headers that it manages are a trusted client's or its own."""
-    place, headers = point.location, flow.headers
+    place, lines = point.location, list(flow.headers.fields)
     if not (point.trust_all or matching.in_networks(flow.client, point.trusted)):
-        headers = headers.without(*(line.name for line in headers if _managed(line.name)))
-    if not headers.get("X-Real-Ip"):
-        headers = only(headers, "X-Real-Ip", flow.client, place)
-    if not headers.get("X-Forwarded-Proto"):
+        lines = [line for line in lines if not _managed(line.name)]
+    told = {line.name: line.value for line in reversed(lines) if line.name.startswith("X-")}
+
+    def put(name: str, value: str, place: Location | None) -> None:
+        if name in told:
+            lines[:] = [line for line in lines if line.name != name]
+        told[name] = value
+        lines.append(Field(name, value, place, LAYER))
+
+    if not told.get("X-Real-Ip"):
+        put("X-Real-Ip", flow.client, place)
+    if not told.get("X-Forwarded-Proto"):
         base = "ws" if is_websocket(flow) else "http"
-        headers = only(headers, "X-Forwarded-Proto", base + ("s" if flow.tls else ""), place)
-    if not headers.get("X-Forwarded-Port"):
-        port = re.search(r":(\d+)$", flow.host)
-        secure = flow.tls or headers.get("X-Forwarded-Proto") in ("https", "wss")
-        headers = only(headers, "X-Forwarded-Port", port[1] if port else "443" if secure else "80", place)
-    if not headers.get("X-Forwarded-Host") and flow.host:
-        headers = only(headers, "X-Forwarded-Host", flow.host, place)
-    if prior := headers.all("X-Forwarded-For"):
-        headers = only(headers, "X-Forwarded-For", ", ".join(prior))
-    headers = only(headers, "X-Forwarded-Server", UNKNOWN_VALUE, place)
-    return replace(flow, headers=_connection(headers))
+        put("X-Forwarded-Proto", base + ("s" if flow.tls else ""), place)
+    if not told.get("X-Forwarded-Port"):
+        port = _PORT.search(flow.host)
+        secure = flow.tls or told["X-Forwarded-Proto"] in {"https", "wss"}
+        put("X-Forwarded-Port", port[1] if port else "443" if secure else "80", place)
+    if not told.get("X-Forwarded-Host") and flow.host:
+        put("X-Forwarded-Host", flow.host, place)
+    if "X-Forwarded-For" in told:
+        put("X-Forwarded-For", ", ".join(line.value for line in lines if line.name == "X-Forwarded-For"), None)
+    put("X-Forwarded-Server", UNKNOWN_VALUE, place)
+    return amended(flow, headers=_connection(lines))
 
 
-def _connection(headers: Headers) -> Headers:
-    listed = [token.strip() for value in headers.all("Connection") for token in value.split(",")]
+def _connection(lines: list[Field]) -> Headers:
+    headers = Headers(tuple(lines))
+    listed = [token.strip() for line in lines if line.name == "Connection" for token in line.value.split(",")]
+    if not listed:
+        return headers
     upgrade = (headers.get("Upgrade") or "") if any(token.lower() == "upgrade" for token in listed) else ""
     dropped = [token for token in listed if token and not _managed(canonical(token))]
     headers = headers.without("Connection", *dropped)
@@ -142,9 +158,8 @@ def routing_path(flow: Flow) -> str:
     return re.sub(r"%[0-9A-Fa-f]{2}", decode, escaped)
 
 
-def view(flow: Flow) -> matching.View:
-    """Return what the rules look at."""
-    host = flow.host
+def routing_host(host: str) -> str:
+    """Return the host that rules see: in lower case, without a port."""
     if ":" in host:
         head, _, port = host.rpartition(":")
         bracketed = host.startswith("[") and host.endswith("]")
@@ -153,9 +168,14 @@ def view(flow: Flow) -> matching.View:
             host = host[1:-1]
         elif plain and "]" not in port:
             host = head.strip("[]")
+    return host.strip().lower()
+
+
+def view(flow: Flow) -> matching.View:
+    """Return what the rules look at."""
     return matching.View(
         method=flow.method,
-        host=host.strip().lower(),
+        host=routing_host(flow.host),
         path=routing_path(flow),
         query=flow.query,
         headers=flow.headers,
@@ -166,20 +186,19 @@ def view(flow: Flow) -> matching.View:
 
 def upstream(flow: Flow, server: Server, service: Service) -> Request:
     """Return the request that Traefik sends to one server of a service (pkg/proxy/httputil, net/http/httputil)."""
-    websocket = is_websocket(flow)
-    headers = flow.headers.without(*_HOP_BY_HOP)
+    lines = [line for line in flow.headers if line.name.lower() not in _HOP_BY_HOP]
     if "trailers" in (token.strip().lower() for token in flow.header("Te").split(",")):
-        headers = headers.plus(Field("Te", "trailers"))
-    if websocket:
-        headers = headers.plus(Field("Connection", "Upgrade"), Field("Upgrade", flow.header("Upgrade")))
+        lines.append(Field("Te", "trailers"))
+    if is_websocket(flow):
+        lines += (Field("Connection", "Upgrade"), Field("Upgrade", flow.header("Upgrade")))
     if flow.client and not flow.no_forwarded_for:
-        prior = flow.headers.all("X-Forwarded-For")
-        value = ", ".join((*prior, flow.client))
-        headers = headers.without("X-Forwarded-For").plus(Field("X-Forwarded-For", value, service.location, LAYER))
+        value = ", ".join((*flow.headers.all("X-Forwarded-For"), flow.client))
+        lines = [line for line in lines if line.name != "X-Forwarded-For"]
+        lines.append(Field("X-Forwarded-For", value, service.location, LAYER))
     host = flow.host if service.pass_host else server.authority
-    if not re.fullmatch(r"[A-Za-z0-9._\-:\[\]]*", host):
+    if not _HOST_CHARACTERS.fullmatch(host):
         host = UNKNOWN_VALUE  # net/http cleans what it takes for malformed
-    headers = Headers((Field("Host", host, service.location, LAYER), *headers.fields))
+    headers = Headers((Field("Host", host, service.location, LAYER), *lines))
     sent = flow
     if server.preserve_path:
         base = "/" + server.url.partition("://")[2].partition("/")[2].partition("?")[0]
@@ -205,4 +224,14 @@ def cleaned(query: str) -> str:
     return "&".join(f"{quote_plus(key, safe='-_.~')}={quote_plus(value, safe='-_.~')}" for key, value in pairs)
 
 
-__all__ = ["MANAGED", "VALID_HOST", "enter", "escape_path", "is_websocket", "routing_path", "upstream", "view"]
+__all__ = [
+    "MANAGED",
+    "VALID_HOST",
+    "enter",
+    "escape_path",
+    "is_websocket",
+    "routing_host",
+    "routing_path",
+    "upstream",
+    "view",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from auditor.exchange import UNKNOWN_VALUE, Action, Field, Limit, Outcome, Response, Unknown
+from auditor.exchange import UNKNOWN_VALUE, Action, Field, Limit, Outcome, Response, Unknown, amended
 from auditor.traefik import matching
 from auditor.traefik.flow import LAYER, STATUS_TEXT, Flow, Next, answer, doubted, noted
 from auditor.traefik.model import Middleware, flag_of, list_of, number_of, option, text_of
@@ -80,7 +80,7 @@ def limited(middleware: Middleware, flow: Flow, following: Next, _: Context) -> 
         return following(flow)
     limit = replace(limit, value=bucket_of(middleware, flow))
     step = step_of(middleware)
-    passed = tuple(replace(outcome, limits=(limit, *outcome.limits)) for outcome in following(flow))
+    passed = tuple(amended(outcome, limits=(limit, *outcome.limits)) for outcome in following(flow))
     lines: tuple[Field, ...] = ()
     if middleware.kind == "rateLimit":
         lines = tuple(Field(name, UNKNOWN_VALUE, limit.location, LAYER) for name in ("Retry-After", "X-Retry-In"))

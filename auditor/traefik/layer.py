@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 
 from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
-from auditor.exchange import Action, Ask, Headers, Outcome, Request, Response, Step, Unknown
+from auditor.exchange import Action, Ask, Headers, Outcome, Request, Response, Step, Unknown, amended
 from auditor.traefik import forward, matching, middlewares, rewriting, rules
 from auditor.traefik.flow import (
     LAYER,
@@ -24,7 +24,6 @@ from auditor.traefik.flow import (
 from auditor.traefik.model import (
     Entrypoint,
     Exposure,
-    Matcher,
     Middleware,
     Router,
     Server,
@@ -145,45 +144,12 @@ class Traefik:
                 result.append(middleware)
         return tuple(result)
 
-    def matchers(self) -> tuple[Matcher, ...]:
-        """Return everything that tells requests apart: rules, and the origins that headers middlewares know."""
-        return tuple(self._matchers())
-
-    def replacements(self) -> tuple[tuple[str, str], ...]:
-        """Return the prefixes of paths that middlewares replace for what is further in: (from, to)."""
-        found: list[tuple[str, str]] = []
-        for middleware in self.middlewares.values():
-            if middleware.kind == "stripPrefix":
-                found += [(text.rstrip("/"), "") for text, _ in list_of(middleware.options.get("prefixes"))]
-            if middleware.kind == "addPrefix" and (added := option(middleware.options, "prefix").text):
-                found.append(("", added))
-        return tuple(dict.fromkeys(found))
-
-    def _matchers(self) -> Iterator[Matcher]:
-        for router in self.routers.values():
-            for leaf in rules.leaves(router.rule) if router.rule is not None else ():
-                kind = _MATCHER_KINDS.get(leaf.matcher, leaf.matcher.lower())
-                if kind.startswith("header"):
-                    yield Matcher(f"{kind}:{leaf.values[0].lower()}", leaf.values[-1], router.location)
-                else:
-                    yield from (Matcher(kind, value, router.location) for value in leaf.values)
-        for middleware in self.middlewares.values():
-            for name, kind in (
-                ("accessControlAllowOriginList", "origin"),
-                ("accessControlAllowOriginListRegex", "origin-regex"),
-            ):
-                for text, place in list_of(middleware.options.get(name)) if middleware.kind == "headers" else ():
-                    yield Matcher(kind, text, place)
-            for name, kind in (("prefixes", "path-prefix"),):
-                for text, place in list_of(middleware.options.get(name)) if middleware.kind == "stripPrefix" else ():
-                    yield Matcher(kind, text, place)
-
     def _signed(
         self, outcomes: tuple[Outcome, ...], point: Entrypoint, router: Router | None, steps: tuple[Step, ...] = ()
     ) -> tuple[Outcome, ...]:
         name = router.name if router is not None else None
         return tuple(
-            replace(
+            amended(
                 outcome,
                 layer=outcome.layer or LAYER,
                 server=outcome.server or point.name,
@@ -248,12 +214,6 @@ class Traefik:
 
 
 _OWN_PROVIDERS = ("@file", "@docker")
-_MATCHER_KINDS = {
-    "Host": "host", "HostHeader": "host", "HostRegexp": "host-regex", "Path": "path", "PathPrefix": "path-prefix",
-    "PathRegexp": "path-regex", "Method": "method", "Header": "header", "Headers": "header",
-    "HeaderRegexp": "header-regex", "HeadersRegexp": "header-regex", "ClientIP": "client", "Query": "query",
-    "QueryRegexp": "query-regex",
-}  # fmt: skip
 
 
 def _file(name: str) -> str:
@@ -330,7 +290,7 @@ class _Run:
             return noted(self._empty(flow), step)
         outcomes = tuple(found for server in service.servers for found in self._proxied(service, server, flow))
         if service.health_check:
-            outcomes = (*outcomes, *(replace(found, when="upstream-down") for found in self._empty(flow)))
+            outcomes = (*outcomes, *(amended(found, when="upstream-down") for found in self._empty(flow)))
         if service.sticky:
             doubt = Unknown("the sticky cookie is added by Traefik", service.location, "header:set-cookie")
             outcomes = doubted(outcomes, doubt)
@@ -367,12 +327,12 @@ class _Run:
             status = 502
             made = answer(status, STATUS_TEXT[status], kind="error", flow=flow, when=outcome.when)[0]
             action = Action("error", url)
-            return replace(outcome, response=made.response, action=action, layer=LAYER, upstream_request=sent, why=why)
+            return amended(outcome, response=made.response, action=action, layer=LAYER, upstream_request=sent, why=why)
         lines = tuple(as_go_writes(line) for line in response.headers if line.name.lower() not in _NOT_PASSED)
         headers = Headers((*flow.preset, *lines))
-        passed = replace(response, headers=headers, absent=response.absent | _NOT_PASSED)
+        passed = amended(response, headers=headers, absent=response.absent | _NOT_PASSED)
         action = outcome.action if outcome.action.upstream or self.ask is not None else Action("proxy", url)
-        return replace(outcome, response=passed, action=action, upstream_request=sent, why=why)
+        return amended(outcome, response=passed, action=action, upstream_request=sent, why=why)
 
 
 UNTRUSTED = "{{"
