@@ -204,3 +204,15 @@ def test_no_text_does_harm(text: str) -> None:
     root, problems = parse(text, "p.yaml")
     assert root is None or isinstance(root, Node)
     assert all(p.location for p in problems)
+
+
+def test_a_zero_byte_is_refused_where_it_is_written() -> None:
+    """As a file name or a header it would only fail later, and elsewhere."""
+    root, problems = parse('version: 1\nenv_file: "a\\0b"\n', "auditor.yaml")
+    assert root is not None
+    assert [(p.location.line, p.location.column, p.message) for p in problems] == [(2, 11, "\\u0000 is in the text")]
+
+
+def test_half_a_character_is_refused() -> None:
+    """No encoding has it."""
+    assert parse('version: 1\nenv_file: "a\\ud800b"\n', "auditor.yaml")[1]

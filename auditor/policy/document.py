@@ -156,6 +156,11 @@ class _Reader:
 
     def scalar(self, event: yaml.ScalarEvent) -> None:
         place, text = self.place(event), event.value
+        if odd := _NO_TEXT.search(text):
+            self.problems.append(
+                Problem(f"\\u{ord(odd[0]):04x} is in the text", place, "no path, URL or header holds it: leave it out")
+            )
+            text = _NO_TEXT.sub("\ufffd", text)
         frame = self.stack[-1] if self.stack else None
         if frame and frame.mapping and frame.pending is None:
             frame.pending = (text, place)
@@ -205,6 +210,9 @@ class _Reader:
             self.problems.append(Problem(f"the key {key!r} is given twice{line}", key_place, "keep one of them"))
             return
         frame.entries[key] = replace(node, key=key_place)
+
+
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # what an escape can write although no file name or header can hold it
 
 
 class _StopError(Exception):

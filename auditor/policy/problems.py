@@ -115,7 +115,8 @@ def _say(kind: str, node: Node, context: dict[str, Any], message: str) -> tuple[
     if kind in _WANTED:
         return f"{value} is not {_WANTED[kind]}", _type_hint(kind, node)
     if kind == "string_pattern_mismatch":
-        form, hint = _FORMS[str(context["pattern"])]
+        pattern = str(context["pattern"])
+        form, hint = _FORMS.get(pattern, ("is not written as this key wants it", f"it has to match {pattern}"))
         return f"{value} {form}", hint
     if kind in {"string_too_short", "too_short"}:
         return "empty", "give at least one item" if kind == "too_short" else "write some text, or delete the key"
