@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ruamel.yaml import YAML
 
 from auditor import cli
 from auditor.drafting.found import find
@@ -124,6 +125,104 @@ def test_what_is_broken_afterwards_is_found(project: Path, name: str, capsys: py
     out = capsys.readouterr().out
     open_findings = [part for part in out.split("\n\n") if f"[{check_id}]" in part and "= waived" not in part]
     assert open_findings
+
+
+PROXY = r"""events {}
+http {
+    map $http_origin $allowed { default 0; "https://app.shop.example" 1; "~^https://[a-z0-9-]+\.shop\.example$" 1; }
+    proxy_connect_timeout 5s;
+    server {
+        listen 80;
+        server_name shop.example;
+        error_page 502 503 504 /sorry.html;
+        location = /sorry.html { root /srv/errors; internal; }
+        location /ws {
+            if ($allowed = 0) { return 403; }
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection "upgrade";
+            proxy_buffering off;
+            proxy_read_timeout 1h;
+            proxy_pass http://127.0.0.1:8000;
+        }
+        location /chat {
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection "upgrade";
+            proxy_pass http://127.0.0.1:8000;
+        }
+        location /api/ { proxy_read_timeout 120; proxy_send_timeout 1m30s; proxy_pass http://127.0.0.1:8000; }
+        location / { root /srv; }
+    }
+}
+"""
+SOCKETS = """from fastapi import FastAPI, WebSocket
+
+app = FastAPI()
+
+
+@app.websocket("/{path:path}")
+async def socket(websocket: WebSocket) -> None:
+    await websocket.accept()
+"""
+
+
+def test_sockets_timeouts_and_error_pages_are_promised(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who may open a WebSocket, how long the proxy waits and which page a failure has, each as it is today."""
+    (project / "deploy" / "nginx.conf").write_text(PROXY)
+    assert init() == 0
+    policy = YAML(typ="safe", pure=True).load(project / "auditor.yaml")  # YAML 1.2: off is a word
+    routes = {route["id"]: route for route in policy["routes"]}
+    assert routes["ws"]["websocket"] == {
+        "allow_origins": [{"regex": r"^https://[a-z0-9-]+\.shop\.example$"}, "https://app.shop.example"],
+        "on_disallowed": {"status": [403]},
+        "buffering": "off",
+    }
+    assert routes["ws"]["timeouts"] == {"read": {"min": "3600s"}, "connect": {"max": "5s"}}
+    assert routes["api"]["timeouts"] == {"read": {"min": "120s"}, "send": {"min": "90s"}, "connect": {"max": "5s"}}
+    assert "websocket" not in routes["chat"]
+    assert "a WebSocket passes whatever its Origin" in (project / "auditor.yaml").read_text()
+    assert policy["error_pages"] == {"statuses": [502], "served_from": "/sorry.html"}
+    assert cli.run(["check", "--now", "2026-06-01"]) == 0
+    assert capsys.readouterr()
+
+
+def test_a_socket_that_any_page_can_open_is_waived_and_shown(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The application accepts every handshake: the draft promises no origin, and the finding is there to be read."""
+    (project / "deploy" / "nginx.conf").write_text(PROXY)
+    (project / "main.py").write_text(SOCKETS)
+    assert init() == 0
+    assert "can open the WebSocket" in capsys.readouterr().out
+    policy = yaml.safe_load((project / "auditor.yaml").read_text())
+    chat = next(route for route in policy["routes"] if route["id"] == "chat")
+    assert chat["websocket"]["allow_origins"] == []
+    assert any("websocket-origin-not-allowed" in waiver["checks"] for waiver in policy["waivers"])
+    assert cli.run(["check", "--now", "2026-06-01"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "check_id"),
+    [
+        ("if ($allowed = 0) { return 403; }", "", "backend-undeclared|websocket-origin-not-allowed"),
+        (r"\.shop\.example$", r"\.shop\.example", "websocket-origin-not-allowed"),
+        ("proxy_http_version 1.1;", "proxy_http_version 1.0;", "websocket-upgrade-broken"),
+        ("proxy_read_timeout 120;", "proxy_read_timeout 30;", "timeout-out-of-range"),
+        ("error_page 502 503 504 /sorry.html;", "", "error-page-missing"),
+    ],
+)  # fmt: skip
+def test_what_is_broken_in_the_proxy_afterwards_is_found(
+    project: Path, old: str, new: str, check_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After init, a looser handshake, a lost upgrade, a shorter timeout and a lost error page are each found."""
+    assert old in PROXY
+    (project / "deploy" / "nginx.conf").write_text(PROXY)
+    assert init() == 0
+    (project / "deploy" / "nginx.conf").write_text(PROXY.replace(old, new))
+    capsys.readouterr()
+    assert cli.run(["check", "--now", "2026-06-01", "--fail-on", "low"]) in {1, 3}
+    out = capsys.readouterr().out
+    shown = [part for part in out.split("\n\n") if "= waived" not in part]
+    assert any(f"[{one}]" in part for part in shown for one in check_id.split("|"))
 
 
 def test_a_policy_is_not_written_over(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,6 +66,8 @@ KINDS = {"error_pages": ("contains", "not_contain")}
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every error page whose text is not as promised."""
+    if not rule.value.contains and not rule.value.not_contain:
+        return
     seen: set[str] = set()
     for case in all_cases(facts, "plain"):
         outcome, response = case.exchange.outcome, case.response

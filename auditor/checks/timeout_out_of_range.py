@@ -42,7 +42,7 @@ from collections.abc import Iterator
 
 from auditor.checks.judging import fail, normal, place_subject
 from auditor.finding import CheckInfo, Finding, Severity
-from auditor.plan.facts import Facts
+from auditor.plan.facts import Case, Facts, Purpose
 from auditor.policy.loaded import Rule
 
 CHECK = CheckInfo("timeout-out-of-range", "A timeout is outside the policy's range", Severity.LOW, "0.1.0")
@@ -61,14 +61,28 @@ def seconds(text: str) -> float:
     return sum(float(number) * UNITS[unit or "s"] for number, unit in re.findall(r"(\d+)(ms|[smhdwMy]?)", text))
 
 
+def proxied(facts: Facts, route: str | None) -> list[Case]:
+    """Return the cases of a route that are passed on: of plain requests, else of those with an Origin or of handshakes."""
+    purposes: tuple[Purpose, ...] = ("plain", "cors", "websocket")
+    for purpose in purposes:
+        found = [
+            case
+            for case in facts.of(route, purpose)
+            if case.exchange.outcome.upstream_request is not None
+            and case.exchange.outcome.selected is not None
+            and normal(case)
+        ]
+        if found:
+            return found
+    return []
+
+
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every place whose timeouts are out of range."""
     if facts.kind == "observed":
         return
-    for case in facts.of(rule.route, "plain"):
+    for case in proxied(facts, rule.route):
         outcome = case.exchange.outcome
-        if outcome.upstream_request is None or outcome.selected is None or not normal(case):
-            continue
         for directive, limits in ((DIRECTIVES[rule.name], rule.value),):
             setting = outcome.settings.get(directive)
             value = seconds(" ".join(setting.args)) if setting else DEFAULT

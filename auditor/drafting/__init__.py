@@ -18,6 +18,7 @@ from auditor.dataclass import dataclass
 from auditor.drafting.found import Found
 from auditor.drafting.observing import Drafted, observe, upstream
 from auditor.drafting.places import ALL, Place, places
+from auditor.drafting.proxying import error_pages, mentioned
 from auditor.drafting.writing import Noted, seen_at, write
 from auditor.errors import UsageError
 from auditor.finding import Finding, Run, Severity, Verdict
@@ -140,8 +141,9 @@ def _skeleton(targets: list[dict[str, Any]], layers: list[str], author: Author) 
     document["routes"] = [{"id": "all", "match": [{"paths": ["/**"]}]}]
     first = _loaded(document, author)
     assembly = Assembler(first).assemble()
-    cors: dict[str, Any] = {"cors": {}} if _mentions_cors(assembly) else {}
-    document["routes"] = [{"id": p.id, "match": [_match(p)], **cors} for p in _places(assembly)]
+    asked: dict[str, Any] = {"cors": {}} if _mentions_cors(assembly) else {}
+    asked |= {"websocket": {}} if mentioned(_texts(assembly)) else {}
+    document["routes"] = [{"id": p.id, "match": [_match(p)], **asked} for p in _places(assembly)]
     facts, assembly = predict(_loaded(document, author), Options("policy"))
     return facts, assembly
 
@@ -150,10 +152,12 @@ def _mentions_cors(assembly: Assembly) -> bool:
     """Whether anything in the files can make a difference between origins."""
     if any(m.subject == "origin" for m in assembly.matchers):
         return True
-    files = [Path(file) for target in assembly.targets for file, _ in target.files]
-    return any(
-        b"access-control" in text or b"accesscontrol" in text for f in files for text in (f.read_bytes().lower(),)
-    )
+    return any(b"access-control" in text or b"accesscontrol" in text for text in _texts(assembly))
+
+
+def _texts(assembly: Assembly) -> Iterator[bytes]:
+    """Yield what stands in the files, in lower case."""
+    return (Path(file).read_bytes().lower() for target in assembly.targets for file, _ in target.files)
 
 
 def _loaded(document: Mapping[str, Any], author: Author) -> LoadedPolicy:
@@ -217,7 +221,9 @@ def _tls(assembly: Assembly) -> dict[str, Any]:
 
 
 def _top(facts: Facts) -> dict[str, Any]:
-    """Return what is promised of every answer: no version in the Server header, where some answer has one."""
+    """Return what is promised of every answer: the page for failures, and no version in the Server header."""
+    pages = error_pages(facts)
+    top = {"error_pages": pages} if pages else {}
     servers = [
         line
         for cases in facts.cases.values()
@@ -226,9 +232,9 @@ def _top(facts: Facts) -> dict[str, Any]:
         for line in case.response.headers.lines("Server")
     ]
     if not servers:
-        return {}
+        return top
     rule = {"not_regex": "[0-9]", "severity": "low"}
-    return {"headers": Noted({"Server": rule}, above=("No version in the Server header, whatever the route.",))}
+    return top | {"headers": Noted({"Server": rule}, above=("No version in the Server header, whatever the route.",))}
 
 
 def _checked(work: _Work, author: Author) -> Run:
@@ -245,11 +251,14 @@ def _checked(work: _Work, author: Author) -> Run:
 def _questions(loaded: LoadedPolicy) -> Any:
     """Return what of a policy its probes depend on."""
     policy = loaded.policy
-    routes = [(r.id, r.match, r.cors, r.rate_limit is None, r.caching and r.caching.compression) for r in policy.routes]
+    routes = [
+        (r.id, r.match, r.cors, r.websocket, r.rate_limit is None, r.caching and r.caching.compression)
+        for r in policy.routes
+    ]
     return (routes, policy.exposure, policy.tls)
 
 
-KEPT = ("cors", "headers", "rate_limit")
+KEPT = ("cors", "websocket", "headers", "rate_limit")
 """Clauses that stay although a check fails: the failure is what somebody should look at."""
 
 BASIC = frozenset({"header-missing", "header-wrong-value", "rate-limit-missing"})
@@ -347,7 +356,7 @@ def _route(item: Drafted, dropped: Mapping[str, str]) -> Noted:
             remarks += [f"{h} is not on every answer here" for h in clause if h not in kept]
             if kept:
                 route[key] = kept
-        elif f"{name}.{key}" not in dropped:
+        elif not any(_is_rule(rule, name, key) for rule in dropped):
             route[key] = clause
     where = seen_at(item.place.location)
     title = f"{item.place.text} ({where})" if where else item.place.text or "everything else"

@@ -10,6 +10,7 @@ from auditor.checks.judging import in_force, normal, open_backend, redirects_to_
 from auditor.dataclass import dataclass
 from auditor.drafting.origins import ALLOW_ORIGIN, readers
 from auditor.drafting.places import Place
+from auditor.drafting.proxying import timeouts, websocket
 from auditor.drafting.writing import Noted, seen_at
 from auditor.exchange import Field, Limit
 from auditor.plan.facts import Case, Facts
@@ -48,28 +49,23 @@ def observe(place: Place, facts: Facts) -> Drafted:
     usual = [case for case in every if normal(case)] or every
     if not usual:
         return Drafted(place, reached=False)
-    if all(_denies(case) for case in every):
+    if all(_denies(case) for case in (*every, *facts.of(place.id, "cors"), *facts.of(place.id, "websocket"))):
         return Drafted(place, denied=True)
     good = [case for case in usual if case.response is not None and succeeded(case.response)]
     if place.sends_on:
         return Drafted(place)
-    clauses: dict[str, Any] = {}
     remarks: list[str] = []
     upstreams = sorted({address for case in usual if (address := upstream(case))})
-    if len(upstreams) == 1:
-        clauses["served_by"] = upstreams[0]
-    cors = _cors(place, facts, remarks)
-    if cors is not None:
-        clauses["cors"] = cors
-    headers = dict(_headers(good or usual))
-    if headers:
-        clauses["headers"] = headers
-    limit = _rate_limit([c for c in usual if c.probe.method != "OPTIONS" and not _denies(c)], remarks)
-    if limit is not None:
-        clauses["rate_limit"] = limit
-    cached = _caching(good)
-    if cached is not None:
-        clauses["caching"] = cached
+    clauses = {
+        "served_by": upstreams[0] if len(upstreams) == 1 else None,
+        "cors": _cors(place, facts, remarks),
+        "websocket": websocket(place, facts, remarks),
+        "headers": dict(_headers(good or usual)) or None,
+        "rate_limit": _rate_limit([c for c in usual if c.probe.method != "OPTIONS" and not _denies(c)], remarks),
+        "timeouts": timeouts(place, facts) or None,
+        "caching": _caching(good),
+    }
+    clauses = {key: clause for key, clause in clauses.items() if clause is not None}
     return Drafted(place, clauses, tuple(remarks))
 
 

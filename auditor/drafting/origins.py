@@ -29,23 +29,28 @@ class Readers:
 
 def readers(cases: Sequence[Case]) -> Readers:
     """Return the origins whose pages may read these answers; `undecided` says why that is not known."""
-    found = Readers()
     readable = [case for case in cases if _may_read(case)]
+    found = admitted(readable, cases, sent_to_all=_literals(cases))
     found.credentials = any(_credentials(case.response) for case in readable if case.response)
     found.undecided = next((why for case in cases if not readable and (why := open_backend(case, ALLOW_ORIGIN))), "")
-    literal = _literals(cases)
-    cells = {id(case.probe.origin): case.probe.origin for case in readable}
-    opened = [cell for cell in cells.values() if cell.value not in {None, "null"}]
-    answered = {case.probe.origin.value for case in readable}
-    closed = _patterns(case.probe.origin for case in cases if case.probe.origin.value not in answered)
     found.dynamic = any(_echoes(case) for case in readable)
-    found.anybody = any(cell.residual or (not cell.matched and not cell.allowed) for cell in opened) or any(
-        case.response is not None and "*" in case.response.headers.all(ALLOW_ORIGIN) for case in readable
-    )
+    if any(case.response is not None and "*" in case.response.headers.all(ALLOW_ORIGIN) for case in readable):
+        found.anybody, found.items = True, []
+    return found
+
+
+def admitted(passed: Sequence[Case], cases: Sequence[Case], sent_to_all: Sequence[str] = ()) -> Readers:
+    """Return the origins of the cases that passed, among all cases; `sent_to_all` are origins that are named whoever asks."""
+    found = Readers()
+    cells = {id(case.probe.origin): case.probe.origin for case in passed}
+    opened = [cell for cell in cells.values() if cell.value not in {None, "null"}]
+    answered = {case.probe.origin.value for case in passed}
+    closed = _patterns(case.probe.origin for case in cases if case.probe.origin.value not in answered)
+    found.anybody = any(cell.residual or (not cell.matched and not cell.allowed) for cell in opened)
     if found.anybody:
         return found
     items: dict[str, Any] = {}
-    for text in literal:
+    for text in sent_to_all:
         items.setdefault(text, text)
     for cell in opened:
         for key, item in _items(cell, closed):
