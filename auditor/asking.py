@@ -95,16 +95,17 @@ class Asking:
         key = (probe.entry, probe.request)
         known = self.known.get(key)
         if known is None:
-            known = self.known[key] = self._unread(*key) or self.stack.predict(probe.request, probe.entry)
+            known = self.known[key] = self._unread(probe) or self.stack.predict(probe.request, probe.entry)
         return known
 
     def all(self, probes: Iterable[Probe]) -> list[Answered]:
         """Predict the answers to all probes."""
         return [(probe, self(probe)) for probe in probes]
 
-    def _unread(self, entry: Entry, request: Request) -> tuple[Exchange, ...] | None:
+    def _unread(self, probe: Probe) -> tuple[Exchange, ...] | None:
         """Predict without looking at some headers; None where a layer does."""
-        place = (entry, request.host, request.target)
+        entry, request = probe.entry, probe.request
+        place = (entry, probe.host, request.target)
         if place in self._read:
             return None
         values = {name: line.value for line in request.headers if (name := line.name) in _SEALED}

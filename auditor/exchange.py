@@ -26,12 +26,12 @@ def amended(record: Record, **changes: Any) -> Record:
     Raises:
         TypeError: the record has no such field.
     """
-    values = record.__dict__
-    if not changes.keys() <= values.keys():
-        raise TypeError(f"{type(record).__name__} has no {', '.join(sorted(changes.keys() - values.keys()))}")
+    known = record.__dict__
+    values = known | changes
+    if len(values) != len(known):
+        raise TypeError(f"{type(record).__name__} has no {', '.join(sorted(changes.keys() - known.keys()))}")
     copy = object.__new__(type(record))
     copy.__dict__.update(values)
-    copy.__dict__.update(changes)
     return copy
 
 

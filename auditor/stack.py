@@ -40,9 +40,15 @@ class Stack:
     peers: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, frozenset[int]] = field(default_factory=dict)
     same: Mapping[str, str] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def canonical(self, address: str) -> str:
         """Return the one name of an address, or of a host, that may be written in several ways."""
+        if address not in self._names:
+            self._names[address] = self._canonical(address)
+        return self._names[address]
+
+    def _canonical(self, address: str) -> str:
         host, colon, port = address.rpartition(":")
         if not colon or not port.isdigit():
             return self.same.get(address, address)

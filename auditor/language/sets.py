@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from auditor.dataclass import dataclass
-from auditor.language.alphabet import BIT, FULL, to_bytes
+from auditor.language.alphabet import BIT, FULL, fold, to_bytes
 from auditor.language.automaton import ALL, Machine, TooLarge, accepts, compile_tree
 from auditor.language.bounds import resolved
 from auditor.language.regex import ANYTHING, NotReadable, parse
@@ -361,6 +361,8 @@ def _expression(pattern: bytes, *, caseless: bool, whole: bool, nonempty: bool) 
         upper, lower, reasons = resolved(parse(pattern, caseless=caseless))
         if whole:
             upper, lower = (Concat((Guard("start"), tree, Guard("end"))) for tree in (upper, lower))
+        if not reasons and (literal := _literal(upper)) is not None:
+            return literal
         if nonempty and accepts(compile_tree(upper), b""):
             upper, lower = (Concat((*_SOMETHING, tree)) for tree in (upper, lower))
         most = compile_tree(upper)
@@ -370,6 +372,26 @@ def _expression(pattern: bytes, *, caseless: bool, whole: bool, nonempty: bool) 
     except (TooLarge, RecursionError):
         return Leaf(key, everything, nothing, ("an expression too large to decide",))
     return Leaf(key, most, least, reasons, _needs(upper))
+
+
+def _literal(tree: Node) -> Leaf | None:
+    """Return the one string, or the one prefix, that an anchored expression says letter by letter; these are cheap."""
+    items = tree.items if isinstance(tree, Concat) else ()
+    inner = [item for outer in items for item in (outer.items if isinstance(outer, Concat) else (outer,))]
+    whole = inner[-1:] == [Guard("end")]
+    letters = inner[1:-1] if whole else inner[1:]
+    if len(letters) == 0 or inner[0] != Guard("start") or not all(type(item) is Chars for item in letters):
+        return None
+    masks = [item.mask for item in letters if isinstance(item, Chars)]
+    text = b"".join(_LETTERS.get(mask, b"") for mask in masks)
+    if len(text) != len(masks):
+        return None
+    exactly = b"".join(_EXACTLY.get(mask, b"") for mask in masks)
+    caseless = len(exactly) != len(masks)
+    if caseless and any(mask in _EXACTLY and fold(mask) != mask for mask in masks):
+        return None  # some letters in either case, some not
+    found = Language.exact(text, caseless=True) if caseless else Language.exact(exactly)
+    return (found if whole else Language.prefix(text if caseless else exactly, caseless=caseless)).leaf
 
 
 _SOMETHING = (Guard("start"), Look(Chars(FULL), ahead=True, negative=False), ANYTHING)
@@ -390,11 +412,15 @@ def _needs(tree: Node) -> bytes:
 _LETTERS = {BIT[b]: bytes((b,)).lower() for b in range(256)} | {
     BIT[b] | BIT[b ^ 0x20]: bytes((b,)) for b in b"abcdefghijklmnopqrstuvwxyz"
 }
+_EXACTLY = {BIT[b]: bytes((b,)) for b in range(256)}
 _SEGMENT = Chars(FULL & ~BIT[0x2F])
 
 
 @lru_cache(maxsize=2048)
 def _glob(pattern: bytes) -> Leaf:
+    plain = pattern.removesuffix(b"/**") + b"/" if pattern.endswith(b"/**") else pattern
+    if b"*" not in plain and (found := Language.exact(plain) if plain is pattern else Language.prefix(plain)).leaf:
+        return found.leaf
     items: list[Node] = []
     segments = pattern.split(b"/")
     for index, segment in enumerate(segments):

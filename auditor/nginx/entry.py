@@ -122,7 +122,8 @@ def _select(run: Run, host: str) -> None:
     )
     if server is not None:
         run.server = run.node = server
-        run.note(named(server), server.place, how if run.listen.alone else f'"{host}" {how}')
+        if run.why is not None:
+            run.note(named(server), server.place, how if run.listen.alone else f'"{host}" {how}')
     else:
         fallback = run.listen.default
         if fallback is not None and run.server is not fallback:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from auditor.exchange import Request
@@ -42,6 +43,7 @@ def find_listen(http: Http, request: Request) -> Listen | None:
     return next((one for one in same_port if one.address == "[::]"), same_port[0] if same_port else None)
 
 
+@lru_cache(maxsize=4096)
 def clean_host(text: str, *, strict: bool) -> str | None:
     """Return a Host value in lower case without port and final dot; None where nginx refuses it (`ngx_http_validate_host`)."""
     match = (_HOST if strict else _OLD_HOST).match(text)

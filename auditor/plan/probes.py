@@ -198,8 +198,12 @@ class Planner:
         self, route: Route, place: Place, methods: tuple[str, ...], groups: _Groups, view: View
     ) -> Iterator[Probe]:
         yield place.probe("plain", methods[0])
-        if not groups.known(place, methods, view) and not self._shared(route, place, methods):
-            yield from self._more(route, place, methods, view)
+        here, anywhere = groups.known(place, methods, view)
+        if (not here or not anywhere) and not self._shared(route, place, methods):
+            if not here:
+                yield from self._plain(route, place, methods, view)
+            if not anywhere:
+                yield from self._of_pages(route, place, methods, view)
 
     def _shared(self, route: Route, place: Place, methods: tuple[str, ...]) -> bool:
         """Whether a place that answers alike was asked before; it is kept for `rest` then."""
@@ -222,17 +226,19 @@ class Planner:
             return
         for key in dict.fromkeys(key for place in places for key in self.sharing.first.get(place, ())):
             for route, place, methods in self.sharing.others.pop(key, []):
-                yield from self._more(route, place, methods, self._view(place.entry, place.host))
+                view = self._view(place.entry, place.host)
+                yield from self._plain(route, place, methods, view)
+                yield from self._of_pages(route, place, methods, view)
 
-    def _more(self, route: Route, place: Place, methods: Sequence[str], view: View) -> Iterator[Probe]:
-        """Yield every probe of a place but the first."""
-        yield from self._plain(route, place, methods, view)
+    def _of_pages(self, route: Route, place: Place, methods: Sequence[str], view: View) -> Iterator[Probe]:
+        """Yield what pages of every origin may send to a place."""
         if route.cors is not None:
             yield from self._cors(route.cors, place, methods, view)
         if route.websocket is not None:
             yield from self._websocket(route, place, view)
 
     def _plain(self, route: Route, place: Place, methods: Sequence[str], view: View) -> Iterator[Probe]:
+        """Yield what is asked of a place besides the first plain request, whoever asks."""
         first = methods[0]
         for method in methods[1:]:
             yield place.probe("plain", method)
@@ -340,18 +346,23 @@ class _Groups:
     selection: Selection | None = None
     seen: set[object] = field(default_factory=set)
 
-    def known(self, place: Place, methods: tuple[str, ...], view: View) -> bool:
-        """Whether another path stands for this one; the policy's own paths stand for themselves."""
+    def known(self, place: Place, methods: tuple[str, ...], view: View) -> tuple[bool, bool]:
+        """Whether another place stands for this one: at the same entry, and at any.
+
+        A page's requests are answered alike at all entries that nothing tells apart; what is promised of plain answers
+        may differ between them (HSTS, doors). For the policy's own paths only another way to the same path stands.
+        """
         if self.ask is None or view.tests is None:
-            return False
+            return False, False
         satisfied = tuple(test.contains(place.path) for test in view.tests)
         at = (place.entry.listen, place.entry.scheme, place.host, place.path)
         way = self.selection.through(*at) if self.selection is not None else None
         made = answered_by(self.ask(place.probe("plain", methods[0])), way)
-        entry = place.entry if view.by_entry or place.path in self.named else None
-        key = (entry, place.host, methods, satisfied, made)
-        known = key in self.seen and place.path not in self.named
-        self.seen.update({key, (None, *key[1:])})
+        key = (place.host, methods, satisfied, made)
+        named = (place.path if place.path in self.named else None, *key)
+        here, anywhere = (place.entry, *named), (place.entry if view.by_entry else None, *named)
+        known = here in self.seen, anywhere in self.seen
+        self.seen.update({here, anywhere, (place.entry, None, *key), (anywhere[0], None, *key)})
         return known
 
 

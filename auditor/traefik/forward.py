@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from functools import lru_cache
 from urllib.parse import quote_plus
 
 from auditor.errors import Location
@@ -21,8 +22,8 @@ MANAGED = frozenset(
     )
 )  # fmt: skip
 _HOP_BY_HOP = frozenset(
-    ("connection", "proxy-connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "trailer",
-     "transfer-encoding", "upgrade", "te")
+    ("Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Trailer",
+     "Transfer-Encoding", "Upgrade", "Te")
 )  # fmt: skip
 _RESERVED = frozenset(f"%{byte:02X}" for byte in b":/?#[]@!$&'()*+,;=%")
 _PORT = re.compile(r":(\d+)$")
@@ -41,42 +42,52 @@ def enter(request: Request, point: Entrypoint) -> Flow | tuple[Outcome, ...]:
         return answer(400, UNKNOWN_VALUE, kind="error")
     if not request.target.startswith("/"):
         return undecided("only targets that begin with / are modelled", point.location)
-    path, mark, query = request.target.partition("?")
-    if _UNPRINTABLE.search(request.target):
+    url = _url(request.target, point.sanitize_path, point.encode_semicolons)
+    if url is None:
         return answer(400, UNKNOWN_VALUE, kind="error")
-    split = set_path(path)
-    if split is None:
-        return answer(400, UNKNOWN_VALUE, kind="error")
-    fields = tuple(Field(canonical(line.name), line.value.strip(" \t"), line.made_by, line.layer)
-                   for line in request.headers if line.name.lower() != "host")  # fmt: skip
-    flow = Flow(
+    fields = [
+        Field(name, line.value.strip(" \t"), line.made_by, line.layer)
+        for line in request.headers.fields
+        if (name := canonical(line.name)) != "Host"
+    ]
+    flow = amended(
+        url,
         method=request.method,
         host=hosts[0].strip() if hosts else "",
-        path=split[0],
-        raw_path=split[1],
-        query=query,
-        uri=request.target,
-        headers=Headers(fields),
+        headers=Headers(tuple(fields)),
         client=request.client,
         tls=request.scheme == "https",
         version=request.version,
         body_length=request.body_length,
-        force_query=bool(mark) and not query,
     )
-    flow = _sanitised(flow, point)
-    if ";" in query:
-        flow = amended(flow, query=query.replace(";", "%3B" if point.encode_semicolons else "&"))
-    if point.encode_semicolons:
-        flow = amended(flow, uri=flow.request_uri)
     return _forwarded(flow, point)
 
 
-def _sanitised(flow: Flow, point: Entrypoint) -> Flow:
-    if flow.raw_path:
-        raw = re.sub(r"%[0-9A-Fa-f]{2}", lambda found: _normal(found[0].upper()), flow.raw_path)
-        flow = flow.with_path(flow.path, raw)
-    if not point.sanitize_path:
+@lru_cache(maxsize=4096)
+def _url(target: str, sanitize: bool, encode: bool) -> Flow | None:
+    """Return the URL of a flow as Go reads a target and the entrypoint cleans it; None where it is malformed."""
+    path, mark, query = target.partition("?")
+    split = None if _UNPRINTABLE.search(target) else set_path(path)
+    if split is None:
+        return None
+    flow = Flow(
+        "", "", split[0], split[1], query, target, Headers(), "", tls=False, force_query=bool(mark) and not query
+    )
+    flow = _sanitised(flow) if sanitize else _normalised(flow)
+    if ";" in query:
+        flow = amended(flow, query=query.replace(";", "%3B" if encode else "&"))
+    return amended(flow, uri=flow.request_uri) if encode else flow
+
+
+def _normalised(flow: Flow) -> Flow:
+    if not flow.raw_path:
         return flow
+    raw = re.sub(r"%[0-9A-Fa-f]{2}", lambda found: _normal(found[0].upper()), flow.raw_path)
+    return flow.with_path(flow.path, raw)
+
+
+def _sanitised(flow: Flow) -> Flow:
+    flow = _normalised(flow)
     escaped = flow.escaped_path
     clean = posixpath.normpath("/" + escaped.lstrip("/"))
     if escaped.endswith("/") and not clean.endswith("/"):
@@ -142,6 +153,8 @@ def _connection(lines: list[Field]) -> Headers:
 
 def is_websocket(flow: Flow) -> bool:
     """Whether the request asks for a WebSocket."""
+    if not any(line.name == "Connection" for line in flow.headers.fields):
+        return False
     tokens = [token.strip().lower() for token in flow.header("Connection").split(",")]
     return "upgrade" in tokens and "websocket" in [token.strip().lower() for token in flow.header("Upgrade").split(",")]
 
@@ -186,14 +199,17 @@ def view(flow: Flow) -> matching.View:
 
 def upstream(flow: Flow, server: Server, service: Service) -> Request:
     """Return the request that Traefik sends to one server of a service (pkg/proxy/httputil, net/http/httputil)."""
-    lines = [line for line in flow.headers if line.name.lower() not in _HOP_BY_HOP]
-    if "trailers" in (token.strip().lower() for token in flow.header("Te").split(",")):
+    lines = [line for line in flow.headers.fields if line.name not in _HOP_BY_HOP]
+    names = {line.name for line in flow.headers.fields}
+    if "Te" in names and "trailers" in (token.strip().lower() for token in flow.header("Te").split(",")):
         lines.append(Field("Te", "trailers"))
     if is_websocket(flow):
         lines += (Field("Connection", "Upgrade"), Field("Upgrade", flow.header("Upgrade")))
     if flow.client and not flow.no_forwarded_for:
-        value = ", ".join((*flow.headers.all("X-Forwarded-For"), flow.client))
-        lines = [line for line in lines if line.name != "X-Forwarded-For"]
+        value = flow.client
+        if "X-Forwarded-For" in names:
+            value = ", ".join((*flow.headers.all("X-Forwarded-For"), value))
+            lines = [line for line in lines if line.name != "X-Forwarded-For"]
         lines.append(Field("X-Forwarded-For", value, service.location, LAYER))
     host = flow.host if service.pass_host else server.authority
     if not _HOST_CHARACTERS.fullmatch(host):

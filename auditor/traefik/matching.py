@@ -28,6 +28,8 @@ class View:
 
 def in_networks(address: str, networks: tuple[str, ...]) -> bool:
     """Whether an IP address is in one of the addresses or CIDR ranges."""
+    if not networks:
+        return False
     try:
         parsed = ipaddress.ip_address(address.split("%", 1)[0])
     except ValueError:
