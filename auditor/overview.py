@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from auditor.browser import cors_check
+from auditor.browser.cors import cors_check
 from auditor.checks.heading import matcher_words
 from auditor.checks.judging import answered_here, in_force, normal, open_backend, promised_redirect, undecided
 from auditor.errors import Location

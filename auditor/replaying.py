@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from auditor.browser import Reason
+from auditor.browser.reason import Reason
 from auditor.finding import Finding, Severity, Verdict, Witness
 from auditor.live.browser import Attempt, Replay, attempt_of, found
 from auditor.live.browser import replay as replay_attempts

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
@@ -203,6 +202,8 @@ def parse_toml(text: str, name: str) -> Node:
 
     Raises ConfigurationError with the place where the text is not TOML.
     """
+    import tomllib  # noqa: PLC0415 - few files are TOML
+
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

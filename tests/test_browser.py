@@ -9,36 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.browser import (
-    CHROMIUM,
-    OPAQUE,
-    SPEC,
-    CookieJar,
-    FetchRequest,
-    FetchResult,
-    HttpCache,
-    Origin,
-    Page,
-    PreflightCache,
-    Profile,
-    Reason,
-    consequence,
-    cors_check,
-    event_source,
-    explain,
-    fetch,
-    fetch_at_least,
-    fetch_at_most,
-    load_element,
-    may_read,
-    may_stand_for,
-    navigate,
-    parse_url,
-    preflight_check,
-    send_beacon,
-    submit_form,
-    websocket,
-)
+from auditor.browser.cache import PreflightCache
+from auditor.browser.consequence import consequence, explain
+from auditor.browser.cookies import CookieJar
+from auditor.browser.cors import cors_check, preflight_check
+from auditor.browser.elements import event_source, load_element
+from auditor.browser.fetching import fetch
+from auditor.browser.forms import navigate, send_beacon, submit_form
+from auditor.browser.http_cache import HttpCache, may_stand_for
+from auditor.browser.judge import fetch_at_least, fetch_at_most, may_read
+from auditor.browser.page import FetchRequest, FetchResult, Page
+from auditor.browser.profile import CHROMIUM, SPEC, Profile
+from auditor.browser.reason import Reason
+from auditor.browser.url import OPAQUE, Origin, parse_url
+from auditor.browser.websocket import websocket
 from auditor.exchange import UNKNOWN_VALUE, Action, Exchange, Field, Headers, Outcome, Request, Response, Unknown
 
 EVIL = Origin("https", "evil.example")

@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from auditor.browser import OPAQUE, FetchRequest, Origin
+from auditor.browser.page import FetchRequest
+from auditor.browser.url import OPAQUE, Origin
 from auditor.errors import TargetError
 from auditor.exchange import Headers, Request
 from auditor.live.browser import Attempt, attempt_of, replay

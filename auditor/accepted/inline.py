@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date, timedelta
-from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
@@ -115,6 +114,8 @@ def _waiver(text: str, rules: _Rules) -> tuple[tuple[str, ...], date, str, str] 
         return f"it has no {', no '.join(missing)}"
     for name in checks:
         if name not in rules.checks:
+            from difflib import get_close_matches  # noqa: PLC0415 - only where something is misspelt
+
             near = get_close_matches(name, rules.checks, 1)
             return f"there is no check {name!r}" + (f" (did you mean {near[0]}?)" if near else "")
     try:

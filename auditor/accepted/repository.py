@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -60,6 +57,9 @@ def checkout(revision: str, policies: Sequence[Path], others: Sequence[Path]) ->
     are. Nothing in the repository or its index is touched.
     Raises UsageError where git, the repository or the revision is not there.
     """
+    import shutil  # noqa: PLC0415 - only where a revision is asked for
+    import tempfile  # noqa: PLC0415 - as above
+
     start = (policies or others)[0].resolve().parent
     root = Path(_git(start, "rev-parse", "--show-toplevel"))
     commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
@@ -82,6 +82,8 @@ def _ignored(root: Path, paths: Sequence[Path]) -> list[Path]:
     """Return those of the paths that git ignores."""
     if not paths:
         return []
+    import subprocess  # noqa: PLC0415 - as in _git
+
     done = subprocess.run(  # noqa: S603 - as in _git
         ["git", "-C", str(root), "check-ignore", "--stdin", "-z"],  # noqa: S607 - the user's git
         input="\0".join(map(str, paths)), capture_output=True, text=True, check=False, timeout=TIMEOUT,
@@ -90,6 +92,8 @@ def _ignored(root: Path, paths: Sequence[Path]) -> list[Path]:
 
 
 def _git(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+    import subprocess  # noqa: PLC0415 - only in a repository
+
     try:
         done = subprocess.run(  # noqa: S603 - arguments are passed as such, no shell
             ["git", "-C", str(folder), *arguments],  # noqa: S607 - the user's git

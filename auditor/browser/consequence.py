@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from auditor.browser.cors import ALLOW_CREDENTIALS, ALLOW_HEADERS, ALLOW_METHODS, ALLOW_ORIGIN, values
-from auditor.browser.page import FetchResult, SentRequest
 from auditor.browser.reason import Reason
 from auditor.browser.url import parse_url
 from auditor.exchange import Response
+
+if TYPE_CHECKING:
+    from auditor.browser.page import FetchResult, SentRequest
 
 
 def consequence(result: FetchResult) -> str:

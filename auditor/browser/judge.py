@@ -5,14 +5,11 @@ from __future__ import annotations
 from auditor.browser.cors import cors_check
 from auditor.browser.fetching import fetch
 from auditor.browser.page import Answer, FetchRequest, FetchResult, Page
-from auditor.browser.profile import CHROMIUM, SPEC, Profile
+from auditor.browser.profile import PROFILES, Profile
 from auditor.browser.reason import Reason
 from auditor.browser.url import Origin
 from auditor.browser.wire import has_nul, received
 from auditor.exchange import Exchange, Outcome, Request, Response
-
-PROFILES = (SPEC, CHROMIUM)
-"""The browsers that every judgement is made for."""
 
 
 def fetch_at_most(

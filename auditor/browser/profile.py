@@ -211,3 +211,5 @@ SPEC = Profile("spec")
 """Fetch, HTML, WebSockets and RFC 6265bis by their text."""
 CHROMIUM = Profile("chromium", frozenset(Deviation))
 """Chromium 156: the text plus every named deviation."""
+PROFILES = (SPEC, CHROMIUM)
+"""The browsers that every judgement is made for."""

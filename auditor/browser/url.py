@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import lru_cache
-
-import idna
-from publicsuffixlist import PublicSuffixList
+from typing import TYPE_CHECKING
 
 from auditor.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from publicsuffixlist import PublicSuffixList
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _C0_OR_SPACE = "".join(map(chr, range(0x21)))
@@ -304,6 +305,8 @@ def _to_ascii(domain: str) -> str | None:
     """Map a domain to ASCII (UTS #46, non-transitional, not strict about lengths and hyphens)."""
     if domain.isascii():
         return domain.lower()
+    import idna  # noqa: PLC0415 - few names need it
+
     try:
         mapped = idna.uts46_remap(domain, std3_rules=False, transitional=False)
         return ".".join(
@@ -349,6 +352,8 @@ def _ipv4_number(label: str) -> int | None:
 @lru_cache(maxsize=1)
 def _suffixes() -> PublicSuffixList:
     """Load the Public Suffix List once."""
+    from publicsuffixlist import PublicSuffixList  # noqa: PLC0415 - only where cookies or sites are asked about
+
     return PublicSuffixList()
 
 

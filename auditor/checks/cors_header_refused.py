@@ -108,7 +108,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.browser import Reason, cors_check
+from auditor.browser.cors import cors_check
+from auditor.browser.reason import Reason
 from auditor.checks.granting import refuses
 from auditor.checks.judging import (
     NO_GRANT,

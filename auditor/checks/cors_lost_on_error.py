@@ -108,7 +108,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.browser import cors_check, refusal_words
+from auditor.browser.consequence import refusal_words
+from auditor.browser.cors import cors_check
 from auditor.checks.judging import fail, open_backend, place_subject, shown, undecided, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts

@@ -108,7 +108,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from auditor.browser import Reason, cors_check, refusal_words
+from auditor.browser.consequence import refusal_words
+from auditor.browser.cors import cors_check
+from auditor.browser.reason import Reason
 from auditor.checks.judging import fail, made_at, normal, open_backend, promised_redirect, shown, undecided, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Case, Facts

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from auditor.browser import Reason, preflight_check
-from auditor.browser.cors import combined
-from auditor.browser.judge import PROFILES
+from auditor.browser.cors import combined, preflight_check
+from auditor.browser.profile import PROFILES
+from auditor.browser.reason import Reason
 from auditor.browser.safelist import list_tokens
 from auditor.exchange import Response
 

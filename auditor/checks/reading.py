@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from auditor.browser import cors_check
-from auditor.browser.cors import REDIRECTS
+from auditor.browser.cors import REDIRECTS, cors_check
 from auditor.checks.granting import lets
 from auditor.checks.judging import (
     SAFELISTED_METHODS,

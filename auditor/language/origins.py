@@ -8,7 +8,7 @@ browser sends: DNS labels of letters, digits and inner hyphens, ports 1 to 65535
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import Literal
@@ -134,7 +134,19 @@ def _suffixes(top: str) -> object:
     if top.startswith("xn--"):
         with suppress(UnicodeError):
             tops.add(top.encode("ascii").decode("idna"))
-    return PublicSuffixList([line for line in suffix_list().splitlines() if line.rpartition(".")[2] in tops])
+    text = suffix_list()
+    lines = [line for name in tops for line in _lines_below(text, name)]
+    return PublicSuffixList(lines, accept_encoded_idn=not all(map(str.isascii, lines)))  # of ASCII there is one form
+
+
+def _lines_below(text: str, top: str) -> Iterator[str]:
+    """Yield the lines of the list that end in a top-level domain: a search for it, as the list has 15,000 lines."""
+    at = text.find(f"{top}\n")
+    while at >= 0:
+        start = text.rfind("\n", 0, at) + 1
+        if at == start or text[at - 1] == ".":
+            yield text[start : at + len(top)]
+        at = text.find(f"{top}\n", at + 1)
 
 
 def registrable(host: str) -> str:

@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from auditor.browser import FetchRequest, Origin, parse_url
+from auditor.browser.page import FetchRequest
+from auditor.browser.url import Origin, parse_url
 from auditor.dataclass import dataclass
 from auditor.errors import TargetError
 from auditor.exchange import Request

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import field
@@ -215,6 +214,8 @@ _NAMES = {
 @lru_cache(maxsize=1024)
 def _spelling(name: str, version: str) -> str:
     """Say what an unknown name may have been meant to be."""
+    import difflib  # noqa: PLC0415 - only where something is misspelt
+
     close = difflib.get_close_matches(name, known(version), 1)
     return f'did you mean "{close[0]}"?' if close else "correct the name; if a module defines it, load the module"
 

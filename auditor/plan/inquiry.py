@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import field, replace
 
-from auditor.browser import cors_check
+from auditor.browser.cors import cors_check
 from auditor.dataclass import dataclass
 from auditor.exchange import Field, Response
 from auditor.language import Language

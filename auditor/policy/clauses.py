@@ -1,8 +1,6 @@
 """The clauses that promise something: CORS, headers, limits, caching, WebSockets, errors, exposure, TLS."""
 
-from __future__ import annotations
-
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -43,7 +41,7 @@ class Origin(Model):
         return {"exact": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _valid(self) -> Origin:
+    def _valid(self) -> Self:
         if sum(item is not None for item in (self.exact, self.pattern, self.regex)) != 1:
             raise mistake("an origin is a string, {pattern: …} or {regex: …}", "give exactly one of them")
         try:
@@ -139,7 +137,7 @@ class ValueRule(Clause):
         )
 
     @model_validator(mode="after")
-    def _decidable(self) -> ValueRule:
+    def _decidable(self) -> Self:
         if not self.matchers:
             raise mistake("says nothing about the value", "give exact, one_of, regex, not_regex, contains …")
         return self
@@ -162,7 +160,7 @@ class HeaderRule(ValueRule):
         return not self.optional and bool(self.matchers - self.NEGATIVE)
 
     @model_validator(mode="after")
-    def _consistent(self) -> HeaderRule:
+    def _consistent(self) -> Self:
         if self.absent and self.matchers != {"absent"}:
             others = ", ".join(sorted(self.matchers - {"absent"}))
             raise mistake(f"the header cannot be absent and have {others}", "keep one of them")

@@ -3,8 +3,6 @@
 Text becomes values here: durations are seconds, rates requests per second. Cross-references are `validate.py`'s.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -36,6 +35,8 @@ _WANTED = {
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return "did you mean 'x'?" for the closest known word, or ""."""
+    import difflib  # noqa: PLC0415 - only where something is misspelt
+
     words = list(known) if len(word) <= 100 else []
     close = difflib.get_close_matches(word, words, 1, 0.6) or [
         other for other in words if _letters(other) == _letters(word)

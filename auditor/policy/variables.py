@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import field, replace
@@ -103,6 +102,8 @@ class Variables:
     def _undefined(self, name: str) -> str:
         if name in self.elsewhere:
             return f"choose an environment that defines it: --env {' or --env '.join(self.elsewhere[name])}"
+        import difflib  # noqa: PLC0415 - only where something is misspelt
+
         close = difflib.get_close_matches(name, [*self.values, *self.elsewhere], 1)
         return f"did you mean {close[0]!r}?" if close else f"define it under variables:, or pass --var {name}=VALUE"
 

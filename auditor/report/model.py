@@ -3,8 +3,6 @@
 Every renderer reads this and nothing else, so that a stored run renders as the run itself did.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict

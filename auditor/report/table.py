@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 from auditor.finding import Verdict
 from auditor.report.model import Report, Result, Span
 from auditor.report.view import (
@@ -112,11 +110,15 @@ def _table(results: Sequence[Result]) -> str:
                 len(group),
             )
         )
-    headers = ("severity", "check", "route", "where", "evidence", "findings")
-    return tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True)
+    return _aligned(rows, ("severity", "check", "route", "where", "evidence", "findings"))
 
 
 def _passes(report: Report) -> str:
     rows = [(r.check, r.rule, r.message) for r in report.results if r.verdict is Verdict.PASS]
-    headers = ("passed check", "rule", "evaluated")
-    return tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True) if rows else ""
+    return _aligned(rows, ("passed check", "rule", "evaluated")) if rows else ""
+
+
+def _aligned(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
+    from tabulate import tabulate  # noqa: PLC0415 - a run that finds nothing prints no table
+
+    return tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True)

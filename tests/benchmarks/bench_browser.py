@@ -12,7 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from auditor.browser import FetchRequest, Origin, cors_check, fetch, preflight_check, websocket
+from auditor.browser.cors import cors_check, preflight_check
+from auditor.browser.fetching import fetch
+from auditor.browser.page import FetchRequest
+from auditor.browser.url import Origin
+from auditor.browser.websocket import websocket
 from auditor.exchange import Headers, Response
 
 PAGE = Origin("https", "app.example")

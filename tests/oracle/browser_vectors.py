@@ -11,27 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from auditor.browser import (
-    OPAQUE,
-    CookieJar,
-    FetchRequest,
-    FetchResult,
-    HttpCache,
-    Origin,
-    Page,
-    PreflightCache,
-    Profile,
-    cross_origin_isolated,
-    event_source,
-    fetch,
-    load_element,
-    navigate,
-    parse_url,
-    send_beacon,
-    severs_opener,
-    submit_form,
-    websocket,
-)
+from auditor.browser.cache import PreflightCache
+from auditor.browser.cookies import CookieJar
+from auditor.browser.elements import event_source, load_element
+from auditor.browser.fetching import fetch
+from auditor.browser.forms import navigate, send_beacon, submit_form
+from auditor.browser.http_cache import HttpCache
+from auditor.browser.isolation import cross_origin_isolated, severs_opener
+from auditor.browser.page import FetchRequest, FetchResult, Page
+from auditor.browser.profile import Profile
+from auditor.browser.url import OPAQUE, Origin, parse_url
+from auditor.browser.websocket import websocket
 from auditor.exchange import Headers, Request, Response
 
 VECTORS = Path(__file__).parents[2].parent / "shared" / "cases" / "browser"

@@ -30,7 +30,7 @@ from browser_vectors import SESSION, differences  # noqa: E402 - found by the pa
 from chromium_draw import PAGES, Vector, draw  # noqa: E402
 from chromium_server import RecordingServer  # noqa: E402
 
-from auditor.browser import CHROMIUM, SPEC  # noqa: E402
+from auditor.browser.profile import CHROMIUM, SPEC  # noqa: E402
 
 BATCH = 24
 FLAGS = [

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from browser_vectors import UNSTABLE, VECTORS, Vector, differences, load, topics
 
-from auditor.browser import CHROMIUM, DEVIATIONS, SPEC, Deviation, Profile
+from auditor.browser.profile import CHROMIUM, DEVIATIONS, SPEC, Deviation, Profile
 
 OURS = "our own cases"
 RECORDED = topics() if VECTORS.is_dir() else []

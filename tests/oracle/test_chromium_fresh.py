@@ -16,7 +16,7 @@ import pytest
 from chromium_draw import draw
 from chromium_recorder import find_chromium, lab
 
-from auditor.browser import parse_url
+from auditor.browser.url import parse_url
 
 COUNT = 300
 SEED = int(os.environ.get("AUDITOR_SEED") or 20261128)

@@ -9,20 +9,14 @@ from collections.abc import Callable
 
 import pytest
 
-from auditor.browser import (
-    CHROMIUM,
-    SPEC,
-    FetchRequest,
-    FetchResult,
-    Origin,
-    Page,
-    Profile,
-    Reason,
-    fetch,
-    nosniff,
-    submit_form,
-)
+from auditor.browser.elements import nosniff
+from auditor.browser.fetching import fetch
+from auditor.browser.forms import submit_form
 from auditor.browser.gate import BAD_PORTS
+from auditor.browser.page import FetchRequest, FetchResult, Page
+from auditor.browser.profile import CHROMIUM, SPEC, Profile
+from auditor.browser.reason import Reason
+from auditor.browser.url import Origin
 from auditor.exchange import Headers, Request, Response
 
 HERE = "http://web-platform.test:8000"
