@@ -102,8 +102,8 @@ def test_registrable_domains(host: str, domain: str) -> None:
     assert registrable(host) == domain
 
 
-def test_only_the_rules_of_the_top_level_domain_are_read() -> None:
-    """With the rules of one top-level domain alone, names have the same registrable domain as with the whole list."""
+def test_only_the_rules_that_can_match_are_read() -> None:
+    """With the rules that are suffixes of it alone, a name has the same registrable domain as with the whole list."""
     whole = PublicSuffixList()
     rules = [line.strip() for line in suffix_list().splitlines() if line.strip() and not line.startswith("//")]
     for rule in rules[::40]:

@@ -22,10 +22,10 @@ KINDS = frozenset({"nginx", "traefik", "compose"})
 
 EXAMPLE = "# auditor: waive[check-id] until=YYYY-MM-DD owner=who -- why"
 
-_COMMENT = re.compile(r"#\s*auditor:\s*(.*?)\s*$")
-_WAIVER = re.compile(r"waive\[([^\]]*)\]\s*(.*)", re.DOTALL)
-_SETTING = re.compile(r"(until|owner)=(\S+)\s*")
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
+_COMMENT = r"#\s*auditor:\s*(.*?)\s*$"
+_WAIVER = r"(?s)waive\[([^\]]*)\]\s*(.*)"
+_SETTING = r"(until|owner)=(\S+)\s*"
+_QUOTED = r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\''
 
 Outline = Sequence[tuple[int, int]]
 """What a file consists of, in order: the line where each part begins, and how deep it is nested."""
@@ -74,7 +74,7 @@ class _Rules:
 def _read(file: str, kind: str, text: str, rules: _Rules) -> Iterator[InlineWaiver | Problem]:
     outline: Outline | None = None
     for number, line in enumerate(text.split("\n"), 1):
-        found = _COMMENT.search(line)
+        found = re.search(_COMMENT, line)
         if found is None or not _is_comment(line[: found.start()]):
             continue
         place = Location(file, number, found.start() + 1, found.end() + 1)
@@ -92,18 +92,18 @@ def _read(file: str, kind: str, text: str, rules: _Rules) -> Iterator[InlineWaiv
 
 def _is_comment(before: str) -> bool:
     """Whether a `#` after this text begins a comment: outside quotes, and not inside a word."""
-    rest = _QUOTED.sub("", before)
+    rest = re.sub(_QUOTED, "", before)
     return '"' not in rest and "'" not in rest and (not rest or rest[-1] in " \t;{}")
 
 
 def _waiver(text: str, rules: _Rules) -> tuple[tuple[str, ...], date, str, str] | str:
     """Return checks, last day, owner and reason, or what is wrong."""
-    found = _WAIVER.fullmatch(text)
+    found = re.fullmatch(_WAIVER, text)
     if found is None:
         return f"{text.partition('[')[0].strip() or 'nothing'!r} is not `waive[…]`"
     checks = tuple(name.strip() for name in found[1].split(",") if name.strip())
     said, rest = {}, found[2]
-    while setting := _SETTING.match(rest):
+    while setting := re.match(_SETTING, rest):
         said[setting[1]] = setting[2]
         rest = rest[setting.end() :]
     reason = rest.removeprefix("--").strip() if rest.startswith("--") else ""

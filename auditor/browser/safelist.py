@@ -38,11 +38,11 @@ _FORBIDDEN_HEADERS = frozenset(
     }
 )
 _METHOD_OVERRIDES = frozenset({"x-http-method", "x-http-method-override", "x-method-override"})
-_UNSAFE_BYTE = re.compile(r'[\x00-\x08\x0a-\x1f\x7f"():<>?@\[\\\]{}]')
-_LANGUAGE = re.compile(r"[0-9A-Za-z *,\-.;=]*")
-_RANGE = re.compile(r"bytes=([0-9]+)-([0-9]*)")
+_UNSAFE_BYTE = r'[\x00-\x08\x0a-\x1f\x7f"():<>?@\[\\\]{}]'
+_LANGUAGE = r"[0-9A-Za-z *,\-.;=]*"
+_RANGE = r"bytes=([0-9]+)-([0-9]*)"
 _SAFE_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
-_DECIMAL = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_DECIMAL = r"[0-9]+(\.[0-9]*)?|\.[0-9]+"
 _ECT = frozenset({"slow-2g", "2g", "3g", "4g"})
 _WHITESPACE = "\t\n\r "
 NO_CORS_NAMES = frozenset({"accept", "accept-language", "content-language", "content-type"})
@@ -97,11 +97,11 @@ def is_safelisted(name: str, value: str, profile: Profile) -> bool:
     if len(value) > 128:
         return False
     if name == "accept":
-        return _UNSAFE_BYTE.search(value) is None
+        return re.search(_UNSAFE_BYTE, value) is None
     if name in {"accept-language", "content-language"}:
-        return _LANGUAGE.fullmatch(value) is not None
+        return re.fullmatch(_LANGUAGE, value) is not None
     if name == "content-type":
-        return _UNSAFE_BYTE.search(value) is None and essence(value) in _SAFE_TYPES
+        return re.search(_UNSAFE_BYTE, value) is None and essence(value) in _SAFE_TYPES
     if name == "range":
         return _is_simple_range(value, profile)
     return name in CLIENT_HINTS and Deviation.CLIENT_HINTS in profile.deviations and _is_hint(name, value)
@@ -109,7 +109,7 @@ def is_safelisted(name: str, value: str, profile: Profile) -> bool:
 
 def _is_simple_range(value: str, profile: Profile) -> bool:
     """Whether a Range value is one range with a start, written without any whitespace."""
-    found = _RANGE.fullmatch(value)
+    found = re.fullmatch(_RANGE, value)
     if found is None:
         return False
     start, end = int(found[1]), int(found[2]) if found[2] else None
@@ -125,7 +125,7 @@ def _is_hint(name: str, value: str) -> bool:
     if name == "ect":
         return value in _ECT
     if name in {"device-memory", "dpr", "downlink"}:
-        return _DECIMAL.fullmatch(value) is not None
+        return re.fullmatch(_DECIMAL, value) is not None
     return value.isascii() and value.isdigit()
 
 

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _C0_OR_SPACE = "".join(map(chr, range(0x21)))
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
+_SCHEME = r"([A-Za-z][A-Za-z0-9+.\-]*):"
 _PATH_ENCODE = frozenset(' "#<>?^`{}')
 _QUERY_ENCODE = frozenset(" \"#<>'")
 _FORBIDDEN_HOST = frozenset("\0\t\n\r #/:<>?@[\\]^|%\x7f") | frozenset(map(chr, range(0x20)))
 _FORBIDDEN_BUT_SPACE = _FORBIDDEN_HOST - {" ", "%"}
-_NUMBER = re.compile(r"0[xX][0-9A-Fa-f]*|[0-9]+")
+_NUMBER = r"0[xX][0-9A-Fa-f]*|[0-9]+"
 _DOTS = {".": ".", "%2e": ".", "..": "..", ".%2e": "..", "%2e.": "..", "%2e%2e": ".."}
 
 
@@ -135,7 +135,7 @@ def parse_url(text: str, base: Url | None = None, *, spaces: bool = False) -> Ur
     text = text.strip(_C0_OR_SPACE)
     if "\t" in text or "\n" in text or "\r" in text:
         text = text.translate({9: None, 10: None, 13: None})
-    found = _SCHEME.match(text)
+    found = re.match(_SCHEME, text)
     if found:
         scheme, rest = found[1].lower(), text[found.end() :]
         if scheme not in DEFAULT_PORTS:
@@ -270,7 +270,7 @@ def parse_host(text: str, *, spaces: bool = False) -> str | None:
     domain = domain.replace(" ", "%20")
     labels = domain.split(".")
     last = labels[-2] if not labels[-1] and len(labels) > 1 else labels[-1]
-    if last.isdigit() or _NUMBER.fullmatch(last):
+    if last.isdigit() or re.fullmatch(_NUMBER, last):
         return _ipv4(labels)
     return domain
 

@@ -15,10 +15,10 @@ import click
 COLOURS = {"critical": "bright_red", "high": "red", "medium": "yellow", "low": "cyan", "info": "blue"}
 COLOURS |= {"unknown": "magenta", "error": "magenta"}
 
-_HEAD = re.compile(rf"^({'|'.join(COLOURS)})(\[[a-z0-9-]+\]:?)", re.MULTILINE)
-_ROW = re.compile(rf"^({'|'.join(COLOURS)})(?= {{2,}})", re.MULTILINE)
-_CARET = re.compile(r"^( +\| +)([\^-]+)", re.MULTILINE)
-_PLACE = re.compile(r"^( +(?:-->|:::) )(.*)$", re.MULTILINE)
+_HEAD = rf"(?m)^({'|'.join(COLOURS)})(\[[a-z0-9-]+\]:?)"
+_ROW = rf"(?m)^({'|'.join(COLOURS)})(?= {{2,}})"
+_CARET = r"(?m)^( +\| +)([\^-]+)"
+_PLACE = r"(?m)^( +(?:-->|:::) )(.*)$"
 
 
 def wants_colour() -> bool:
@@ -30,10 +30,10 @@ def wants_colour() -> bool:
 
 def coloured(text: str) -> str:
     """Return the table report with its severities, places and carets in colour; the text itself is as it was."""
-    text = _HEAD.sub(lambda m: click.style(m[1] + m[2], fg=COLOURS[m[1]], bold=True), text)
-    text = _ROW.sub(lambda m: click.style(m[1], fg=COLOURS[m[1]]), text)
-    text = _PLACE.sub(lambda m: m[1] + click.style(m[2], bold=True), text)
-    return _CARET.sub(lambda m: m[1] + click.style(m[2], fg="green", bold=True), text)
+    text = re.sub(_HEAD, lambda m: click.style(m[1] + m[2], fg=COLOURS[m[1]], bold=True), text)
+    text = re.sub(_ROW, lambda m: click.style(m[1], fg=COLOURS[m[1]]), text)
+    text = re.sub(_PLACE, lambda m: m[1] + click.style(m[2], bold=True), text)
+    return re.sub(_CARET, lambda m: m[1] + click.style(m[2], fg="green", bold=True), text)
 
 
 @contextlib.contextmanager

@@ -125,34 +125,30 @@ def policy_origins(items: Iterable[str | Mapping[str, str] | OriginItem]) -> Ori
 # -- registrable domains -------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=64)
-def _suffixes(top: str) -> object:
-    """Return the public suffixes below one top-level domain: no rule of another one can match (publicsuffix.org)."""
-    from publicsuffixlist import PublicSuffixList  # noqa: PLC0415 - only where something is asked of it
+@lru_cache(maxsize=1)
+def _rules() -> frozenset[str]:
+    return frozenset(suffix_list().split("\n"))
 
-    tops = {top}
-    if top.startswith("xn--"):
+
+def _rules_of(name: str) -> Iterator[str]:
+    """Yield the lines of the public suffix list that can match a name: of 15,000 the few that are suffixes of it."""
+    names = {name}
+    if "xn--" in name:  # the list has its names as people write them
         with suppress(UnicodeError):
-            tops.add(top.encode("ascii").decode("idna"))
-    text = suffix_list()
-    lines = [line for name in tops for line in _lines_below(text, name)]
-    return PublicSuffixList(lines, accept_encoded_idn=not all(map(str.isascii, lines)))  # of ASCII there is one form
+            names.add(name.encode("ascii").decode("idna"))
+    for written in names:
+        for start in range(written.count(".") + 1):
+            suffix = written.split(".", start)[start]
+            yield from _rules() & {suffix, f"!{suffix}", f"*.{suffix}"}
 
 
-def _lines_below(text: str, top: str) -> Iterator[str]:
-    """Yield the lines of the list that end in a top-level domain: a search for it, as the list has 15,000 lines."""
-    at = text.find(f"{top}\n")
-    while at >= 0:
-        start = text.rfind("\n", 0, at) + 1
-        if at == start or text[at - 1] == ".":
-            yield text[start : at + len(top)]
-        at = text.find(f"{top}\n", at + 1)
-
-
+@lru_cache(maxsize=4096)
 def registrable(host: str) -> str:
     """Return the registrable domain of a host (public suffix list), or the host itself where it has none."""
     name = host.strip(".").lower()
     if not name or ":" in name or name.replace(".", "").isdigit() or "." not in name:
         return name
-    found = _suffixes(name.rpartition(".")[2]).privatesuffix(name)  # type: ignore[attr-defined]  # the package ships no types
+    from publicsuffixlist import PublicSuffixList  # noqa: PLC0415 - only where something is asked of it
+
+    found = PublicSuffixList(_rules_of(name)).privatesuffix(name)
     return str(found) if found else name

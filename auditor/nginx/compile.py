@@ -69,7 +69,7 @@ def compile_http(directives: Iterable[Directive], context: str) -> Http:
     return http
 
 
-_GROUP = re.compile(r"\(\?(?:P?<|')([A-Za-z_][A-Za-z0-9_]*)[>']")
+_GROUP = r"\(\?(?:P?<|')([A-Za-z_][A-Za-z0-9_]*)[>']"
 _ASSIGNING = frozenset({"set", "auth_request_set", "perl_set", "js_set", "js_var", "set_by_lua_block", "set_by_lua"})
 
 
@@ -81,7 +81,7 @@ def plain_variables(directives: Iterable[Directive]) -> set[str]:
             found.add(directive.args[0].lstrip("$").lower())
         for word in (directive.name, *directive.args):
             if "(?" in word:
-                found.update(name.lower() for name in _GROUP.findall(word))
+                found.update(name.lower() for name in re.findall(_GROUP, word))
         if directive.block:
             found |= plain_variables(directive.block)
     return found

@@ -59,7 +59,7 @@ SINCE = {
 }
 """The first version that has a directive, for those newer than 1.22 (nginx.org, CHANGES)."""
 
-RECENT = re.compile(r"sticky|least_time|tunnel_\w+|(?:proxy|fastcgi|uwsgi|scgi|grpc)_socket_(?:rcv|snd)buf")
+RECENT = r"sticky|least_time|tunnel_\w+|(?:proxy|fastcgi|uwsgi|scgi|grpc)_socket_(?:rcv|snd)buf"
 """Directives of 1.31.3 that 1.26 does not have; in which version between they came is not known here."""
 
 NEWER_VALUES: dict[str, tuple[tuple[str, str], ...]] = {
@@ -75,8 +75,7 @@ _UPSTREAM_SINCE = frozenset({"resolver", "resolver_timeout"})
 UNTIL = {"ssl": "1.25.1"}
 """The first version that no longer has a directive (nginx.org, CHANGES)."""
 
-_FOREIGN = re.compile(
-    r"""(?:
+_FOREIGN = r"""(?x)(?:
       \w+_by_lua\w* | lua_\w+ | brotli\w* | zstd\w* | vhost_traffic_status\w* | modsecurity\w* | geoip2\w* | passenger\w*
     | rails_\w+ | auth_ldap\w* | auth_pam\w* | auth_gss\w* | auth_digest\w* | auth_oidc\w* | auth_require | nchan_\w+
     | push_stream\w* | upload_\w+ | srcache_\w+ | redis2?_\w+ | memc_\w+ | drizzle_\w+ | postgres_\w+ | rds_\w+
@@ -96,14 +95,12 @@ _FOREIGN = re.compile(
     | pinba\w* | googlepay | google_perftools\w* | real_ip_\w+ | req_status\w* | user_agent | consistent_hash | jdomain
     | healthcheck\w* | drop_\w+ | perl\w* | image_filter\w* | xslt\w* | geoip\w* | memcached_force_ranges | ssl_engine
     | xml_entities | js_include | least_time | server_header | override_\w+ | tfs_\w+ | tengine\w* | sorted_querystring\w*
-    )""",
-    re.VERBOSE,
-)
+    )"""
 
 
 def foreign(name: str) -> bool:
     """Whether a name is one that a module outside nginx's own source is known to define."""
-    return _FOREIGN.fullmatch(name) is not None
+    return re.fullmatch(_FOREIGN, name) is not None
 
 
 def version_key(version: str) -> tuple[int, ...]:
@@ -145,7 +142,7 @@ def rules(version: str) -> dict[str, dict[str, Rule]]:
         for name in names:
             if name in SINCE and version_key(SINCE[name]) > wanted:
                 continue
-            if wanted < (1, 27) and family == "http" and RECENT.fullmatch(name):
+            if wanted < (1, 27) and family == "http" and re.fullmatch(RECENT, name):
                 continue
             if name in UNTIL and version_key(UNTIL[name]) <= wanted and family == "http":
                 continue

@@ -111,14 +111,14 @@ def _geo(block: Directive) -> Iterator[Entry]:  # noqa: C901 - nginx decides in 
             continue
         if ranges:
             ends = value.split("-")
-            if len(ends) != 2 or not all(_IPV4.fullmatch(end) for end in ends):
+            if len(ends) != 2 or not all(re.fullmatch(_IPV4, end) for end in ends):
                 yield entry, index, f'"{value}" is not a range of addresses', "write 192.0.2.1-192.0.2.9"
         elif value != "255.255.255.255" and not is_network(value):
             yield entry, index, f'"{value}" is not a network', "write 192.0.2.0/24 or 2001:db8::/32"
 
 
 _BYTE = r"(?:25[0-5]|2[0-4]\d|[01]?\d?\d)"
-_IPV4 = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}", re.ASCII)
+_IPV4 = rf"(?a){_BYTE}(?:\.{_BYTE}){{3}}"
 
 
 def _split_clients(block: Directive) -> Iterator[Entry]:

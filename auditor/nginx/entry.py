@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _METHOD = re.compile(r"[A-Z_-]+\Z")
 _VERSION = re.compile(r"(\d)(?:\.(\d{1,3}))?\Z")
-_AUTHORITY = re.compile(r"([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]):[0-9]*\Z")
+_AUTHORITY = r"([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]):[0-9]*\Z"
 _GOOD_NAME = re.compile(r"[A-Za-z0-9-]+\Z")
 _USABLE_NAME = re.compile("[^\x00-\x20\x7f:][^\x00-\x20\x7f]*\\Z")
 MOST_NAMES = 6
@@ -98,7 +98,7 @@ def framing(version: str) -> str:
 def _tunnel(run: Run) -> int:
     """Read the target of CONNECT: only host:port will do."""
     request = run.request
-    authority = _AUTHORITY.match(request.target)
+    authority = re.match(_AUTHORITY, request.target)
     if authority is None:
         return 400
     if request.version in {"2.0", "3.0"} and not run.listen.http2:

@@ -30,8 +30,8 @@ LARGEST_FILE = 64 << 20
 _SYSTEM = ("/etc/", "/usr/", "/opt/")
 _NO_INCLUDES = frozenset({"split_clients", "charset_map"})
 
-_DUMP_MARKER = re.compile(r"^# configuration file (\S.*):[ \t\r]*$", re.MULTILINE)
-_DUMP_START = re.compile(r"(?:[ \t\r]*\n|nginx: [^\n]*\n)*# configuration file \S.*:[ \t\r]*\n")
+_DUMP_MARKER = r"(?m)^# configuration file (\S.*):[ \t\r]*$"
+_DUMP_START = r"(?:[ \t\r]*\n|nginx: [^\n]*\n)*# configuration file \S.*:[ \t\r]*\n"
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class Loader:
         source = self._source(path, None)
         if source is None:
             return None
-        if _DUMP_START.match(source.text):
+        if re.match(_DUMP_START, source.text):
             self.dump = sections(source)
             source = next(iter(self.dump.values()))
         return self._expand(self._parse(source), (str(path),), "")
@@ -248,7 +248,7 @@ def _key(source: Source) -> str:
 
 def sections(source: Source) -> dict[str, Source]:
     """Return the files of an `nginx -T` dump by name, in order; lines count in the dump."""
-    markers = list(_DUMP_MARKER.finditer(source.text))
+    markers = list(re.finditer(_DUMP_MARKER, source.text))
     found: dict[str, Source] = {}
     for marker, following in zip(markers, [*markers[1:], None], strict=True):
         start = marker.end() + 1

@@ -119,7 +119,7 @@ class Subjects:
         return list(dict.fromkeys(found)), exact
 
 
-_MOVES = re.compile(r"\^(/[\w\-./~]*)\(\.[*+]\)\$?")
+_MOVES = r"\^(/[\w\-./~]*)\(\.[*+]\)\$?"
 
 
 def replacements(configuration: Configuration) -> tuple[tuple[str, str], ...]:
@@ -129,7 +129,7 @@ def replacements(configuration: Configuration) -> tuple[tuple[str, str], ...]:
         for node in server.below():
             for line in _lines(node.script):
                 if line.name == "rewrite" and line.args[2:] == ("break",) and line.args[1].endswith("$1"):
-                    moved = _MOVES.fullmatch(line.args[0])
+                    moved = re.fullmatch(_MOVES, line.args[0])
                     if moved is not None and "$" not in line.args[1][:-2]:
                         found[moved[1], line.args[1][:-2]] = None
             owner = node.enclosing()

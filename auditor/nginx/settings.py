@@ -16,7 +16,7 @@ from auditor.nginx.tokens import Directive
 if TYPE_CHECKING:
     from auditor.nginx.variables import Variables
 
-_TIME = re.compile(r"(\d+)(ms|[yMwdhms])?")
+_TIME = r"(\d+)(ms|[yMwdhms])?"
 _SECONDS = {"y": 31536000, "M": 2592000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "": 1, "ms": 0}
 _SIZE = {"k": 1024, "m": 1024**2, "g": 1024**3}
 DEFAULT_TYPES = {"html": "text/html", "gif": "image/gif", "jpg": "image/jpeg"}
@@ -99,7 +99,7 @@ def seconds(text: str) -> int | None:
     """Return a duration in seconds (`1h30m`), None where it is none; milliseconds round down."""
     if not text or not re.fullmatch(r"(?:\d+(?:ms|[yMwdhms])? ?)+", text):
         return None
-    return sum(int(number) * _SECONDS[unit] for number, unit in _TIME.findall(text))
+    return sum(int(number) * _SECONDS[unit] for number, unit in re.findall(_TIME, text))
 
 
 def size(text: str) -> int | None:

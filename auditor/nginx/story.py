@@ -71,14 +71,14 @@ def _refused(configuration: Configuration) -> list[str]:
 
 def printable(text: str) -> str:
     """Return a text on one line: control characters (C0, DEL, C1) as escapes, what is not decided as an ellipsis."""
-    return _CONTROL.sub(_escaped, text).replace(UNKNOWN_VALUE, "…")
+    return re.sub(_CONTROL, _escaped, text).replace(UNKNOWN_VALUE, "…")
 
 
 def _escaped(match: re.Match[str]) -> str:
     return _NAMED.get(match[0]) or f"\\x{ord(match[0]):02x}"
 
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL = "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 

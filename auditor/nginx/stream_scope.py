@@ -28,7 +28,7 @@ _KNOWN = words("""
     upstream_bytes_sent upstream_connect_time upstream_first_byte_time upstream_session_time
     """)
 _PREFIXES = ("proxy_protocol_tlv_", "geoip", "js_")
-_LISTEN = re.compile(
+_LISTEN = (
     r"ssl|udp|proxy_protocol|bind|deferred|reuseport|multipath|default_server|setfib=\d+|fastopen=\d+|backlog=\d+|"
     r"rcvbuf=\d+[kKmM]?|sndbuf=\d+[kKmM]?|ipv6only=(?:on|off)|so_keepalive=\S+|accept_filter=\S+"
 )
@@ -158,7 +158,7 @@ class StreamScope:
         elif not re.search(r"(?:^|:)\d+(?:-\d+)?$", directive.args[0]) and not directive.args[0].startswith("unix:"):
             self.problem(directive, 0, "a listen of stream needs a port", "write ADDRESS:PORT")
         for index, option in enumerate(directive.args[1:], 1):
-            if _LISTEN.fullmatch(option) is None:
+            if re.fullmatch(_LISTEN, option) is None:
                 self.problem(
                     directive, index, f'"{option}" is not an option of listen', "see the options of listen in stream"
                 )

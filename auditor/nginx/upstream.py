@@ -31,7 +31,7 @@ from auditor.nginx.variables import parse_literal
 if TYPE_CHECKING:
     from auditor.nginx.engine import Engine, Phase
 
-_CHARSET = re.compile(r";\s*charset=(.*)\Z", re.IGNORECASE)
+_CHARSET = r"(?i);\s*charset=(.*)\Z"
 SURVIVORS = frozenset(
     {"content-type", "set-cookie", "content-disposition", "cache-control", "expires", "accept-ranges"}
 )
@@ -300,7 +300,7 @@ def copy(run: Run, what: Passing, line: Field, response: Response, *, hiding: bo
         if name == "content-type":
             run.content_type, run.content_type_by = line.value, line.made_by
             run.charset = ""
-            given = _CHARSET.search(line.value)
+            given = re.search(_CHARSET, line.value)
             run.given_charset = given[1].strip('"') if given else ""
         elif name == "content-length" and not response.headers.get("Transfer-Encoding"):
             run.content_length = line.value

@@ -9,12 +9,9 @@ from auditor.dataclass import dataclass
 _CONTROL = re.compile("[\x00-\x20\x7f]")
 _HEX = frozenset("0123456789abcdefABCDEF")
 _SIMPLE = re.compile(r"((?:/(?!/)(?!\.)[^\x00-\x20%#?/\x7f+]*)+)(?:\?([^\x00-\x20#\x7f]*))?\Z")
-_ESCAPED_URI = re.compile('[\x00-\x20"#%<>?\\\\^`{|}\x7f-\xff]')
-_ESCAPED_ARGS = re.compile('[\x00-\x20"#%&+;<>?\\\\^`{|}\x7f-\xff]')
-_ABSOLUTE = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://(?P<host>[A-Za-z0-9.\-]+|\[[^\]/?# ]*\])(?::(?P<port>[0-9]*))?(?P<rest>[/?#].*)?\Z",
-    re.DOTALL,
-)
+_ESCAPED_URI = '[\x00-\x20"#%<>?\\\\^`{|}\x7f-\xff]'
+_ESCAPED_ARGS = '[\x00-\x20"#%&+;<>?\\\\^`{|}\x7f-\xff]'
+_ABSOLUTE = r"(?s)(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://(?P<host>[A-Za-z0-9.\-]+|\[[^\]/?# ]*\])(?::(?P<port>[0-9]*))?(?P<rest>[/?#].*)?\Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ def normalise(path: str, *, merge: bool = True) -> str | None:
 
 def plausible(target: str) -> bool:
     """Whether a target can stand in a request line (`ngx_http_parse_request_line`); its path may still be refused."""
-    if target[:1] != "/" and _ABSOLUTE.match(target) is None:
+    if target[:1] != "/" and re.match(_ABSOLUTE, target) is None:
         return False
     return _CONTROL.search(target) is None
 
@@ -94,7 +91,7 @@ def parse(target: str, *, merge: bool = True) -> Target | None:
     raw = target
     faithful = True
     if not target.startswith("/"):
-        absolute = _ABSOLUTE.match(target)
+        absolute = re.match(_ABSOLUTE, target)
         if absolute is None:
             return None
         host, port = absolute["host"], absolute["port"] or ""
@@ -121,12 +118,12 @@ def _percent(match: re.Match[str]) -> str:
 
 def escape(text: str) -> str:
     """Escape a path as nginx does for an upstream or a redirect (`NGX_ESCAPE_URI`); unknown text stays."""
-    return _ESCAPED_URI.sub(_percent, text)
+    return re.sub(_ESCAPED_URI, _percent, text)
 
 
 def escape_args(text: str) -> str:
     """Escape a capture as nginx does inside arguments (`NGX_ESCAPE_ARGS`); unknown text stays."""
-    return _ESCAPED_ARGS.sub(_percent, text)
+    return re.sub(_ESCAPED_ARGS, _percent, text)
 
 
 def unescape_redirect(text: str) -> str:

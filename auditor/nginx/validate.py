@@ -183,7 +183,7 @@ class Validator:
             self.problem(
                 directive, -1, f'nginx {self.version} has no directive "{name}"', f"it came with nginx {SINCE[name]}"
             )
-        elif RECENT.fullmatch(name):
+        elif re.fullmatch(RECENT, name):
             self.problem(directive, -1, f'nginx {self.version} has no directive "{name}"', "it came after nginx 1.26")
         elif foreign(name):
             scope.variables.foreign(directive)

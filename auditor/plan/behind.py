@@ -60,7 +60,7 @@ def _of_regex(matcher: Matcher, outer: str, inner: str) -> Iterator[Matcher]:
         return
     rest = pattern[1 if pattern.startswith("^") else 2 :]
     whole = "|" not in re.sub(r"\((?:[^()]|\([^()]*\))*\)", "", rest)
-    begins = _LITERAL.match(rest)
+    begins = re.match(_LITERAL, rest)
     literal = re.sub(r"\\(.)", r"\1", begins[0]) if begins is not None else ""
     if whole and not literal.startswith(inner) and not inner.startswith(literal):
         return  # the layer never passes on such a path
@@ -71,4 +71,4 @@ def _of_regex(matcher: Matcher, outer: str, inner: str) -> Iterator[Matcher]:
     yield replace(matcher, kind="other")
 
 
-_LITERAL = re.compile(r"(?:[\w/~-]|\\[^\w])*(?![?*+{])")
+_LITERAL = r"(?:[\w/~-]|\\[^\w])*(?![?*+{])"

@@ -11,7 +11,7 @@ from pathlib import Path
 from auditor.policy.values import regular_expression
 
 _ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#@:\[\]]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]*))?(.*)", re.DOTALL)
-_NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_.])?", re.ASCII)
+_NAME = r"(?a)[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_.])?"
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21}
 _PATTERN = re.compile(r"(https?)://((?:\*|[a-z0-9_-]+)(?:\.(?:\*|[a-z0-9_-]+))*)(?::(\*|[0-9]{1,5}))?", re.ASCII)
 
@@ -40,7 +40,7 @@ def exact(text: str) -> str:
     if not found:
         raise OriginError(
             f"{text!r} is not an origin: scheme://host, or scheme://host:port",
-            f"write https://{text}" if _NAME.fullmatch(text) else "such as https://app.example.com",
+            f"write https://{text}" if re.fullmatch(_NAME, text) else "such as https://app.example.com",
         )
     if found[1].lower() in {"ws", "wss"}:
         page = "https" if found[1].lower() == "wss" else "http"
@@ -75,7 +75,7 @@ def _host(host: str, text: str) -> str:
             lower = lower.encode("idna").decode("ascii")
         except UnicodeError:
             raise OriginError(f"{text!r} has no valid host name", "write it in ASCII (xn--…)") from None
-    if not _NAME.fullmatch(lower) or ".." in lower:
+    if not re.fullmatch(_NAME, lower) or ".." in lower:
         raise OriginError(f"{text!r} has no valid host name", "letters, digits, hyphens and dots")
     if lower.rstrip(".").rsplit(".", 1)[-1].isdigit():
         try:
@@ -179,7 +179,7 @@ def regex(text: str) -> str:
         raise OriginError(str(error), "check brackets and backslashes") from None
     if re.search(r"\(\?[a-zA-Z-]*x", text):
         raise OriginError(f"{text!r} turns on free spacing, which hides what is a comment", "write it without (?x)")
-    tokens = _TOKENS.findall(text)
+    tokens = re.findall(_TOKENS, text)
     if not tokens or tokens[0] != "^" or tokens[-1] != "$":
         raise OriginError(f"{text!r} is not anchored at both ends, so it also accepts longer origins", _anchored(text))
     depth = 0
@@ -199,14 +199,13 @@ def regex(text: str) -> str:
 
 
 def _anchored(text: str) -> str:
-    tokens = _TOKENS.findall(text)
+    tokens = re.findall(_TOKENS, text)
     return f"write {'' if tokens[:1] == ['^'] else '^'}{text}{'' if tokens[-1:] == ['$'] else '$'}"
 
 
-_TOKENS = re.compile(
-    r"\\."  # an escape
+_TOKENS = (
+    r"(?s)\\."  # an escape
     r"|\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]"  # a class; a first ] is literal
     r"|\(\?#[^)]*\)"  # a comment
-    r"|.",
-    re.DOTALL,
+    r"|."
 )

@@ -9,8 +9,8 @@ from pathlib import Path
 from auditor.dataclass import dataclass
 
 PREFIX = "builtin:"
-_VERSION = re.compile(r"^# profile version: ([0-9]+)\s*$", re.MULTILINE)
-_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_VERSION = r"(?m)^# profile version: ([0-9]+)\s*$"
+_NAME = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ def folder() -> Path:
 def profile(name: str) -> Profile | None:
     """Return the profile with this name, or None; policies that carry no profile version are no profiles."""
     path = folder() / f"{name}.yaml"
-    if not _NAME.fullmatch(name) or not path.is_file():
+    if not re.fullmatch(_NAME, name) or not path.is_file():
         return None
     raw = path.read_bytes()
-    found = _VERSION.search(raw.decode("utf-8", "replace"))
+    found = re.search(_VERSION, raw.decode("utf-8", "replace"))
     return Profile(name, int(found[1]), hashlib.sha256(raw).hexdigest(), path) if found else None
 
 

@@ -7,9 +7,9 @@ import warnings
 
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d|w)", re.ASCII)
-_RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(?:r)?/(s|m|h|d)", re.ASCII)
-_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]@]+):([0-9]{1,5})", re.ASCII)
-_HOST = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]", re.ASCII)
+_RATE = r"(?a)([0-9]{1,9}(?:\.[0-9]{1,6})?)(?:r)?/(s|m|h|d)"
+_HOST_PORT = r"(?a)(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]@]+):([0-9]{1,5})"
+_HOST = r"(?a)(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 
 
@@ -34,7 +34,7 @@ def rate(text: str) -> float:
 
     Raises ValueError, saying what a rate looks like.
     """
-    found = _RATE.fullmatch(text)
+    found = re.fullmatch(_RATE, text)
     if not found or float(found[1]) <= 0:
         raise ValueError(f"{text!r} is not a rate: write requests and a unit of time, such as 10/s, 60/m or 5r/s")
     return float(found[1]) / _DURATION_UNITS[found[2]]
@@ -45,7 +45,7 @@ def host_port(text: str) -> tuple[str, int]:
 
     Raises ValueError where it is not one.
     """
-    found = _HOST_PORT.fullmatch(text)
+    found = re.fullmatch(_HOST_PORT, text)
     if not found or not 1 <= int(found[2]) <= 65535:
         raise ValueError(f"{text!r} is not host:port, such as api:8000 or [::1]:8000")
     return found[1].strip("[]"), int(found[2])
@@ -56,9 +56,9 @@ def host(text: str) -> str:
 
     Raises ValueError where it is not one.
     """
-    if not _HOST.fullmatch(text):
+    if not re.fullmatch(_HOST, text):
         lower = text.lower()
-        if _HOST.fullmatch(lower):
+        if re.fullmatch(_HOST, lower):
             raise ValueError(f"{text!r} is not in lower case: write {lower!r}")
         raise ValueError(f"{text!r} is not a host name without scheme, port and path, such as www.example.com")
     return text

@@ -12,8 +12,8 @@ from auditor.policy.document import Node, Scalar, core_scalar, join
 
 MAX_LENGTH = 16_384
 MAX_CHAIN = 32
-_REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_REFERENCE = r"\$\$\{|\$\{([^{}]*)\}|\$\{"
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
 @dataclass(slots=True)
@@ -50,11 +50,11 @@ class Variables:
         return result
 
     def _text(self, text: str, place: Location, path: str, chain: tuple[str, ...]) -> Scalar:
-        whole = _REFERENCE.fullmatch(text)
+        whole = re.fullmatch(_REFERENCE, text)
         if whole and whole[1] is not None:
             return self._value(whole[1], place, path, chain)[0]
         out, position = [], 0
-        for found in _REFERENCE.finditer(text):
+        for found in re.finditer(_REFERENCE, text):
             out.append(text[position : found.start()])
             position = found.end()
             if found[0] == "$${":
@@ -72,7 +72,7 @@ class Variables:
 
     def _value(self, name: str, place: Location, path: str, chain: tuple[str, ...]) -> tuple[Scalar, str]:
         reference = f"${{{name}}}"
-        if not _NAME.fullmatch(name):
+        if not re.fullmatch(_NAME, name):
             hint = "a name is letters, digits and _; write $${ for the two characters ${"
             self._problem(f"{reference} is no variable", place, path, hint)
             return reference, reference

@@ -28,8 +28,8 @@ INVISIBLE = re.compile(
 )
 """Control, bidirectional, zero-width and tag characters."""
 
-_COOKIE = re.compile(r"^([^=;\s]*)=([^;]*)")
-_CONTROL_IN_SHELL = re.compile(r"[^\x20-\x7e]")
+_COOKIE = r"^([^=;\s]*)=([^;]*)"
+_CONTROL_IN_SHELL = r"[^\x20-\x7e]"
 
 
 def visible(text: str) -> str:
@@ -53,7 +53,7 @@ def header_value(line: Field) -> str:
     name = line.name.lower()
     value = line.value
     if name == "set-cookie":
-        value = _COOKIE.sub(lambda match: f"{match.group(1)}=(redacted)", value)
+        value = re.sub(_COOKIE, lambda match: f"{match.group(1)}=(redacted)", value)
     elif name in SECRET_HEADERS:
         value = "(redacted)"
     return visible(value.replace(UNKNOWN_VALUE, "\N{HORIZONTAL ELLIPSIS}"))
@@ -105,7 +105,7 @@ def _repeated(word: str) -> str:
 
 def _shell_word(word: str) -> str:
     """Quote a word; `##[` is taken apart as `visible` does, and the shell puts it together again."""
-    if not _CONTROL_IN_SHELL.search(word):
+    if not re.search(_CONTROL_IN_SHELL, word):
         return shlex.quote(word).replace("##[", "##'\"[\"'")
     escaped = "".join(
         c
