@@ -86,8 +86,8 @@ class _Budget:
     seen: dict[int, Node] = field(default_factory=dict)
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader; here only its composer and its resolver of plain scalars are used."""
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""PyYAML's safe loader, the one on libyaml where it was built with it; its composer and resolver are used."""
 
 
 def read(path: Path, name: str | None = None) -> Document:
@@ -117,7 +117,7 @@ def parse_yaml(text: str, name: str) -> Node:
     Raises ConfigurationError with the place where the text is not YAML.
     """
     try:
-        loader = _Loader(text)
+        loader = _LOADER(text)
         try:
             top = loader.get_single_node() if "\n---" not in text else _first(loader)
             if top is None:
@@ -135,7 +135,7 @@ def parse_yaml(text: str, name: str) -> Node:
         raise ConfigurationError(f"{name} is not valid YAML: {error}", Location(name), "check the file") from None
 
 
-def _first(loader: _Loader) -> yaml.Node | None:
+def _first(loader: yaml.SafeLoader) -> yaml.Node | None:
     first: yaml.Node | None = None
     while loader.check_node():
         node = loader.get_node()
@@ -150,7 +150,7 @@ def _place(node: yaml.Node, name: str) -> Location:
     return Location(name, start.line + 1, start.column + 1, column_end)
 
 
-def _convert(node: yaml.Node, loader: _Loader, name: str, budget: _Budget, depth: int) -> Node:
+def _convert(node: yaml.Node, loader: yaml.SafeLoader, name: str, budget: _Budget, depth: int) -> Node:
     budget.nodes -= 1
     location = _place(node, name)
     if budget.nodes < 0 or depth > MAX_DEPTH:
@@ -184,7 +184,7 @@ def _custom_tag(node: yaml.Node) -> str:
     return node.tag if node.tag.startswith("!") else ""
 
 
-def _scalar(node: yaml.ScalarNode, loader: _Loader, location: Location) -> Node:
+def _scalar(node: yaml.ScalarNode, loader: yaml.SafeLoader, location: Location) -> Node:
     quoted = node.style is not None
     text = str(node.value)
     value: Scalar = text
