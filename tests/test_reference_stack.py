@@ -68,7 +68,7 @@ DEFECTS = [
         "two Access-Control-Allow-Origin headers",
         "cors-duplicate-header",
         "main.py",
-        "2 Access-Control-Allow-Origin",
+        "two Access-Control-Allow-Origin",
         "both",
     ),
     ("security headers lost by inheritance", "header-lost-by-inheritance", "nginx.prod.conf", "lost", "both"),

@@ -19,17 +19,19 @@ CHROMIUM_CAP = 7200
 """Seconds that Chromium remembers a preflight at most."""
 
 
-def max_age(value: str | None, profile: Profile) -> int:
-    """Return for how many seconds a preflight may be remembered, by the combined header value."""
-    if value is None:
-        return DEFAULT_MAX_AGE
+def read_max_age(value: str, profile: Profile) -> int | None:
+    """Return the seconds that Access-Control-Max-Age says to this browser, None where it takes it for malformed."""
     lenient = Deviation.MAX_AGE_PARSE in profile.deviations
     if not re.fullmatch(r"[+-]?[0-9]{1,400}" if lenient else r"[0-9]{1,400}", value):
-        return DEFAULT_MAX_AGE
+        return None
     seconds = int(value)
-    if lenient and seconds >= 2**63:
-        return DEFAULT_MAX_AGE
-    return min(max(seconds, 0), CHROMIUM_CAP)
+    return None if lenient and seconds >= 2**63 else max(seconds, 0)
+
+
+def max_age(value: str | None, profile: Profile) -> int:
+    """Return for how many seconds a preflight may be remembered, by the combined header value."""
+    seconds = read_max_age(value, profile) if value is not None else None
+    return DEFAULT_MAX_AGE if seconds is None else min(seconds, CHROMIUM_CAP)
 
 
 @dataclass(frozen=True, slots=True)

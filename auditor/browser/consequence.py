@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def consequence(result: FetchResult) -> str:
     """Say in one sentence what the page can do, or why no browser lets it."""
     origin = result.page.origin.serialise()
-    page = f"a page at {origin}" if origin != "null" else "any page, from a sandboxed frame (origin null),"
+    page = page_words(origin)
     what = _what(result)
     cookies = " with the user's cookies" if result.credentials_sent else ""
     if result.request.mode == "websocket":
@@ -31,6 +31,11 @@ def consequence(result: FetchResult) -> str:
             f"{page} can send {what}{cookies} and the server acts on it, but no browser lets it read the answer: {why}"
         )
     return f"no browser can use {what} from {origin}: {why}"
+
+
+def page_words(origin: str) -> str:
+    """Say who has this serialised origin: a page at it, or for `null` whoever puts a page into a sandboxed frame."""
+    return f"a page at {origin}" if origin != "null" else "any page, from a sandboxed frame (origin null),"
 
 
 def _of_socket(result: FetchResult, page: str, what: str) -> str:
@@ -68,9 +73,10 @@ def explain(result: FetchResult) -> str:
 
 
 def refusal_words(reason: Reason, response: Response) -> str:
-    """Return why a CORS check refused this response, as a phrase."""
+    """Return why the CORS check, or the check of a preflight, refused this response, as a phrase."""
     prefix = "the preflight's answer has " if reason.value.startswith("Preflight") else ""
-    return prefix + (_of_origin(reason, response) or _PHRASES.get(reason) or reason.value)
+    phrase = _of_origin(reason, response) or _of_preflight(reason, response, None) or _PHRASES.get(reason)
+    return prefix + (phrase or reason.value)
 
 
 def _of_origin(reason: Reason, response: Response) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import field, replace
 from typing import Literal
 
 from auditor.browser.page import FetchRequest, Page
@@ -39,7 +40,7 @@ class CookieJar:
 
     block_third_party: bool = False
     clock: Callable[[], float] = time.monotonic
-    _cookies: dict[tuple[str, str, str, str], Cookie] = field(default_factory=dict)
+    _cookies: dict[tuple[str, str, bool, str, str], Cookie] = field(default_factory=dict)
 
     def visit(self, url: Url, lines: Iterable[str]) -> None:
         """Store what a top-level visit to the URL sets."""
@@ -53,12 +54,22 @@ class CookieJar:
     def _store(self, url: Url, lines: Iterable[str], *, site: str, same_site: bool, third_party: bool) -> None:
         """Store each line that may be stored."""
         for line in lines:
-            cookie = parse_set_cookie(line, url, site, self.clock())
-            if cookie is None or (not same_site and cookie.same_site != "None"):
+            read = read_set_cookie(line, url, site, self.clock())
+            cookie = read.cookie
+            if read.refused or (not same_site and cookie.same_site != "None"):
                 continue
             if third_party and self.block_third_party and not cookie.partition:
                 continue
-            self._cookies[(cookie.name, cookie.domain, cookie.path, cookie.partition)] = cookie
+            key = (cookie.name, cookie.domain, cookie.host_only, cookie.path, cookie.partition)
+            if read.deletes:
+                self._cookies.pop(key, None)
+            else:
+                self._cookies[key] = cookie
+
+    @property
+    def cookies(self) -> tuple[Cookie, ...]:
+        """The cookies that are stored."""
+        return tuple(self._cookies.values())
 
     def blocks(self, page: Page, url: Url) -> bool:
         """Whether cookies for the URL are third-party ones on the page, and the user blocks those."""
@@ -117,33 +128,117 @@ def _site(origin: Origin) -> str:
     return f"{origin.scheme}://{registrable_domain(origin.host) or origin.host}"
 
 
-def parse_set_cookie(line: str, url: Url, site: str, now: float) -> Cookie | None:
-    """Read one Set-Cookie line as RFC 6265bis §5.6 does; None where the cookie is refused."""
+@dataclass(frozen=True, slots=True)
+class SetCookie:
+    """One Set-Cookie line as a browser reads it: the cookie, and why no browser stores it ("": every browser does).
+
+    `deletes`: it takes the cookie away, by a Max-Age or Expires that is over. `whole_host`: it says Path=/ and no Domain.
+    """
+
+    cookie: Cookie
+    refused: str = ""
+    deletes: bool = False
+    whole_host: bool = False
+
+    def keeps(self, prefix: str) -> bool:
+        """Whether the line has what a name with this prefix promises.
+
+        Secure in any case, for `__Host-` Path=/ and no Domain, for `Http-` HttpOnly.
+        """
+        return (
+            self.cookie.secure
+            and (self.whole_host or not prefix.startswith("__Host-"))
+            and (self.cookie.http_only or not prefix.endswith("Http-"))
+        )
+
+    @property
+    def attributes(self) -> str:
+        """The attributes that browsers understood, as they are written in a line."""
+        cookie = self.cookie
+        said = [
+            "Secure" if cookie.secure else "",
+            "HttpOnly" if cookie.http_only else "",
+            f"SameSite={cookie.same_site}" if cookie.same_site != "default" else "",
+            f"Path={cookie.path}",
+            "" if cookie.host_only else f"Domain={cookie.domain}",
+            "Partitioned" if cookie.partition else "",
+        ]
+        return "; ".join(filter(None, said))
+
+
+_SAME_SITE: dict[str, SameSite] = {"strict": "Strict", "lax": "Lax", "none": "None"}
+
+
+def read_set_cookie(line: str, url: Url, site: str = "", now: float = 0.0) -> SetCookie:
+    """Read one Set-Cookie line as RFC 6265bis §5.6 and §5.7 do, for an answer from `url`.
+
+    `site` is the top-level site ("": the URL's own), `now` when the cookie is made, in seconds.
+    """
     pair, *rest = line.split(";")
     name, equals, value = pair.partition("=")
     if not equals:
         name, value = "", pair
     name, value = name.strip(" \t"), value.strip(" \t")
     given = {key.strip(" \t").lower(): text.strip(" \t") for key, _, text in (part.partition("=") for part in rest)}
-    secure = "secure" in given
-    words: dict[str, SameSite] = {"strict": "Strict", "lax": "Lax", "none": "None"}
-    same_site = words.get(given.get("samesite", "").lower(), "default")
     domain = given.get("domain", "").removeprefix(".").lower()
     path = given.get("path", "")
     if not path.startswith("/"):
         path = url.target.split("?", 1)[0].rsplit("/", 1)[0] or "/"
-    refused = (
-        (same_site == "None" and not secure)
-        or (secure and url.scheme not in {"https", "wss"} and not url.origin.trustworthy)
-        or (domain and domain != url.host and not url.host.endswith(f".{domain}"))
-        or (domain and domain != url.host and registrable_domain(domain) is None)
-        or ("partitioned" in given and not secure)
-        or (name.lower().startswith("__host-") and not (secure and not domain and path == "/"))
-        or (name.lower().startswith("__secure-") and not secure)
+    cookie = Cookie(
+        name,
+        value,
+        domain or url.host,
+        not domain,
+        path,
+        "secure" in given,
+        "httponly" in given,
+        _SAME_SITE.get(given.get("samesite", "").lower(), "default"),
+        (site or _site(url.origin)) if "partitioned" in given else "",
+        now,
     )
-    if refused:
-        return None
-    partition = site if "partitioned" in given else ""
-    return Cookie(
-        name, value, domain or url.host, not domain, path, secure, "httponly" in given, same_site, partition, now
-    )
+    read = SetCookie(cookie, "", _is_over(given), not domain and given.get("path") == "/")
+    return replace(read, refused=_refusal(read, url, given))
+
+
+def _refusal(read: SetCookie, url: Url, given: Mapping[str, str]) -> str:
+    """Say why no browser stores the cookie, or ""."""
+    cookie = read.cookie
+    domain = "" if cookie.host_only else cookie.domain
+    if cookie.same_site == "None" and not cookie.secure:
+        return "SameSite=None without Secure"
+    if cookie.secure and url.scheme not in {"https", "wss"} and not url.origin.trustworthy:
+        return "Secure over plain HTTP"
+    if domain and domain != url.host and not url.host.endswith(f".{domain}"):
+        return f"Domain={domain} is not where it comes from"
+    if domain and domain != url.host and registrable_domain(domain) is None:
+        return f"Domain={domain} is a public suffix"
+    if "partitioned" in given and not cookie.secure:
+        return "Partitioned without Secure"
+    if not cookie.name and not cookie.value:
+        return "neither name nor value"
+    if not cookie.name and "=" in cookie.value:
+        return "no name, and a value that could pass for one"
+    said = cookie.name.lower() or cookie.value.lower()
+    prefix = next((known for known in PREFIXES if said.startswith(known.lower())), None)
+    if prefix is not None and not cookie.name:
+        return f"a value that could pass for the name {prefix}"
+    if prefix is not None and not read.keeps(prefix):
+        return f"{prefix} without what it promises"
+    return ""
+
+
+PREFIXES = ("__Host-Http-", "__Host-", "__Secure-", "__Http-")
+"""Names that a browser takes only with what they promise (RFC 6265bis §4.1.3; with Http: the draft that follows it)."""
+
+
+def _is_over(given: Mapping[str, str]) -> bool:
+    """Whether Max-Age, or else Expires, says that the cookie is over already; Chromium takes `+5` for a Max-Age too."""
+    age = given.get("max-age", "")
+    if re.fullmatch(r"[+-]?[0-9]+", age):
+        return int(age) <= 0
+    if not given.get("expires"):
+        return False
+    from email.utils import mktime_tz, parsedate_tz  # noqa: PLC0415 - few lines have a date
+
+    when = parsedate_tz(given["expires"])
+    return when is not None and mktime_tz(when) < time.time()

@@ -63,14 +63,14 @@ def cors_check(request_origin: str, credentials: bool, response: Response) -> Re
         return _mismatch(value, credentials)
     if value == "*" or not credentials:
         return Reason.UNDECIDED if more else None
-    refused = _credentials_refused(response)
+    refused = credentials_check(response)
     if refused is None and more:
         return Reason.UNDECIDED
     return refused
 
 
-def _credentials_refused(response: Response) -> Reason | None:
-    """Require Access-Control-Allow-Credentials to be exactly `true`."""
+def credentials_check(response: Response) -> Reason | None:
+    """Run the second half of Fetch's "CORS check": Access-Control-Allow-Credentials has to be exactly `true`."""
     found = values(response, ALLOW_CREDENTIALS)
     more = response.further_headers and ALLOW_CREDENTIALS not in response.absent
     if found == ["true"] or not found:

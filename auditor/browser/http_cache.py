@@ -66,8 +66,17 @@ def freshness(response: Response) -> int:
 
 def may_stand_for(old: Request, response: Response, new: Request) -> bool:
     """Whether the answer to one request may be served for another: the headers named in `Vary` are equal."""
-    vary = combined(response, "vary")
-    if vary is None:
-        return True
-    names = [name for part in vary.split(",") if (name := part.strip("\t "))]
+    names = _vary(response)
     return "*" not in names and all(old.headers.combined(name) == new.headers.combined(name) for name in names)
+
+
+def kept_apart(response: Response, header: str) -> bool:
+    """Whether no cache serves the response to a request in which this header has another value."""
+    names = _vary(response)
+    return "*" in names or header.lower() in names
+
+
+def _vary(response: Response) -> list[str]:
+    """Return the lower-case names that `Vary` lists."""
+    vary = combined(response, "vary")
+    return [] if vary is None else [name for part in vary.split(",") if (name := part.strip("\t ").lower())]

@@ -74,6 +74,21 @@ class Origin:
         return self.scheme in {"https", "wss"} or (bool(self.scheme) and is_loopback_host(self.host))
 
 
+_OTHER_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s,/?#@]+")
+"""The origin of an app's own scheme (`capacitor://localhost`, an extension's), which the URL Standard leaves open."""
+
+
+def is_serialised_origin(text: str) -> bool:
+    """Whether some page's origin is written like this on the wire: lower case, no default port, no path.
+
+    `null` is not asked about.
+    """
+    url = parse_url(text)
+    if url is None or not url.special:
+        return url is not None and _OTHER_ORIGIN.fullmatch(text) is not None
+    return url.scheme in {"http", "https"} and url.origin.serialise() == text
+
+
 OPAQUE = Origin()
 """The origin that serialises as `null`."""
 

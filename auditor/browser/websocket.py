@@ -8,13 +8,14 @@ from dataclasses import replace
 from auditor.browser import gate
 from auditor.browser.cookies import CookieJar
 from auditor.browser.cors import values
+from auditor.browser.handshake import handshake_check
 from auditor.browser.page import Answer, FetchRequest, FetchResult, Page, SentRequest
 from auditor.browser.profile import CHROMIUM, Deviation, Profile
 from auditor.browser.reason import Reason
 from auditor.browser.safelist import is_token
 from auditor.browser.url import Origin, Url, parse_url
-from auditor.browser.wire import has_nul, received
-from auditor.exchange import Field, Headers, Request, Response, Unknown
+from auditor.browser.wire import received
+from auditor.exchange import Field, Headers, Request, Unknown
 
 _KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 """The Sec-WebSocket-Key of RFC 6455 §1.3; a browser draws a random one."""
@@ -52,7 +53,7 @@ def websocket(
     response, unknown = received(answer(sent_request))
     if response is not None and jar is not None:
         jar.store(where, target, values(response, "set-cookie"))
-    reason = Reason.NO_RESPONSE if response is None else _judge(response, protocols)
+    reason = Reason.NO_RESPONSE if response is None else handshake_check(response, protocols)
     return FetchResult(
         where,
         request,
@@ -89,21 +90,6 @@ def _handshake(
     secure = url.scheme == "wss"
     scheme = "https" if secure else "http"
     return Request("GET", url.target, Headers(tuple(fields)), scheme, sni=url.host if secure else None)
-
-
-def _judge(response: Response, protocols: Sequence[str]) -> Reason | None:
-    """Say whether the answer opens the connection (RFC 6455 §4.1)."""
-    if has_nul(response):
-        return Reason.INVALID_RESPONSE
-    if response.status is None:
-        return Reason.UNDECIDED
-    upgrade = values(response, "upgrade")
-    if response.status != 101 or (upgrade and upgrade[0].lower() != "websocket"):
-        return Reason.HANDSHAKE_REFUSED
-    chosen = values(response, "sec-websocket-protocol")
-    if (not chosen and not protocols) or (len(chosen) == 1 and chosen[0] in protocols):
-        return None
-    return Reason.UNDECIDED if response.may_have_more("sec-websocket-protocol") else Reason.SUBPROTOCOL_MISMATCH
 
 
 def _refused(page: Page, request: FetchRequest, reason: Reason, *, threw: bool) -> FetchResult:

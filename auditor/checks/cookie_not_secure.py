@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import cookies
+from auditor.checks.heading import cookie_words, cookies
 from auditor.checks.judging import fail, made_at, open_backend, place_subject, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -58,16 +58,16 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     for case, line, cookie in cookies(facts, rule):
         if cookie is None:
             yield unknown(CHECK, rule, open_backend(case, "Set-Cookie"), case=case, subject=place_subject(case))
-        elif "secure" in cookie.attributes:
+        elif cookie.cookie.secure:
             yield None
         else:
             yield fail(
                 CHECK,
                 rule,
-                f"the cookie {cookie.name} set by {case.probe.path} lacks Secure",
+                f"browsers send {cookie_words(case, cookie)} over plain HTTP too, where everybody on the way can read it: no Secure",
                 case=case,
                 at=made_at(line),
                 expected="Secure",
-                observed=f"{cookie.name} with {', '.join(sorted(cookie.attributes)) or 'no attributes'}",
-                subject=f"{place_subject(case)}|{cookie.name}",
+                observed=f"{cookie.cookie.name} with {cookie.attributes}",
+                subject=f"{place_subject(case)}|{cookie.cookie.name}",
             )

@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import cookies, prefix_holds
+from auditor.checks.heading import cookie_words, cookies
 from auditor.checks.judging import fail, made_at, open_backend, place_subject, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -60,17 +60,22 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     for case, line, cookie in cookies(facts, rule):
         if cookie is None:
             yield unknown(CHECK, rule, open_backend(case, "Set-Cookie"), case=case, subject=place_subject(case))
-        elif prefix_holds(cookie, wanted.prefix):
+        elif cookie.cookie.name.startswith(wanted.prefix) and cookie.keeps(wanted.prefix):
             yield None
         else:
             yield fail(
                 CHECK,
                 rule,
-                f"the cookie {cookie.name} set by {case.probe.path} lacks the prefix {wanted.prefix} or breaks its rules",
+                f"{_who(wanted.prefix)} can replace {cookie_words(case, cookie)}: it lacks the prefix {wanted.prefix} or what the prefix promises",
                 case=case,
                 at=made_at(line),
                 expected=f"{wanted.prefix}… with Secure"
                 + (", Path=/, no Domain" if wanted.prefix == "__Host-" else ""),
-                observed=f"{cookie.name} with {', '.join(sorted(cookie.attributes)) or 'no attributes'}",
-                subject=f"{place_subject(case)}|{cookie.name}",
+                observed=f"{cookie.cookie.name} with {cookie.attributes}",
+                subject=f"{place_subject(case)}|{cookie.cookie.name}",
             )
+
+
+def _who(prefix: str) -> str:
+    """Say whom the prefix would keep from setting a cookie of the name."""
+    return "a page on any subdomain, or over plain HTTP," if prefix == "__Host-" else "a page over plain HTTP"

@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import cookies
+from auditor.checks.heading import cookie_words, cookies
 from auditor.checks.judging import fail, made_at, open_backend, place_subject, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -48,6 +48,14 @@ from auditor.policy.loaded import Rule
 
 CHECK = CheckInfo("cookie-same-site", "A cookie is sent across sites against the policy", Severity.MEDIUM, "0.1.0")
 KINDS = {"cookies": ("same_site",)}
+CAN = {
+    "None": "send requests of any kind with",
+    "Lax": "follow a link or submit a GET form with",
+    "Strict": "not even link to the site with",
+    "default": "follow a link, submit a form within two minutes, or in browsers without a default send any request with",
+}
+"""What SameSite lets pages of other sites do (RFC 6265bis §5.6.7)."""
+SAYS = {"None": "SameSite=None", "Lax": "SameSite=Lax", "Strict": "SameSite=Strict", "default": "no valid SameSite"}
 
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
@@ -58,16 +66,16 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     for case, line, cookie in cookies(facts, rule):
         if cookie is None:
             yield unknown(CHECK, rule, open_backend(case, "Set-Cookie"), case=case, subject=place_subject(case))
-        elif cookie.attributes.get("samesite", "").lower() in {word.lower() for word in wanted.same_site}:
+        elif cookie.cookie.same_site in wanted.same_site:
             yield None
         else:
             yield fail(
                 CHECK,
                 rule,
-                f"the cookie {cookie.name} set by {case.probe.path} has SameSite={cookie.attributes.get('samesite', 'missing')}",
+                f"a page at any other site can {CAN[cookie.cookie.same_site]} {cookie_words(case, cookie)}: {SAYS[cookie.cookie.same_site]}",
                 case=case,
                 at=made_at(line),
                 expected=f"SameSite={' or '.join(wanted.same_site)}",
-                observed=f"{cookie.name} with {', '.join(sorted(cookie.attributes)) or 'no attributes'}",
-                subject=f"{place_subject(case)}|{cookie.name}",
+                observed=f"{cookie.cookie.name} with {cookie.attributes}",
+                subject=f"{place_subject(case)}|{cookie.cookie.name}",
             )

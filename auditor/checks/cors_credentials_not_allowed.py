@@ -106,15 +106,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.judging import fail, made_at, shown
+from auditor.browser.consequence import page_words
+from auditor.browser.cors import cors_check
+from auditor.browser.reason import Reason
+from auditor.checks.granting import refuses
+from auditor.checks.judging import fail, made_at, open_backend, shown, undecided, unknown
 from auditor.finding import CheckInfo, Finding, Severity
-from auditor.plan.facts import Facts
+from auditor.plan.facts import Case, Facts
 from auditor.policy.loaded import Rule
 
 CHECK = CheckInfo(
     "cors-credentials-not-allowed", "Credentials are allowed although the policy forbids them", Severity.MEDIUM, "0.1.0"
 )
 KINDS = {"cors": ("allow_credentials",)}
+HEADER = "Access-Control-Allow-Credentials"
 
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
@@ -122,19 +127,32 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     if rule.value.allow_credentials is not False:
         return
     for case in facts.of(rule.route, "cors", "preflight"):
-        response = case.response
-        if response is None or not case.probe.origin.allowed:
+        origin, response = case.probe.origin.value, case.response
+        if response is None or not case.probe.origin.allowed or origin is None:
             continue
-        lines = response.headers.lines("Access-Control-Allow-Credentials")
-        if lines and lines[0].value == "true":
+        refusal = _refusal(case, origin)
+        if refusal is None:
+            verb = "send" if case.probe.purpose == "preflight" else "read"
             yield fail(
                 CHECK,
                 rule,
-                f"a page at {case.probe.origin.value} may use the user's cookies on {case.probe.method} {case.probe.path}",
+                f"{page_words(origin)} can {verb} {case.probe.method} {case.probe.path} with the user's cookies",
                 case=case,
-                at=made_at(lines[0]),
-                expected="no Access-Control-Allow-Credentials",
-                observed=shown(response, "Access-Control-Allow-Credentials"),
+                at=made_at(next(iter(response.headers.lines(HEADER)), None)),
+                expected=f"no {HEADER}",
+                observed=shown(response, HEADER),
             )
+        elif refusal is Reason.UNDECIDED and (reason := undecided(case, HEADER) or open_backend(case, HEADER)):
+            yield unknown(CHECK, rule, reason, case=case)
         else:
             yield None
+
+
+def _refusal(case: Case, origin: str) -> Reason | None:
+    """Return what keeps the page from using the user's cookies; None where nothing does."""
+    if case.response is None:
+        return Reason.NO_RESPONSE
+    refusal = cors_check(origin, credentials=True, response=case.response)
+    if refusal is None and case.probe.purpose == "preflight":
+        return refuses(case.response, case.probe.method, credentials=True)
+    return refusal

@@ -76,9 +76,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from auditor.browser.answers import doubled
+from auditor.browser.consequence import page_words, refusal_words
+from auditor.browser.reason import Reason
 from auditor.checks.judging import fail, made_at, open_backend, place_subject, shown, unknown
+from auditor.exchange import Response
 from auditor.finding import CheckInfo, Finding, Note, Severity
-from auditor.plan.facts import Facts
+from auditor.plan.facts import Case, Facts
 from auditor.policy.loaded import Rule
 
 CHECK = CheckInfo("cors-duplicate-header", "A CORS header is sent twice", Severity.HIGH, "0.1.0")
@@ -94,13 +98,13 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         response = case.response
         if response is None or case.probe.origin.value is None:
             continue
-        doubled = next((name for name in HEADERS if len(response.headers.lines(name)) > 1), None)
-        if doubled is None:
-            present = [name for name in HEADERS if name in response.headers]
+        name = doubled(response)
+        if name is None:
+            present = [header for header in HEADERS if header in response.headers]
             reason = open_backend(case, *present) if present else ""
             yield unknown(CHECK, rule, reason, case=case) if reason else None
             continue
-        lines = response.headers.lines(doubled)
+        lines = response.headers.lines(name)
         also = tuple(
             Note(line.made_by, f"and {line.layer or 'another layer'} adds it again")
             for line in lines[1:]
@@ -110,13 +114,21 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         yield fail(
             CHECK,
             rule,
-            f"no browser can use {case.probe.path} from {case.probe.origin.value}: {len(lines)} {doubled} headers"
-            + (f" (from {' and '.join(layers)})" if layers else ""),
+            _consequence(case, response, name) + (f" (from {' and '.join(layers)})" if layers else ""),
             case=case,
             at=made_at(lines[0]),
             note="adds the header",
             also=also,
-            expected=f"one {doubled}",
-            observed=shown(response, doubled),
+            expected=f"one {name}",
+            observed=shown(response, name),
             subject=place_subject(case),
         )
+
+
+def _consequence(case: Case, response: Response, name: str) -> str:
+    """Say what no browser lets the page do."""
+    origin, what = case.probe.origin.value or "null", f"{case.probe.method} {case.probe.path}"
+    if name == HEADERS[0]:
+        return f"no browser can use {what} from {origin}: {refusal_words(Reason.MULTIPLE_ALLOW_ORIGIN, response)}"
+    why = refusal_words(Reason.INVALID_ALLOW_CREDENTIALS, response)
+    return f"no browser lets {page_words(origin)} read {what} with the user's cookies: two of {why}"

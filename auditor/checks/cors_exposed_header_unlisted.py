@@ -109,7 +109,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.granting import listed
+from auditor.browser.answers import exposed_headers
+from auditor.browser.consequence import page_words
+from auditor.browser.cors import cors_check
+from auditor.browser.reason import Reason
 from auditor.checks.judging import fail, made_at, place_subject, shown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -127,17 +130,19 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         return
     wanted = {name.lower() for name in rule.value.expose_headers}
     for case in facts.of(rule.route, "cors"):
-        response = case.response
-        if response is None or not case.probe.origin.allowed:
+        origin, response = case.probe.origin.value, case.response
+        if response is None or not case.probe.origin.allowed or origin is None:
             continue
-        excess = sorted(n for n in listed(response, "Access-Control-Expose-Headers") if n.lower() not in wanted)
-        if not excess:
+        excess = sorted(name for name in exposed_headers(response) if name.lower() not in wanted)
+        readable = cors_check(origin, credentials=False, response=response) in {None, Reason.UNDECIDED}
+        if not excess or not readable:
             yield None
             continue
+        what = ", ".join("every response header" if name == "*" else name for name in excess)
         yield fail(
             CHECK,
             rule,
-            f"{case.probe.path} exposes {', '.join(excess)} to scripts",
+            f"{page_words(origin)} can read {what} of {case.probe.method} {case.probe.path}",
             case=case,
             at=made_at(next(iter(response.headers.lines("Access-Control-Expose-Headers")), None)),
             expected=", ".join(rule.value.expose_headers) or "no header beyond the safelisted ones",

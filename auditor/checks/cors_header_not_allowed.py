@@ -108,7 +108,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.granting import ANY_HEADER, lets, listed
+from auditor.browser.answers import granted_headers
+from auditor.browser.consequence import page_words
+from auditor.checks.granting import ANY_HEADER, lets
 from auditor.checks.judging import NO_GRANT, fail, made_at, place_subject, shown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -129,7 +131,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         response = case.response
         if response is None or not case.probe.origin.allowed or case.probe.origin.value is None:
             continue
-        named = {n for n in listed(response, "Access-Control-Allow-Headers") if n.lower() not in wanted}
+        named = {n for n in granted_headers(response) if n.lower() not in wanted}
         origin, method = case.probe.origin.value, case.probe.method
         excess = sorted(
             name
@@ -139,10 +141,11 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         if not excess:
             yield None
             continue
+        what = ", ".join("every header but Authorization" if name == "*" else name for name in excess)
         yield fail(
             CHECK,
             rule,
-            f"a page at {case.probe.origin.value} may set {', '.join(excess)} on {case.probe.path}",
+            f"{page_words(origin)} can set {what} on {method} {case.probe.path}",
             case=case,
             at=made_at(next(iter(response.headers.lines("Access-Control-Allow-Headers")), None)),
             expected=", ".join(rule.value.allow_headers) or "no header beyond the safelisted ones",

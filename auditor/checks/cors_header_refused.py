@@ -163,7 +163,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
             yield fail(
                 CHECK,
                 rule,
-                f"no browser lets a page at {origin.value} set {', '.join(refused)} on {case.probe.path}",
+                f"no browser lets a page at {origin.value} set {', '.join(refused)} on {case.probe.method} {case.probe.path}",
                 case=case,
                 at=made_at(next(iter(response.headers.lines("Access-Control-Allow-Headers")), None)),
                 expected=", ".join(wanted),

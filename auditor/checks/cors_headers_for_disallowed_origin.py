@@ -107,6 +107,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from auditor.browser.consequence import page_words
 from auditor.checks.judging import fail, made_at, place_subject, shown
 from auditor.checks.reading import Asking
 from auditor.finding import CheckInfo, Finding, Severity
@@ -138,11 +139,12 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         if not lines:
             yield None
             continue
+        verb = "send" if case.probe.purpose == "preflight" else "read"
         names = sorted({line.name for line in lines})
         yield fail(
             CHECK,
             rule,
-            f"{', '.join(names)} sent to refused origins on {case.probe.path}",
+            f"{page_words(origin.value)} cannot {verb} {case.probe.method} {case.probe.path}, and is sent {', '.join(names)}",
             case=case,
             at=made_at(lines[0]),
             note="sent whatever the origin",

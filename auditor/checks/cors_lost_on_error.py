@@ -108,6 +108,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from auditor.browser.answers import doubled
 from auditor.browser.consequence import refusal_words
 from auditor.browser.cors import cors_check
 from auditor.checks.judging import fail, open_backend, place_subject, shown, undecided, unknown
@@ -127,7 +128,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         origin, response = case.probe.origin, case.response
         if not origin.allowed or origin.value is None or response is None or (response.status or 0) < 400:
             continue
-        if len(response.headers.lines("Access-Control-Allow-Origin")) > 1:
+        if doubled(response) == "Access-Control-Allow-Origin":
             continue
         refusal = cors_check(origin.value, credentials=bool(rule.value.allow_credentials), response=response)
         if refusal is None:

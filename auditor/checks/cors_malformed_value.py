@@ -73,11 +73,10 @@ Send exactly one origin, methods and headers as a comma-separated list of names.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from auditor.browser.answers import malformed
 from auditor.checks.judging import fail, made_at, place_subject
-from auditor.exchange import Field
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -86,51 +85,23 @@ CHECK = CheckInfo("cors-malformed-value", "A CORS header has a value no browser 
 KINDS = {"cors": ("allow_origins",)}
 
 
-TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s,/?#@]+")
-
-
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every place that sends a value that does not parse."""
     for case in facts.of(rule.route, "cors", "preflight"):
         response = case.response
         if response is None or not case.probe.origin.allowed:
             continue
-        bad = [line for line in response.headers if line.decided and _malformed(line)]
-        if not bad:
+        bad = malformed(response)
+        if bad is None:
             yield None
             continue
         yield fail(
             CHECK,
             rule,
-            f"{bad[0].name} of {case.probe.path} has a value that no browser understands",
+            f"no browser understands the {bad.line.name} of {case.probe.method} {case.probe.path}: {bad.means}",
             case=case,
-            at=made_at(bad[0]),
-            expected=EXPECTED[bad[0].name.lower()],
-            observed=f"{bad[0].name}: {bad[0].value}",
-            subject=f"{place_subject(case)}|{bad[0].name.lower()}",
+            at=made_at(bad.line),
+            expected=bad.wanted,
+            observed=f"{bad.line.name}: {bad.line.value}",
+            subject=f"{place_subject(case)}|{bad.line.name.lower()}",
         )
-
-
-EXPECTED = {
-    "access-control-allow-origin": "one serialised origin, `*` or `null`",
-    "access-control-allow-credentials": "exactly `true`",
-    "access-control-allow-methods": "method names separated by commas",
-    "access-control-allow-headers": "header names separated by commas",
-    "access-control-expose-headers": "header names separated by commas",
-    "access-control-max-age": "a number of seconds",
-}
-
-
-def _malformed(line: Field) -> bool:
-    name, value = line.name.lower(), line.value.strip()
-    if name not in EXPECTED:
-        return False
-    if name == "access-control-allow-origin":
-        return value not in {"*", "null"} and not ORIGIN.fullmatch(value)
-    if name == "access-control-allow-credentials":
-        return value not in {"true", "false"}
-    if name == "access-control-max-age":
-        return not re.fullmatch(r"-?[0-9]+", value)
-    parts = [part.strip() for part in value.split(",")]
-    return not all(TOKEN.fullmatch(part) for part in parts if part)

@@ -108,9 +108,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from auditor.browser.answers import remembered
+from auditor.browser.cache import CHROMIUM_CAP
+from auditor.browser.consequence import page_words
 from auditor.checks.judging import fail, made_at, place_subject, shown
 from auditor.finding import CheckInfo, Finding, Severity
-from auditor.plan.facts import Facts
+from auditor.plan.facts import Case, Facts
 from auditor.policy.loaded import Rule
 
 CHECK = CheckInfo(
@@ -122,10 +125,6 @@ CHECK = CheckInfo(
 KINDS = {"cors": ("max_age",)}
 
 
-DEFAULT = 5
-"""Seconds a preflight result lives without the header (Fetch, CORS-preflight fetch)."""
-
-
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every place whose preflight lives too long or too short."""
     limits = rule.value.max_age
@@ -135,21 +134,30 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         response = case.response
         if response is None or not case.probe.origin.allowed or response.status is None or response.status >= 300:
             continue
-        text = response.headers.get("Access-Control-Max-Age")
-        seconds = int(text) if text and text.isascii() and text.isdigit() else DEFAULT
-        if (limits.max is None or seconds <= limits.max) and (limits.min is None or seconds >= limits.min):
+        least, most = remembered(response)
+        too_long = limits.max is not None and most > limits.max
+        if not too_long and (limits.min is None or least >= limits.min):
             yield None
             continue
         yield fail(
             CHECK,
             rule,
-            f"a preflight for {case.probe.path} is kept for {seconds} seconds",
+            _consequence(case, most if too_long else least, too_long=too_long),
             case=case,
             at=made_at(next(iter(response.headers.lines("Access-Control-Max-Age")), None)),
             expected=_range(limits.min, limits.max),
             observed=shown(response, "Access-Control-Max-Age"),
             subject=place_subject(case),
         )
+
+
+def _consequence(case: Case, seconds: int, *, too_long: bool) -> str:
+    """Say what the page may still do, or has to do again."""
+    page, what = page_words(case.probe.origin.value or "null"), f"{case.probe.method} {case.probe.path}"
+    if too_long:
+        capped = f" (Chromium: {CHROMIUM_CAP})" if seconds > CHROMIUM_CAP else ""
+        return f"{page} can send {what} for {seconds} seconds after the permission is taken back{capped}"
+    return f"a browser asks again before {what} from {case.probe.origin.value} after {seconds} seconds"
 
 
 def _range(low: float | None, high: float | None) -> str:

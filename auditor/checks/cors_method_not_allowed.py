@@ -108,7 +108,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.granting import ANY_METHOD, lets, listed
+from auditor.browser.answers import granted_methods
+from auditor.browser.consequence import page_words
+from auditor.checks.granting import ANY_METHOD, lets
 from auditor.checks.judging import SAFELISTED_METHODS, fail, made_at, place_subject, shown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -129,16 +131,17 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         response = case.response
         if response is None or not case.probe.origin.allowed or case.probe.origin.value is None:
             continue
-        named = set(listed(response, "Access-Control-Allow-Methods")) - wanted
+        named = set(granted_methods(response)) - wanted
         origin = case.probe.origin.value
         excess = sorted(m for m in named if lets(response, origin, ANY_METHOD if m == "*" else m))
         if not excess:
             yield None
             continue
+        what = ", ".join("every method" if method == "*" else method for method in excess)
         yield fail(
             CHECK,
             rule,
-            f"a page at {case.probe.origin.value} may send {', '.join(excess)} to {case.probe.path}",
+            f"{page_words(origin)} can send {what} to {case.probe.path}",
             case=case,
             at=made_at(next(iter(response.headers.lines("Access-Control-Allow-Methods")), None)),
             expected=", ".join(rule.value.allow_methods),

@@ -108,6 +108,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from auditor.browser.answers import doubled
 from auditor.browser.consequence import refusal_words
 from auditor.browser.cors import cors_check
 from auditor.browser.reason import Reason
@@ -126,7 +127,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         origin, response = case.probe.origin, case.response
         if not origin.allowed or origin.value is None or response is None or not succeeded(response):
             continue
-        if promised_redirect(facts, case) or len(response.headers.lines("Access-Control-Allow-Origin")) > 1:
+        if promised_redirect(facts, case) or doubled(response) == "Access-Control-Allow-Origin":
             yield None
             continue
         refusal = cors_check(origin.value, credentials=False, response=response)

@@ -106,18 +106,21 @@ Answer OPTIONS before authentication and redirects, with status 204 and the CORS
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from auditor.browser.consequence import refusal_words
-from auditor.browser.cors import cors_check
+from auditor.browser.answers import doubled
+from auditor.browser.consequence import page_words, refusal_words
+from auditor.browser.cors import preflight_check
 from auditor.browser.reason import Reason
 from auditor.checks.judging import fail, made_at, normal, open_backend, promised_redirect, shown, undecided, unknown
+from auditor.exchange import Response
 from auditor.finding import CheckInfo, Finding, Severity
-from auditor.plan.facts import Case, Facts
+from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
 
 CHECK = CheckInfo("cors-preflight-fails", "A preflight from an allowed origin fails", Severity.HIGH, "0.1.0")
 KINDS = {"cors": ("preflight",)}
+ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
@@ -132,37 +135,44 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
             continue
         if response is None or not normal(case):
             continue
-        reason = undecided(case, "Access-Control-Allow-Origin")
-        if not reason and cors_check(origin.value, credentials=credentials, response=response) is Reason.UNDECIDED:
-            reason = open_backend(case, "Access-Control-Allow-Origin")
+        reason = undecided(case, ALLOW_ORIGIN)
+        refusal = _refusal(origin.value, response, credentials=credentials)
+        if not reason and refusal is Reason.UNDECIDED:
+            reason = open_backend(case, ALLOW_ORIGIN)
+            reason = reason or (
+                "the status of the preflight's answer is not decided" if response.status is None else ""
+            )
         if reason:
             yield unknown(CHECK, rule, reason, case=case)
             continue
-        problem = _problem(origin.value, case, credentials=credentials, statuses=statuses)
-        if not problem:
+        if refusal in {None, Reason.UNDECIDED} and response.status in statuses:
             yield None
             continue
+        page, what = page_words(origin.value), f"{case.probe.method} {case.probe.path}"
         yield fail(
             CHECK,
             rule,
-            f"a browser refuses to send {case.probe.method} {case.probe.path} for a page at {origin.value}: {problem}",
+            f"no browser lets {page} send {what}: {_why(refusal, response)}"
+            if refusal not in {None, Reason.UNDECIDED}
+            else f"{page} can send {what} after a preflight answered {response.status}, which the policy does not list",
             case=case,
-            at=made_at(next(iter(response.headers.lines("Access-Control-Allow-Origin")), None)),
+            at=made_at(next(iter(response.headers.lines(ALLOW_ORIGIN)), None)),
             expected=f"a preflight answer with status {' or '.join(map(str, statuses))} that allows {origin.value}",
-            observed=f"status {response.status}; {shown(response, 'Access-Control-Allow-Origin')}",
+            observed=f"status {response.status}; {shown(response, ALLOW_ORIGIN)}",
         )
 
 
-def _problem(origin: str, case: Case, *, credentials: bool, statuses: Sequence[int]) -> str:
-    response = case.response
-    if response is None or response.status is None:
-        return "no answer"
-    if not 200 <= response.status < 300:
-        return f"the preflight is answered with status {response.status}"
-    if len(response.headers.lines("Access-Control-Allow-Origin")) < 2 and (
-        refusal := cors_check(origin, credentials=credentials, response=response)
-    ):
-        return refusal_words(refusal, response)
-    if response.status not in statuses:
-        return f"status {response.status} is not one the policy lists"
-    return ""
+def _refusal(origin: str, response: Response, *, credentials: bool) -> Reason | None:
+    """Return why no browser takes this for a permission, whatever is asked for; None where every browser does.
+
+    A header that is there twice is left to cors-duplicate-header.
+    """
+    asked = None if doubled(response) == ALLOW_ORIGIN else origin
+    return preflight_check("GET", (), credentials, response, request_origin=asked)
+
+
+def _why(refusal: Reason, response: Response) -> str:
+    """Say why in the browser's order, and the status too where it would not do either."""
+    words = refusal_words(refusal, response)
+    failed = response.status is not None and not 200 <= response.status <= 299
+    return f"{words} (and status {response.status})" if failed and str(response.status) not in words else words

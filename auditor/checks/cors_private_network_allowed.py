@@ -108,13 +108,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.judging import fail, made_at, place_subject
+from auditor.browser.answers import grants_private_network
+from auditor.checks.judging import fail, made_at, place_subject, shown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
 
 CHECK = CheckInfo("cors-private-network-allowed", "Private-network access is granted", Severity.MEDIUM, "0.1.0")
 KINDS = {"cors": ("allow_private_network",)}
+HEADER = "Access-Control-Allow-Private-Network"
 
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
@@ -123,17 +125,17 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         response = case.response
         if response is None:
             continue
-        lines = response.headers.lines("Access-Control-Allow-Private-Network")
-        if not any(line.value.strip().lower() == "true" for line in lines):
+        if not grants_private_network(response):
             yield None
             continue
         yield fail(
             CHECK,
             rule,
-            f"{case.probe.path} lets public pages reach it on a private network",
+            f"a page of the public Internet can reach {case.probe.path} on a private network, "
+            "in browsers that ask by preflight",
             case=case,
-            at=made_at(lines[0]),
-            expected="no Access-Control-Allow-Private-Network",
-            observed=f"{lines[0].name}: {lines[0].value}",
+            at=made_at(next(iter(response.headers.lines(HEADER)), None)),
+            expected=f"no {HEADER}",
+            observed=shown(response, HEADER),
             subject=place_subject(case),
         )

@@ -105,8 +105,12 @@ Send `Vary: Origin` with every answer of the route, whatever the origin: `add_he
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from auditor.browser.answers import sharing
+from auditor.browser.consequence import page_words, refusal_words
+from auditor.browser.cors import cors_check
+from auditor.browser.http_cache import kept_apart
 from auditor.checks.judging import (
     fail,
     made_at,
@@ -117,6 +121,7 @@ from auditor.checks.judging import (
     undecided,
     unknown,
 )
+from auditor.exchange import Response
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Case, Facts
 from auditor.policy.loaded import Rule
@@ -125,6 +130,9 @@ CHECK = CheckInfo(
     "cors-vary-origin-missing", "The answer depends on the Origin and does not say so", Severity.MEDIUM, "0.1.0"
 )
 KINDS = {"cors": ("vary",)}
+ALLOW_ORIGIN = "Access-Control-Allow-Origin"
+NOBODY = "https://somebody-else.invalid"
+"""An origin that no answer is made for."""
 
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
@@ -140,32 +148,63 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     for cases in groups.values():
         if len({case.probe.origin.value for case in cases}) < 2:
             continue
-        allowed = {case.response.headers.all("Access-Control-Allow-Origin") for case in cases if case.response}
-        if facts.kind == "observed" and not any(allowed):
+        answers = [case.response for case in cases if case.response is not None]
+        if facts.kind == "observed" and not any(ALLOW_ORIGIN in response.headers for response in answers):
             continue
-        if len(allowed) < 2 or all("*" in values for values in allowed if values):
+        if len({sharing(response) for response in answers}) < 2 or not _by_origin(answers):
             yield None
             continue
-        yield from (_judge(rule, case) for case in cases)
+        readers = _readers(cases)
+        yield from (_judge(rule, case, readers) for case in cases)
 
 
-def _judge(rule: Rule, case: Case) -> Finding | None:
+def _by_origin(answers: Sequence[Response]) -> bool:
+    """Whether who asked decides on more than whether a `*` that shares the answer with everybody is there."""
+    return any(
+        ALLOW_ORIGIN in response.headers and cors_check(NOBODY, credentials=False, response=response) is not None
+        for response in answers
+    )
+
+
+def _readers(cases: Sequence[Case]) -> dict[str, None]:
+    """Return the allowed origins that can read the answer made for them."""
+    asked = ((case.probe.origin.value, case.response) for case in cases if case.probe.origin.allowed)
+    return {
+        origin: None
+        for origin, response in asked
+        if origin is not None
+        and response is not None
+        and cors_check(origin, credentials=False, response=response) is None
+    }
+
+
+def _judge(rule: Rule, case: Case, readers: Iterable[str]) -> Finding | None:
     response = case.response
-    if response is None:
-        return None
-    named = {part.strip().lower() for value in response.headers.all("Vary") for part in value.split(",")}
-    if named & {"origin", "*"}:
+    if response is None or kept_apart(response, "Origin"):
         return None
     if reason := undecided(case, "Vary") or open_backend(case, "Vary"):
         return unknown(CHECK, rule, reason, case=case)
     return fail(
         CHECK,
         rule,
-        f"{case.probe.path} answers by Origin, and {case.exchange.outcome.when} answers lack Vary: Origin",
+        _consequence(case, response, readers),
         case=case,
-        at=made_at(next(iter(response.headers.lines("Access-Control-Allow-Origin")), None)),
+        at=made_at(next(iter(response.headers.lines(ALLOW_ORIGIN)), None)),
         note="this value depends on the request's Origin",
         expected="Vary: Origin on every answer of the route",
         observed=shown(response, "Vary"),
         subject=place_subject(case),
     )
+
+
+def _consequence(case: Case, stored: Response, readers: Iterable[str]) -> str:
+    """Say which page gets the answer made for another and what no browser lets it do then."""
+    asked = case.probe.origin.value
+    maker = "a request without Origin" if asked is None else page_words(asked)
+    kept = f"what {case.probe.method} {case.probe.path} answers to {maker}"
+    for origin in readers:
+        refusal = cors_check(origin, credentials=False, response=stored)
+        if refusal is not None:
+            why = refusal_words(refusal, stored)
+            return f"no browser lets {page_words(origin)} read {kept} once a cache has it, without Vary: Origin: {why}"
+    return f"without Vary: Origin a cache hands {kept} to pages at other origins too ({case.exchange.outcome.when})"

@@ -76,7 +76,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.judging import fail, made_at, place_subject, shown
+from auditor.browser.consequence import refusal_words
+from auditor.browser.cors import cors_check, credentials_check
+from auditor.browser.reason import Reason
+from auditor.checks.judging import fail, made_at, open_backend, place_subject, shown, undecided, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -88,6 +91,8 @@ CHECK = CheckInfo(
     "0.1.0",
 )
 KINDS = {"cors": ("allow_credentials",)}
+ALLOW_ORIGIN = "Access-Control-Allow-Origin"
+CREDENTIALS = "Access-Control-Allow-Credentials"
 
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
@@ -96,18 +101,30 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         response = case.response
         if response is None:
             continue
-        lines = response.headers.lines("Access-Control-Allow-Origin")
-        if "*" in (line.value for line in lines) and "true" in response.headers.all("Access-Control-Allow-Credentials"):
+        if ALLOW_ORIGIN not in response.headers:
+            yield None
+            continue
+        refusal = cors_check(case.probe.origin.value or "null", credentials=True, response=response)
+        allowed = credentials_check(response) if refusal is Reason.WILDCARD_WITH_CREDENTIALS else refusal
+        if refusal is Reason.WILDCARD_WITH_CREDENTIALS and (
+            allowed is None or (allowed is Reason.UNDECIDED and CREDENTIALS in response.headers)
+        ):
             yield fail(
                 CHECK,
                 rule,
-                f"{case.probe.method} {case.probe.path} answers `*` together with credentials: "
-                "a browser refuses that for every request with cookies",
+                f"no browser lets any page read {case.probe.method} {case.probe.path} with the user's cookies: "
+                f"{refusal_words(refusal, response)}",
                 case=case,
-                at=made_at(lines[0]),
+                at=made_at(next(iter(response.headers.lines(ALLOW_ORIGIN)), None)),
                 expected="the allowed origin itself, or no Access-Control-Allow-Credentials",
-                observed=shown(response, "Access-Control-Allow-Origin"),
+                observed=shown(response, ALLOW_ORIGIN),
                 subject=place_subject(case),
             )
+        elif (
+            refusal is Reason.WILDCARD_WITH_CREDENTIALS
+            and allowed is Reason.UNDECIDED
+            and (reason := undecided(case, CREDENTIALS) or open_backend(case, CREDENTIALS))
+        ):
+            yield unknown(CHECK, rule, reason, case=case)
         else:
             yield None

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from auditor.browser.cors import combined, preflight_check
+from auditor.browser.cors import preflight_check
 from auditor.browser.profile import PROFILES
 from auditor.browser.reason import Reason
-from auditor.browser.safelist import list_tokens
 from auditor.exchange import Response
 
 ANY_METHOD = "BREW"
 ANY_HEADER = "x-any-header"
 """What a wildcard stands for: something that nobody lists."""
-
-
-def listed(response: Response, header: str) -> tuple[str, ...]:
-    """Return the tokens of a list header as a browser reads it; none where it takes the header for malformed."""
-    return list_tokens(combined(response, header.lower())) or ()
 
 
 def lets(response: Response, origin: str, method: str, names: Sequence[str] = ()) -> bool:

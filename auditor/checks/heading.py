@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from auditor.browser.url import Url, parse_url
 from auditor.checks.judging import open_backend, promised_redirect
-from auditor.dataclass import dataclass
 from auditor.errors import Location
 from auditor.exchange import Field
 from auditor.plan.facts import Case, Facts
 from auditor.policy.loaded import Rule
+
+if TYPE_CHECKING:
+    from auditor.browser.cookies import SetCookie
 
 
 def header_name(rule: Rule) -> str:
@@ -141,35 +144,33 @@ def csp_allows(policies: Sequence[dict[str, list[str]]], directive: str, source:
     return bool(policies)
 
 
-@dataclass(frozen=True, slots=True)
-class SetCookie:
-    """One Set-Cookie line: the cookie's name and its attributes, names in lower case."""
-
-    name: str
-    attributes: dict[str, str]
+NOWHERE = Url("https", "invalid", None, "/")
+"""Where an answer is from whose URL a browser does not read."""
 
 
 def cookies(facts: Facts, rule: Rule) -> Iterator[tuple[Case, Field | None, SetCookie | None]]:
-    """Yield each cookie of the rule's name (with or without prefix) that an answer sets.
+    """Yield each cookie of the rule's name (with or without prefix) that an answer sets, as a browser reads its line.
 
-    A backend nobody modelled may set it too: then the cookie is None.
+    A backend nobody modelled may set it too: then the cookie is None. A line that deletes the cookie is none.
     """
+    from auditor.browser.cookies import read_set_cookie  # noqa: PLC0415 - only where a policy speaks of cookies
+
     wanted = rule.name
     for case in facts.of(rule.route, "plain", "cors"):
         if case.response is None:
             continue
         if open_backend(case, "Set-Cookie"):
             yield case, None, None
-        for line in case.response.headers.lines("Set-Cookie"):
-            head, *rest = line.value.split(";")
-            name = head.partition("=")[0].strip()
-            if wanted in {"*", name, name.removeprefix("__Host-"), name.removeprefix("__Secure-")}:
-                pairs = (part.partition("=") for part in rest)
-                yield case, line, SetCookie(name, {k.strip().lower(): v.strip() for k, _, v in pairs})
+        lines = case.response.headers.lines("Set-Cookie")
+        url = (parse_url(case.exchange.request.url) if lines else None) or NOWHERE
+        for line in lines:
+            read = read_set_cookie(line.value, url)
+            name = read.cookie.name
+            if not read.deletes and wanted in {"*", name, name.removeprefix("__Host-"), name.removeprefix("__Secure-")}:
+                yield case, line, read
 
 
-def prefix_holds(cookie: SetCookie, prefix: str) -> bool:
-    """Whether the cookie has the prefix and keeps its rules (RFC 6265bis §4.1.3)."""
-    if not cookie.name.startswith(prefix) or "secure" not in cookie.attributes:
-        return False
-    return prefix != "__Host-" or (cookie.attributes.get("path") == "/" and "domain" not in cookie.attributes)
+def cookie_words(case: Case, read: SetCookie) -> str:
+    """Name the cookie and the answer that sets it, and say where no browser takes it."""
+    refused = f", which no browser stores ({read.refused})," if read.refused else ""
+    return f"the cookie {read.cookie.name} of {case.probe.method} {case.probe.path}{refused}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.errors import Location
-from auditor.exchange import UNKNOWN_VALUE, Field, Limit, Request, Response
+from auditor.exchange import Field, Limit, Request, Response
 from auditor.finding import CheckInfo, Finding, Note, Verdict, Witness
 from auditor.plan.facts import NORMAL, Case, Facts, Purpose, Reach
 from auditor.policy.loaded import Rule
@@ -123,7 +123,7 @@ def undecided(case: Case, *headers: str) -> str:
     if response is None:
         return ""
     for name in headers:
-        if any(UNKNOWN_VALUE in line.value for line in response.headers.lines(name)):
+        if not all(line.decided for line in response.headers.lines(name)):
             return f"the value of {name} depends on something the configuration does not decide"
     return ""
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from auditor.browser.cors import REDIRECTS, cors_check
+from auditor.browser.answers import leads_elsewhere
+from auditor.browser.consequence import page_words
+from auditor.browser.cors import cors_check
 from auditor.checks.granting import lets
 from auditor.checks.judging import (
     SAFELISTED_METHODS,
@@ -61,7 +63,7 @@ def _judge(check: CheckInfo, rule: Rule, case: Case, note: str, asking: Asking) 
     found = fail(
         check,
         rule,
-        f"a page at {origin} can {_verb(case)} {case.probe.method} {case.probe.path}"
+        f"{page_words(origin)} can {_verb(case)} {case.probe.method} {case.probe.path}"
         + (" with the user's cookies" if secretly else ""),
         case=case,
         at=places[0].location if places else made,
@@ -87,8 +89,7 @@ class Asking:
     def gives(self, case: Case) -> bool:
         """Whether the page may read the answer or, of a preflight, have its request sent.
 
-        An answer that only redirects is never read: where it leads is another place of the plan (Chromium takes an
-        empty Location, which nginx sends for `return 301;`, for none). A method that needs a
+        An answer that only redirects is never read: where it leads is another place of the plan. A method that needs a
         preflight is never sent where no preflight from there grants it.
         """
         response, origin = case.response, case.probe.origin.value or ""
@@ -96,7 +97,7 @@ class Asking:
             return False
         if case.probe.purpose == "preflight":
             return lets(response, origin, case.probe.method)
-        if response.status in REDIRECTS and response.headers.get("Location"):
+        if leads_elsewhere(response):
             return False
         if case.probe.method in SAFELISTED_METHODS:
             return True

@@ -90,9 +90,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.judging import fail, normal, promised_redirect, unknown
+from auditor.browser.consequence import page_words
+from auditor.browser.handshake import may_open
+from auditor.browser.reason import Reason
+from auditor.checks.judging import fail, normal, promised_redirect, undecided, unknown
 from auditor.finding import CheckInfo, Finding, Severity
-from auditor.plan.facts import Facts
+from auditor.plan.facts import Case, Facts
 from auditor.policy.loaded import Rule
 
 CHECK = CheckInfo(
@@ -107,45 +110,52 @@ KINDS = {"websocket": ("allow_origins", "missing_origin", "null_origin", "on_dis
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every refused origin whose handshake is accepted."""
     for case in facts.of(rule.route, "websocket"):
-        origin, response = case.probe.origin, case.response
+        origin = case.probe.origin
         if origin.allowed or (origin.value is None and rule.value.missing_origin != "deny"):
             continue
-        if response is None or response.status is None or response.status >= 300:
-            wanted = rule.value.on_disallowed.status
-            if (
-                response is None
-                or not wanted
-                or not normal(case)
-                or promised_redirect(facts, case)
-                or response.status in wanted
-            ):
-                yield None
-            else:
-                yield fail(
-                    CHECK,
-                    rule,
-                    f"a refused handshake on {case.probe.path} is answered {response.status}",
-                    case=case,
-                    expected=f"status {' or '.join(map(str, wanted))}",
-                    observed=f"status {response.status}",
-                    subject=f"refusal|{response.status}",
-                )
-            continue
-        if response.status != 101:
-            if response.further_headers:
-                yield unknown(
-                    CHECK, rule, f"{case.exchange.outcome.action.upstream} decides on the handshake", case=case
-                )
-            else:
-                yield None
-            continue
-        who = "a client that sends no Origin" if origin.value is None else f"a page at {origin.value}"
-        yield fail(
-            CHECK,
-            rule,
-            f"{who} can open the WebSocket {case.probe.path}",
-            case=case,
-            note="passes the handshake on whatever its Origin",
-            expected=f"status {' or '.join(map(str, rule.value.on_disallowed.status or (403,)))}",
-            observed="status 101: the handshake is accepted",
-        )
+        refusal = may_open(case.exchange)
+        if refusal is None:
+            yield fail(
+                CHECK,
+                rule,
+                f"{_who(case)} can open the WebSocket {case.probe.path}{_with_cookies(case)} and read and write on it",
+                case=case,
+                note="passes the handshake on whatever its Origin",
+                expected=f"status {' or '.join(map(str, rule.value.on_disallowed.status or (403,)))}",
+                observed="status 101: the handshake is accepted",
+            )
+        else:
+            yield _refused(rule, facts, case, refusal)
+
+
+def _refused(rule: Rule, facts: Facts, case: Case, refusal: Reason) -> Finding | None:
+    """Judge a handshake that opened nothing: who decided so, and whether with the status that the policy wants."""
+    response, wanted = case.response, rule.value.on_disallowed.status
+    if response is None:
+        return None
+    if refusal is Reason.UNDECIDED or (response.status is not None and response.status < 300):
+        if response.further_headers or refusal is Reason.UNDECIDED:
+            decides = f"{case.exchange.outcome.action.upstream or 'the backend'} decides on the handshake"
+            return unknown(CHECK, rule, undecided(case) or decides, case=case)
+        return None
+    if not wanted or response.status in wanted or not normal(case) or promised_redirect(facts, case):
+        return None
+    return fail(
+        CHECK,
+        rule,
+        f"{_who(case)} cannot open the WebSocket {case.probe.path}, and is refused with status {response.status}",
+        case=case,
+        expected=f"status {' or '.join(map(str, wanted))}",
+        observed=f"status {response.status}",
+        subject=f"refusal|{response.status}",
+    )
+
+
+def _who(case: Case) -> str:
+    origin = case.probe.origin.value
+    return "a client that sends no Origin" if origin is None else page_words(origin)
+
+
+def _with_cookies(case: Case) -> str:
+    """Say that the user's cookies go along: a page's handshake carries them, as far as SameSite lets them."""
+    return "" if case.probe.origin.value is None else " with the user's cookies"

@@ -90,7 +90,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.judging import fail, normal, promised_redirect, unknown
+from auditor.browser.consequence import page_words, refusal_words
+from auditor.browser.handshake import may_open
+from auditor.browser.reason import Reason
+from auditor.checks.judging import fail, normal, promised_redirect, undecided, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -107,16 +110,20 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         response = case.response
         if not case.probe.origin.allowed or response is None or not normal(case) or promised_redirect(facts, case):
             continue
-        if response.status == 101:
+        refusal = may_open(case.exchange)
+        if refusal is None:
             yield None
-        elif response.further_headers and response.status == 200:
+        elif refusal is Reason.UNDECIDED and (reason := undecided(case)):
+            yield unknown(CHECK, rule, reason, case=case)
+        elif refusal is Reason.UNDECIDED or (response.further_headers and response.status == 200):
             upstream = case.exchange.outcome.action.upstream
             yield unknown(CHECK, rule, f"{upstream} is not described by any target: it decides", case=case)
         elif response.status not in {426, 400}:
             yield fail(
                 CHECK,
                 rule,
-                f"a page at {case.probe.origin.value} cannot open the WebSocket {case.probe.path}",
+                f"no browser opens the WebSocket {case.probe.path} for {page_words(case.probe.origin.value or 'null')}: "
+                f"{refusal_words(refusal, response)}",
                 case=case,
                 expected="status 101",
                 observed=f"status {response.status}",

@@ -88,9 +88,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from auditor.browser.consequence import page_words, refusal_words
+from auditor.browser.handshake import may_open
 from auditor.checks.judging import fail, normal, place_subject
 from auditor.finding import CheckInfo, Finding, Severity
-from auditor.plan.facts import Facts
+from auditor.plan.facts import Case, Facts
 from auditor.policy.loaded import Rule
 
 CHECK = CheckInfo(
@@ -106,17 +108,19 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
             continue
         upstream = case.exchange.outcome.upstream_request
         if facts.kind == "observed":
-            if case.response is not None and case.response.status in {400, 426}:
+            refusal = may_open(case.exchange)
+            if refusal is None:
+                yield None
+            elif case.response is not None and case.response.status in {400, 426}:
                 yield fail(
                     CHECK,
                     rule,
-                    f"the handshake on {case.probe.path} is answered {case.response.status}",
+                    f"no browser opens the WebSocket {case.probe.path} for {_page(case)}: "
+                    f"{refusal_words(refusal, case.response)}",
                     case=case,
                     expected="status 101",
                     observed=f"status {case.response.status}",
                 )
-            elif case.response is not None and case.response.status == 101:
-                yield None
             continue
         if upstream is None:
             continue
@@ -128,10 +132,15 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         yield fail(
             CHECK,
             rule,
-            f"the handshake on {case.probe.path} loses its Upgrade on the way to {upstream.listen}",
+            f"no browser opens the WebSocket {case.probe.path} for {_page(case)}: "
+            f"the handshake loses its Upgrade on the way to {upstream.listen}",
             case=case,
             note="proxies without the upgrade",
             expected="Upgrade: websocket, Connection: upgrade, HTTP/1.1",
             observed=f"Upgrade: {upgrade or '(none)'}, Connection: {connection or '(none)'}, HTTP/{upstream.version}",
             subject=place_subject(case),
         )
+
+
+def _page(case: Case) -> str:
+    return page_words(case.probe.origin.value or "null")

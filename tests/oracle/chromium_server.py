@@ -71,6 +71,8 @@ class RecordingServer:
         if length:
             await reader.readexactly(length)
         path = target.split("?", 1)[0]
+        if path[1:] in self.vectors:
+            path = f"/v{path}/0"
         if path.startswith("/v/"):
             return await self._vector(scheme, method, path, lower, writer)
         pairs = [("Content-Type", "text/html"), ("Cache-Control", "no-store"), *PAGES.get(path, [])]
