@@ -238,7 +238,7 @@ class Assembler:
 
     def _in_process(self, target: AsgiTarget, assembly: Assembly) -> Layer:
         """Import an application that the policy names as `module:object`."""
-        from auditor.backend import InProcess  # noqa: PLC0415 - only where a policy has an asgi target
+        from auditor.backend.process import InProcess  # noqa: PLC0415 - only where a policy has an asgi target
 
         place = self.loaded.locate(self._path(target.id))
         application = InProcess(target.files[0], self.loaded.folder(self._path(target.id)))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from auditor.backend import AnyBackend, Application, InProcess, load
+from auditor.backend import AnyBackend, Application, load
+from auditor.backend.process import InProcess
 from auditor.errors import ConfigurationError
 from auditor.exchange import Headers, Outcome, Request
 

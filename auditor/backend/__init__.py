@@ -5,7 +5,6 @@ from __future__ import annotations
 from auditor.backend.anything import AnyBackend
 from auditor.backend.application import Application, Gzip, HttpsRedirect, OtherMiddleware, SetHeaders, TrustedHost
 from auditor.backend.cors import CLASSIC, NEWEST, Cors, Generation
-from auditor.backend.process import InProcess
 from auditor.backend.routes import Route
 from auditor.backend.source import load
 
@@ -18,7 +17,6 @@ __all__ = [
     "Generation",
     "Gzip",
     "HttpsRedirect",
-    "InProcess",
     "OtherMiddleware",
     "Route",
     "SetHeaders",
