@@ -51,7 +51,7 @@ class OriginCell:
         return None if self.spare is None else replace(self, value=self.spare, spare=None)
 
 
-NORMAL = frozenset({"always", "upstream-success", "application-success", "file-found", "observed"})
+NORMAL = frozenset({"always", "upstream-success", "application-success", "file-found", "directory-found", "observed"})
 """The outcomes of a request that nothing went wrong with."""
 
 REPRODUCIBLE = frozenset({"always", "upstream-success", "application-success"})
