@@ -31,10 +31,16 @@ from auditor.verdicts import consolidate, unanswered, undescribed, unevaluated
 
 
 def check(options: Options) -> Run:
-    """Decide a policy from the configuration alone."""
+    """Decide a policy from the configuration alone. Raises UsageError where no target is a configuration."""
     started = _now()
     loaded = load(options)
     assembly = read(loaded, options)
+    chosen = [t for t in loaded.policy.targets if not options.targets or t.id in options.targets]
+    if all(target.type == "http" for target in chosen):
+        raise UsageError(
+            "nothing to audit: no target is a configuration",
+            hint="add one: {id: nginx, type: nginx, files: [nginx.conf]}; auditor live asks the running stack",
+        )
     asking = Asking(assembly.stack)
     planner = Planner(
         loaded.policy, assembly.entries, assembly.matchers, (), assembly.selection, Sharing(), assembly.steering
