@@ -240,15 +240,19 @@ def test_a_fleet_run_that_was_killed_goes_on(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_thousand_targets_here_and_on_a_cluster(tmp_path: Path) -> None:
-    """All are accounted for; a local cluster with as many workers takes at most 1.3 times as long, though one is killed."""
+    """All are accounted for; a local cluster with as many workers takes at most 1.3 times as long, though one is killed.
+
+    With -s it prints both times. FLEET_TARGETS is another number of targets.
+    """
     import psutil
 
     from auditor.recording import packed, unpacked
 
-    with fleet_targets.targets(2000) as places:
+    number = int(os.environ.get("FLEET_TARGETS", "2000"))
+    with fleet_targets.targets(number) as places:
         entries = read(fleet_targets.write(tmp_path, places))
         groups = grouped(entries)
-        assert len(groups) == 2000
+        assert len(groups) == number
         began = time.monotonic()
         here = {entry.name: unpacked(entry, said) for entry, said in on_threads(groups, packed, 16)}
         on_this_process = time.monotonic() - began
@@ -258,7 +262,7 @@ def test_two_thousand_targets_here_and_on_a_cluster(tmp_path: Path) -> None:
         for entry, said in on_dask(groups, packed, 16):
             assert said != b""
             there[entry.name] = unpacked(entry, said)
-            if len(there) > 500 and not killed:
+            if len(there) > number // 4 and not killed:
                 workers = [
                     p for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline())
                 ]
@@ -267,6 +271,7 @@ def test_two_thousand_targets_here_and_on_a_cluster(tmp_path: Path) -> None:
                 os.kill(killed, signal.SIGKILL)
         on_a_cluster = time.monotonic() - began
         assert places.trapped.value == 0
+    sys.stdout.write(f"{number} targets: {on_this_process:.1f} s in process, {on_a_cluster:.1f} s on a cluster\n")
     assert killed
     assert set(here) == set(there) == {entry.name for entry in entries}
     assert on_a_cluster <= 1.3 * on_this_process, (on_a_cluster, on_this_process)

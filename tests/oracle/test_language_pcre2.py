@@ -184,7 +184,7 @@ def both_sides(expression: Any, policies: Any, rng: random.Random, goal: int, ta
     """Hold an expression and its verdicts against PCRE2 on `goal` distinct strings that match and as many that do not.
 
     Returns the disagreements. Where few strings match, or few do not, asking ends after 3,000 that brought nothing new, or
-    ten times as many as are wanted.
+    ten times as many as are wanted; and after 500 that PCRE2 gave up.
     """
     language = Language.regex(expression.pattern, caseless=expression.caseless)
     if not compiles(expression):
@@ -194,10 +194,10 @@ def both_sides(expression: Any, policies: Any, rng: random.Random, goal: int, ta
     tally.patterns += 1
     tally.exact += language.is_exact
     claims = verdict(expression, policies)
-    wrong, seen, left, idle = [*claims.wrong], set[bytes](), {True: goal, False: goal}, 0
+    wrong, seen, left, idle, limits = [*claims.wrong], set[bytes](), {True: goal, False: goal}, 0, tally.limits
     for subject in itertools.islice(subjects(expression, policies, rng), 10 * goal + 3000):
         idle += 1
-        if not any(left.values()) or idle > 3000:
+        if not any(left.values()) or idle > 3000 or tally.limits > limits + 500:
             break
         if subject in seen:
             continue
@@ -301,12 +301,15 @@ def main() -> None:
         module, rng = benchmark(), random.Random(arguments.seed)
         for expression in module.expressions():
             begun, before = time.perf_counter(), (tally.positive, tally.strings)
-            wrong += both_sides(expression, module.POLICIES, rng, arguments.corpus, tally)
+            found = both_sides(expression, module.POLICIES, rng, arguments.corpus, tally)
+            wrong += found
             if arguments.verbose:
+                sys.stdout.writelines(f"{line}\n" for line in found)
                 sys.stdout.write(
                     f"{tally.positive - before[0]:7} of {tally.strings - before[1]:7} match, "
                     f"{time.perf_counter() - begun:5.1f} s  {expression.key}\n"
                 )
+                sys.stdout.flush()
     for line in wrong[:60]:
         sys.stdout.write(line + "\n")
     sys.stdout.write(f"{tally} {len(wrong)} disagreements, {time.perf_counter() - start:.1f} s\n")
