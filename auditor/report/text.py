@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import lru_cache
 from pathlib import Path
 
 from auditor.errors import Location
@@ -68,10 +69,13 @@ def where(location: Location | None) -> str:
 
 def short_path(file: str) -> str:
     """Return a path relative to the current folder where it lies below it, else as it is."""
+    return _short_path(file, Path.cwd())
+
+
+@lru_cache(maxsize=1024)
+def _short_path(file: str, folder: Path) -> str:
     path = Path(file)
-    if path.is_absolute() and path.is_relative_to(Path.cwd()):
-        return str(path.relative_to(Path.cwd()))
-    return file
+    return str(path.relative_to(folder)) if path.is_absolute() and path.is_relative_to(folder) else file
 
 
 def curl_line(request: Request) -> str:
