@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from auditor.dataclass import dataclass
 from auditor.exchange import UNKNOWN_VALUE, Action, Unknown
 from auditor.nginx.model import Node
-from auditor.nginx.state import Run, Undecided
+from auditor.nginx.state import WAITS_FOR_NOTHING, Run, Undecided
 from auditor.nginx.tables import Network, forwarded, parse_address, parse_network
 from auditor.nginx.template import Value
 from auditor.nginx.tokens import Directive
@@ -136,6 +136,9 @@ def by_request(engine: Engine, run: Run, access: Access) -> int:
     directive = access.subrequest
     if directive is None:
         return DECLINED
+    if run.cut_short:
+        run.note(" ".join(("auth_request", *directive.args)), directive.location, WAITS_FOR_NOTHING)
+        return 444
     uri, _, args = directive.args[0].partition("?")
     sub = engine.subrequest(run, uri, args)
     response = sub.result.response if sub.result is not None else None

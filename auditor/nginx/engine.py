@@ -344,6 +344,7 @@ class Engine:
                 run.redirect = None
                 run.last_modified = None
                 run.gzip_vary = False
+                run.cut_short = True
             return errors.special(self, run, status)
         if run.status in {204, 304}:
             run.body = ""

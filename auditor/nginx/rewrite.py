@@ -117,16 +117,16 @@ def _return(directive: Directive, _node: Node, variables: Variables) -> Step:
         run.action = Action("redirect" if status in REDIRECTS else "return")
         if not sends:
             return status
-        run.status = status
-        return send_text(run, status, value(run) if value is not None else "", directive.location)
+        return send_text(run, status, value, directive.location)
 
     return step
 
 
-def send_text(run: Run, status: int, text: str, location: Location | None) -> int:
+def send_text(run: Run, status: int, value: Value | None, location: Location | None) -> int:
     """Answer with a text (`ngx_http_send_response`); a redirecting status goes on to the error pages."""
     run.status = status
     run.discard_body()
+    text = value(run) if value is not None else ""
     if status in REDIRECTS:
         set_location(run, text, location)
         return status

@@ -21,6 +21,8 @@ LAYER = "nginx"
 MOST_PATHS = 200
 """More outcomes than this for one request are not followed; the answer says so."""
 
+WAITS_FOR_NOTHING = "is not waited for: a filter has ended the answer with 412, and nginx finishes it at once"
+"""What `ngx_http_filter_finalize_request` does to an error page that takes time: its caller ends the request."""
 
 MOST_WORK = 20_000
 """More tables than this are not read for one request."""
@@ -90,6 +92,7 @@ class Run:
     add_uri_to_alias: bool = False
     err_status: int = 0
     error_page: bool = False
+    cut_short: bool = False
     limit_req_done: bool = False
     limit_conn_done: bool = False
     real_ip_done: bool = False

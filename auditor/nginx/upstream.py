@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from auditor.dataclass import dataclass
 from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Outcome, Request, Response, Unknown
+from auditor.nginx.aim import Aim, aim_of, is_literal
 from auditor.nginx.explaining import overridden
 from auditor.nginx.proxy import (
     HANDLED,
@@ -19,10 +20,9 @@ from auditor.nginx.proxy import (
     rewrite_cookie,
     rewrite_location,
     source_of,
-    split_address,
 )
 from auditor.nginx.rewrite import text_of
-from auditor.nginx.state import Run, Undecided
+from auditor.nginx.state import WAITS_FOR_NOTHING, Run, Undecided
 from auditor.nginx.template import ScriptError
 from auditor.nginx.tokens import Directive
 from auditor.nginx.uri import decode, normalise
@@ -45,6 +45,8 @@ SINGLE = frozenset(
 """Of these an upstream may send one line only; later ones are dropped (`ngx_http_upstream_process_header_line`)."""
 _JUDGEMENTS = (("allowed", 200), ("refused-401", 401), ("refused-403", 403), ("authorization-failed", 500))
 """What whoever is asked by `auth_request` may say."""
+_NO_UNDERFLOW = (1, 31, 3)
+"""The first version that was seen to know a URI that is shorter than the location's name (try_files makes it so)."""
 _OPEN = ("upstream-success", "upstream-error", "upstream-down")
 
 
@@ -57,38 +59,6 @@ def passing(engine: Engine, run: Run) -> Passing | None:
         source = source_of(run.node, run.handler.handler.name)
         engine.passings[key] = None if source is None else passing_of(engine, run.node, source)
     return engine.passings[key]
-
-
-@dataclass(frozen=True, slots=True)
-class Aim:
-    """Where a `proxy_pass` leads for one request; `evaluated`: the whole URL where it holds variables."""
-
-    scheme: str
-    address: str
-    uri: str
-    evaluated: str | None = None
-
-
-def aim_of(run: Run, what: Passing) -> Aim | None:
-    """Return where a request is passed to; None where what the variables make is not a URL.
-
-    Raises:
-        ScriptError: nginx gives up on the URL's variables.
-        Undecided: the variables are not decided.
-    """
-    if what.url.const is not None:
-        return Aim(what.scheme, what.address, what.uri)
-    evaluated = what.url(run)
-    if what.family not in {"proxy", "grpc"}:
-        return Aim(what.scheme, evaluated, what.uri, evaluated)
-    if evaluated.startswith(UNKNOWN_VALUE):
-        raise Undecided(Unknown(f"where {what.url.text} leads is not decided", what.directive.location))
-    scheme, separator, rest = evaluated.partition("://")
-    address, uri = split_address(rest)
-    if not separator or scheme.lower() not in {"http", "https", "grpc", "grpcs"} or address[:1] in {"", ":"}:
-        run.note(text_of(what.directive), what.directive.location, f'"{evaluated}" is not a URL: 500')
-        return None
-    return Aim(scheme.lower(), address, uri, evaluated)
 
 
 def proxy(engine: Engine, run: Run) -> Phase | None:
@@ -116,10 +86,12 @@ def _pass(engine: Engine, run: Run, what: Passing, aim: Aim) -> Phase | None:
     if not peers:
         peers, backups = backups, ()
     if not peers:
-        if aim.evaluated is not None and not _literal(aim.address) and not run.node.find("resolver"):
-            run.note(text_of(what.directive), what.directive.location, f"{aim.address} cannot be resolved: no resolver")
-            return engine.finish(run, 502)
+        status = _nowhere(engine, run, what, aim)
+        if status:
+            return engine.finish(run, status)
         peers = (aim.address,)
+    if aim.uri and aim.evaluated is None and run.valid_location and engine.version < _NO_UNDERFLOW:
+        _underflow(run, what)
     target = build_uri(run, what, aim.evaluated, aim.uri)
     run.body_read = str(run.request.body_length)
     try:
@@ -128,20 +100,45 @@ def _pass(engine: Engine, run: Run, what: Passing, aim: Aim) -> Phase | None:
         return engine.finish(run, 500)
     run.statuses += " : " if run.statuses else ""
     run.addresses += " : " if run.addresses else ""
+    if run.cut_short:
+        if peers[0].startswith("unix:"):  # whether somebody listens there is known at once, and then it is 502
+            raise Undecided(Unknown("a filter has ended the answer with 412", what.directive.location))
+        run.note(text_of(what.directive), what.directive.location, WAITS_FOR_NOTHING)
+        return engine.close(run, 444)
     run.note(text_of(what.directive), what.directive.location, f"asks {aim.scheme}://{peers[0]}{target}")
     if run.why is not None:
         overridden(run, run.node, f"{what.family}_set_header")
     return _exchange(engine, run, what, asked, (peers, backups), aim.scheme)
 
 
+def _nowhere(engine: Engine, run: Run, what: Passing, aim: Aim) -> int:
+    """Return the status where no server has the name that was asked for; 0 where the name itself is one."""
+    block = engine.http.upstreams.get(aim.address.lower())
+    status, why = 0, ""
+    if block is not None and any(line.name == "server" for line in block.block or ()):
+        status, why = 502, f"every server of {aim.address} is marked down: 502"
+        run.upstream.status = 502
+        run.statuses += " : 502" if run.statuses else "502"
+        run.addresses += f" : {aim.address}" if run.addresses else aim.address
+    elif aim.portless:
+        status, why = 500, f"{aim.address} has no port: 500"
+    elif aim.evaluated is not None and not is_literal(aim.address) and not run.node.find("resolver"):
+        status, why = 502, f"{aim.address} cannot be resolved: no resolver"
+    if status:
+        run.note(text_of(what.directive), what.directive.location, why)
+    return status
+
+
+def _underflow(run: Run, what: Passing) -> None:
+    """Refuse to say what an nginx sends that takes more off a URI than it has: it reads memory of others, or dies."""
+    if len(run.uri) < len(what.location_name):
+        why = f"this nginx reads outside its memory: it takes {what.location_name} off the shorter URI {run.uri}"
+        raise Undecided(Unknown(why, what.directive.location))
+
+
 def _proxy_host(scheme: str, address: str) -> str:
     name, _, port = address.partition(":") if not address.startswith("[") else (address, "", "")
     return f"{address} {port or ('443' if scheme.endswith('s') else '80')}" if name else address
-
-
-def _literal(address: str) -> bool:
-    host = address.rsplit(":", 1)[0] if ":" in address and not address.endswith("]") else address
-    return address.startswith(("unix:", "[")) or all(part.isdigit() for part in host.split(".")) or host == "localhost"
 
 
 def _numeric(address: str) -> bool:

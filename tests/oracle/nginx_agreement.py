@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from nginx_compare import Comparison, Difference, as_request, compare
-from nginx_live import HangError, Observed, RefusedError, Sandbox, Sent
+from nginx_live import DiedError, HangError, Observed, RefusedError, Sandbox, Sent
 from nginx_reduce import reduce
 from nginx_strategies import from_seed
 from nginx_tree import Node
@@ -128,7 +128,9 @@ def check(
             seen = sandbox.exchange(sent)
         except HangError as error:
             tally.hung += 1
-            tally.refusals[f"hung: {error}"[:200]] += 1
+            tally.refusals[f"hung: seed {seed}: {error}"[:200]] += 1
+            if isinstance(error, DiedError) and not _doubted(answers(as_request(sent, sandbox.names))):
+                found.append(_crash(seed, http, sent, error, None))
             written = sandbox.start(http)  # on other ports
             answering = _answering(sandbox, http)
             answers = answers_for(sandbox, version, answering)
@@ -154,6 +156,11 @@ def check(
         if not result.agrees:
             found.append(Disagreement(seed, http, sent, result, seen))
     return found
+
+
+def _doubted(outcomes: tuple[Outcome, ...]) -> bool:
+    """Whether some outcome says that nothing is known of the answer, as has to be where nginx dies."""
+    return any(unknown.concerns == "answer" for outcome in outcomes for unknown in outcome.unknown)
 
 
 def _answering(sandbox: Sandbox, http: Node) -> frozenset[str]:

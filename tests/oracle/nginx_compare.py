@@ -125,6 +125,10 @@ class _Judge:
         if "headers" in concerns:
             return
         predicted, observed = _grouped(headers.pairs()), _grouped(self.seen.headers)
+        for name in [name for name in predicted if UNKNOWN_VALUE in name]:
+            self.open.append("name of a header line")
+            real = next((one for one in observed if one not in predicted and _fits(name, one)), name)
+            predicted[real] = predicted.pop(name)
         for name in dict.fromkeys((*predicted, *observed)):
             if f"header:{name}" in concerns:
                 continue

@@ -69,6 +69,10 @@ class HangError(Exception):
     """nginx neither answered nor closed, or died."""
 
 
+class DiedError(HangError):
+    """nginx died of the request."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """One request to send: header lines are exact (Host included); `port` and `to` say where, `client` from where."""
@@ -368,7 +372,7 @@ class Sandbox:
             if not events and time.monotonic() > deadline:
                 raise HangError(f"no complete answer; marker {marker!r}; so far {client.data[:300]!r}")
             if not events and self._process is not None and self._process.poll() is not None:
-                raise HangError(f"nginx died; so far {client.data[:300]!r}")
+                raise DiedError(f"nginx died; so far {client.data[:300]!r}")
         return marker
 
     def _receive(self, connection: socket.socket, client: _Client) -> None:

@@ -248,6 +248,19 @@ def test_what_is_unknown_is_counted() -> None:
     assert judged(predicted(405, unknown=(Unknown("r", concerns="header:x-a"),))).differences[0].what == "status"
 
 
+def test_a_line_that_begins_inside_an_unknown_value_is_found() -> None:
+    """A line feed before something unknown begins a line whose name is unknown in part; another name still differs."""
+    outcome = predicted(more=(("X-B", f"x\n{UNKNOWN_VALUE}/html"),))
+    fits = Observed(200, (*SEEN.headers, ("X-B", "x"), ("/srv/html", "")), b"hi", "m1")
+    other = Observed(200, (*SEEN.headers, ("X-B", "x"), ("/srv/www", "")), b"hi", "m1")
+    assert judged(outcome, seen=fits).agrees
+    assert not judged(outcome, seen=fits).decided
+    assert {d.what for d in judged(outcome, seen=other).differences} == {
+        f"header {UNKNOWN_VALUE}/html",
+        "header /srv/www",
+    }
+
+
 def test_upstream_requests_are_compared() -> None:
     """Target and header lines that reached the upstream have to be those predicted."""
     seen = Observed(
