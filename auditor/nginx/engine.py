@@ -72,6 +72,13 @@ class Engine:
         block = self.http.upstreams.get(address.lower())
         return peers_of(block) if block is not None else ((), ())
 
+    def read_hash(self, run: Run, address: str) -> None:
+        """Read the variables by which an `upstream` block chooses a server, which captures and caches may show later."""
+        block = self.http.upstreams.get(address.lower())
+        for line in (block.block or ()) if block is not None else ():
+            if line.name == "hash" and line.args:
+                self.value(line.args[0])(run)
+
     # ------------------------------------------------------------------ the loop
 
     def run(self, run: Run, phase: Phase | None) -> None:
@@ -344,6 +351,7 @@ class Engine:
                 run.redirect = None
                 run.last_modified = None
                 run.gzip_vary = False
+                run.given_charset = run.override_charset = ""
                 run.cut_short = True
             return errors.special(self, run, status)
         if run.status in {204, 304}:

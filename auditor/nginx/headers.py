@@ -289,7 +289,7 @@ def _charset(engine: Engine, run: Run, settings: Settings) -> None:
         known = run.override_charset.lower() in engine.charsets
         run.charset = run.override_charset if known and run.content_type and run.status not in {301, 302} else ""
         return
-    if value is None or run.content_type is None or not run.main:
+    if value is None or run.content_type is None or not run.main or run.given_charset:
         return
     kind, *options = run.content_type.split(";")
     if any(option.strip(" ").lower().startswith("charset=") for option in options):

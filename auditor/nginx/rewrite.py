@@ -71,7 +71,7 @@ def compile_program(script: list[Directive], node: Node, variables: Variables) -
 
 def _set(directive: Directive, _node: Node, variables: Variables) -> Step:
     name = directive.args[0].lstrip("$").lower() if directive.args else ""
-    value = Value(directive.args[1] if len(directive.args) > 1 else "", variables.get, script=True)
+    value = Value(directive.args[1] if len(directive.args) > 1 else "", variables, script=True)
 
     def step(run: Run) -> int | None:
         result = value(run)
@@ -106,7 +106,7 @@ def _return(directive: Directive, _node: Node, variables: Variables) -> Step:
         text = args[1] if len(args) > 1 else None
     else:
         status, text = 302, first
-    value = None if text is None else Value(text, variables.get)
+    value = None if text is None else Value(text, variables)
     sends = status < 400 or (text is not None and text != "")
 
     def step(run: Run) -> int | None:
@@ -304,7 +304,7 @@ def compile_condition(directive: Directive, variables: Variables) -> Condition:
         return _broken(directive)
     operator, operand = words[1], words[-1]
     if operator in {"=", "!="}:
-        return _equality(get, subject, Value(operand, variables.get, script=True), operator == "=", place)
+        return _equality(get, subject, Value(operand, variables, script=True), operator == "=", place)
     if operator in {"~", "~*", "!~", "!~*"}:
         regex = Regex(operand, caseless=operator.endswith("*"))
         negative = operator.startswith("!")
@@ -371,7 +371,7 @@ def _differ(left: str, right: str) -> bool:
 def _file_test(operator: str, operand: str, variables: Variables) -> Condition:
     negative = operator.startswith("!")
     kinds = _TESTS.get(operator[-1], EITHER)
-    value = Value(operand, variables.get, script=True)
+    value = Value(operand, variables, script=True)
 
     def test(run: Run) -> bool:
         path = value(run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from auditor.nginx.uri import escape_args
 
@@ -13,13 +13,23 @@ if TYPE_CHECKING:
 Getter = Callable[["Run"], str]
 """Reads one variable of a request in progress."""
 
-Resolve = Callable[[str], Getter]
-"""Finds the getter of a variable by its lower-case name."""
-
 Part = tuple[str, str]
 """One piece of a text: ("text", literal), ("variable", name), ("capture", digit) or ("args", "")."""
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+
+
+class Names(Protocol):
+    """Knows the variables of a configuration by their lower-case names."""
+
+    def get(self, name: str, /) -> Getter:
+        """Return the function that reads a variable."""
+
+    def set_by_regexes(self, name: str, /) -> bool:
+        """Whether a regex that runs may set a variable."""
+
+    def runs_regexes(self, name: str, /) -> bool:
+        """Whether a regex may run when a variable is read."""
 
 
 class ScriptError(Exception):
@@ -99,7 +109,7 @@ class Value:
 
     __slots__ = ("const", "names", "parts", "read", "text")
 
-    def __init__(self, text: str, resolve: Resolve, *, script: bool = False) -> None:
+    def __init__(self, text: str, variables: Names, *, script: bool = False) -> None:
         """Compile; `script`: as the rewrite module evaluates it (captures may be escaped)."""
         self.text = text
         self.const: str | None = None
@@ -111,45 +121,44 @@ class Value:
             return
         self.parts = split(text)
         self.names = tuple(name for kind, name in self.parts if kind == "variable")
-        self.read = _reader(self.parts, resolve, script=script)
+        self.read = _reader(self.parts, variables, script=script)
 
     def __call__(self, run: Run) -> str:
         """Evaluate for a request."""
         return self.read(run) if self.const is None else self.const
 
 
-def _reader(parts: tuple[Part, ...], resolve: Resolve, *, script: bool) -> Getter:
+def _reader(parts: tuple[Part, ...], variables: Names, *, script: bool) -> Getter:
     """Return the function that evaluates the parts of one text."""
     getters: list[Getter] = []
-    captured = variable = False
+    moving: list[bool] = []
     for kind, name in parts:
+        moving.append(kind == "capture" or (kind == "variable" and variables.set_by_regexes(name)))
         if kind == "text":
             getters.append(_literal(name))
         elif kind == "capture":
-            captured = True
             getters.append(_quoted_capture(int(name)) if script else _capture(int(name)))
         else:
-            variable = True
-            getters.append(resolve(name))
+            getters.append(variables.get(name))
     if len(getters) == 1:
         return getters[0]
-    if captured and variable:
-        return _two_passes(tuple(getters), tuple(kind for kind, _ in parts))
+    if any(moving) and any(kind == "variable" and variables.runs_regexes(name) for kind, name in parts):
+        return _two_passes(tuple(getters), tuple(moving))
     if len(getters) == 2:
         one, two = getters
         return lambda run: one(run) + two(run)
     return lambda run: "".join([get(run) for get in getters])
 
 
-def _two_passes(getters: tuple[Getter, ...], kinds: tuple[str, ...]) -> Getter:
-    """Evaluate as nginx does: lengths first, text after; a regex in between may have changed the captures."""
+def _two_passes(getters: tuple[Getter, ...], moving: tuple[bool, ...]) -> Getter:
+    """Evaluate as nginx does: lengths first, text after; a regex in between may have set what is `moving`."""
 
     def read(run: Run) -> str:
         lengths = [get(run) for get in getters]
         room = sum(map(len, lengths))
         result = ""
-        for get, kind, text in zip(getters, kinds, lengths, strict=True):
-            result += get(run) if kind == "capture" else text
+        for get, moves, text in zip(getters, moving, lengths, strict=True):
+            result += get(run) if moves else text
             if len(result) > room:
                 raise ScriptError
         return result

@@ -96,6 +96,7 @@ def _pass(engine: Engine, run: Run, what: Passing, aim: Aim) -> Phase | None:
     run.body_read = str(run.request.body_length)
     try:
         asked = request_for(run, what, aim.scheme, peers[0], target, aim.address)
+        engine.read_hash(run, aim.address)
     except ScriptError:
         return engine.finish(run, 500)
     run.statuses += " : " if run.statuses else ""

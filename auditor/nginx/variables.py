@@ -55,7 +55,15 @@ class Variables:
 
     def value(self, text: str) -> Value:
         """Compile a text with variables."""
-        return Value(text, self.get)
+        return Value(text, self)
+
+    def set_by_regexes(self, name: str) -> bool:
+        """Whether a regex that runs may set this variable, which then has no other origin than `set`."""
+        return name in self.plain
+
+    def runs_regexes(self, name: str) -> bool:
+        """Whether reading this variable may match a regex, as that of a `map` does."""
+        return name in self.http.tables
 
     def _build(self, name: str) -> Getter:
         if name in self.http.tables:
