@@ -125,8 +125,7 @@ def by_password(engine: Engine, run: Run, password: Password | None) -> int:
         run.when += (("password-right", "password-wrong", "file-missing")[pick],)
         if pick != 1:
             return OK if pick == 0 else 403
-    escaped = realm.replace("\\", "\\\\").replace('"', '\\"') if engine.version >= (1, 23, 4) else realm
-    run.add("WWW-Authenticate", f'Basic realm="{escaped}"', password.directive.location)
+    run.add("WWW-Authenticate", f'Basic realm="{realm}"', password.directive.location)
     run.note(" ".join(("auth_basic", *password.directive.args)), password.directive.location, "asks for a password")
     return 401
 

@@ -153,13 +153,14 @@ def _candidate(run: Run, value: Value, cut: int) -> str:
 
 def misplaced_alias(run: Run) -> bool:
     """Whether an alias applies to a URI that a server-level `rewrite … break` changed, which nginx refuses."""
-    return not run.valid_location and root_at(run.node).alias
+    root = root_at(run.node)
+    return not run.valid_location and root.alias and (root.level.regex is not None or bool(root.level.name))
 
 
 def serve(engine: Engine, run: Run) -> Phase | None:
     """Run the handlers for files: index, autoindex, static."""
     folder = run.uri.endswith("/") or (not run.uri and run.after_slash)
-    if run.method not in READS and run.method != "POST":
+    if run.verb not in READS and run.method != "POST":
         run.note("", None, f"files are only served to GET and HEAD, not {run.method}")
         return engine.finish(run, 405)
     if misplaced_alias(run):
@@ -215,7 +216,7 @@ def _no_folder(engine: Engine, path: str, run: Run, found: bool) -> Phase | None
 
 def _lists(run: Run) -> bool:
     listing = run.node.last("autoindex")
-    return listing is not None and listing.args == ("on",) and run.method in READS
+    return listing is not None and listing.args == ("on",) and run.verb in READS
 
 
 def _no_index(engine: Engine, run: Run) -> Phase | None:

@@ -126,9 +126,10 @@ class Engine:
         node = self._enter(run, node)
         settings = self.settings(node)
         length = 0 if run.discarded or run.chunked else run.announced
-        if settings.max_body and length > settings.max_body and run.main:
-            run.discarded = True
-            run.discard_body()
+        if settings.max_body and length > settings.max_body:
+            if run.main:
+                run.discarded = True
+                run.discard_body()
             return errors.finish(self, run, 413)
         if how == REDIRECT:
             target = escaped_name(node.enclosing().name) + (f"?{run.args}" if run.args else "")
@@ -150,7 +151,7 @@ class Engine:
             allowed = {arg.upper() for arg in excepts[-1].args}
             if "GET" in allowed:
                 allowed.add("HEAD")
-            if run.method not in allowed:
+            if run.verb not in allowed:
                 child = node.children[id(excepts[-1])]
                 run.note(child.label, child.place, f"takes over: {run.method} is not listed")
                 run.node = child
@@ -248,7 +249,7 @@ class Engine:
 
     def _other(self, run: Run, directive: Directive) -> Phase | None:
         if directive.name in {"empty_gif", "stub_status"}:
-            if run.method not in READ_ONLY:
+            if run.verb not in READ_ONLY:
                 return errors.finish(self, run, 405)
             run.action = Action("static")
             run.status = 200

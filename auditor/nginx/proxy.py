@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from auditor.dataclass import dataclass
 from auditor.errors import Location
-from auditor.exchange import UNKNOWN_VALUE, Field, Headers, Request
+from auditor.exchange import UNKNOWN_VALUE, Field, Headers, Request, Unknown
 from auditor.nginx.headers import broken_lines
 from auditor.nginx.model import Node
 from auditor.nginx.regex import Regex
-from auditor.nginx.state import Run
+from auditor.nginx.state import Run, Undecided
 from auditor.nginx.template import Value
 from auditor.nginx.tokens import Directive
 from auditor.nginx.uri import escape
@@ -138,7 +138,7 @@ def passing_of(engine: Engine, node: Node, source: Node) -> Passing:
         cookie_paths=cookie_changes(engine, node, "proxy_cookie_path"),
         cookie_flags=tuple(node.find("proxy_cookie_flags")),
         next_upstream=next_upstream(node, family),
-        twice=any(kind == "capture" for _, value in sets for kind, _ in value.parts),
+        twice=engine.variables.moves(tuple(part for _, value in sets for part in value.parts)),
         body=None if body is None or not body.args else engine.value(body.args[0]),
         buffers=buffers is None or buffers.args != ("off",),
     )
@@ -252,31 +252,47 @@ def build_uri(run: Run, passing: Passing, evaluated: str | None, uri: str) -> st
     return path + (f"?{run.args}" if run.args else "")
 
 
-def build_headers(run: Run, passing: Passing, host: str) -> Headers:  # noqa: C901 - follows nginx's own
+def build_headers(run: Run, passing: Passing, host: str) -> Headers:
     """Return the header lines that go upstream, in order."""
     lines: list[Field] = []
-    if passing.twice:
-        for _, value in passing.set_headers:
-            value(run)
+    room = _room(run, passing) if passing.twice else 0
     for name, value in passing.set_headers:
         if value.text == "$proxy internal length":
             text = run.length
             if passing.body is not None:
                 text = _length_of(passing.body(run))
-            elif run.chunked and passing.buffers:
-                text = "0" if run.emptied else str(run.request.body_length)
+            elif run.chunked and not _streams(run, passing):
+                text = run.received or str(run.request.body_length)
         elif value.text == "$proxy internal chunked":
-            streams = run.chunked and not passing.buffers and passing.body is None
-            text = "chunked" if streams else ""
+            text = "chunked" if _streams(run, passing) else ""
         elif value.text == "$proxy_host":
             text = host
         else:
             text = value(run)
+            room -= len(text)
         if text:
             lines.append(Field(name, text, None, "nginx"))
+    if passing.twice and room < 0:
+        raise Undecided(Unknown("the header lines are longer than nginx measured", passing.directive.location))
     if passing.pass_headers:
         lines.extend(line for line in run.header_lines if line.name.lower() not in passing.dropped)
     return Headers(tuple(broken_lines(lines) if run.breaks else lines))
+
+
+def _room(run: Run, passing: Passing) -> int:
+    """Measure the values of the header lines before they are written: a regex in between may make them longer."""
+    internal = {"$proxy internal length", "$proxy internal chunked", "$proxy_host"}
+    return sum(len(value(run)) for _, value in passing.set_headers if value.text not in internal)
+
+
+def _streams(run: Run, passing: Passing) -> bool:
+    """Whether a chunked body goes on in chunks: it is not waited for, and its end is not here yet."""
+    if not run.chunked or passing.buffers or passing.body is not None or run.received or passing.version != "1.1":
+        return False
+    streams = run.choose(("body", "to come"), 2) == 1
+    if streams and "body-to-come" not in run.when:
+        run.when += ("body-to-come",)
+    return streams
 
 
 def _length_of(text: str) -> str:

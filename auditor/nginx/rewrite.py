@@ -386,10 +386,8 @@ def _file_test(operator: str, operand: str, variables: Variables) -> Condition:
 
 def is_there(run: Run, path: str, kinds: frozenset[str]) -> bool:
     """Whether a path is one of these kinds ("file", "folder") in this outcome; each path is asked consistently."""
-    if path.endswith("/"):
-        if kinds == FILE:
-            return False
-        path = path.rstrip("/") or "/"
+    if path.endswith("/"):  # a file is not there by a name that ends in a slash
+        path, kinds = path.rstrip("/") or "/", kinds & FOLDER
     possible = possible_kinds(run, path)
     inside, outside = possible & kinds, possible - kinds
     if not outside or not inside:
@@ -414,9 +412,7 @@ def possible_kinds(run: Run, path: str) -> frozenset[str]:
 def there(run: Run, path: str, kinds: frozenset[str], then: Callable[[Run, bool], Going]) -> Going:
     """Go on with whether a path is one of these kinds, as the last thing a phase does; both ways are followed."""
     if path.endswith("/"):
-        if kinds == FILE:
-            return then(run, False)  # noqa: FBT003 - not found
-        path = path.rstrip("/") or "/"
+        path, kinds = path.rstrip("/") or "/", kinds & FOLDER
     possible = possible_kinds(run, path)
     inside, outside = possible & kinds, possible - kinds
     if not outside or not inside:

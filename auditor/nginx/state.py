@@ -143,7 +143,7 @@ class Run:
     when: tuple[str | tuple[str, str], ...] = ()
     limits: tuple[Limit, ...] = ()
     unknown: tuple[Unknown, ...] = ()
-    emptied: bool = False
+    received: str = ""
     why: list[Step] | None = None
     path: tuple[int, ...] = ()
 
@@ -294,11 +294,16 @@ class Run:
         posts = "msie6" in words and "msie6" in self.browsers and self.method == "POST"
         return posts or ("safari" in words and "safari" in self.browsers)
 
+    @property
+    def verb(self) -> str:
+        """Return the method that nginx acts on: HEAD even where its line was not read to the end, which names none."""
+        return "HEAD" if self.head else self.method
+
     def discard_body(self) -> None:
         """Read the request's body and throw it away (`ngx_http_discard_request_body`)."""
         self.body_read = "0"
         self.announced = 0
-        self.emptied = True
+        self.received = "0"
         if self.length:
             self.length = "0"
 

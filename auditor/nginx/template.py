@@ -28,8 +28,8 @@ class Names(Protocol):
     def set_by_regexes(self, name: str, /) -> bool:
         """Whether a regex that runs may set a variable."""
 
-    def runs_regexes(self, name: str, /) -> bool:
-        """Whether a regex may run when a variable is read."""
+    def moves(self, parts: tuple[Part, ...], /) -> bool:
+        """Whether reading these parts once may change what some of them are the next time."""
 
 
 class ScriptError(Exception):
@@ -142,7 +142,7 @@ def _reader(parts: tuple[Part, ...], variables: Names, *, script: bool) -> Gette
             getters.append(variables.get(name))
     if len(getters) == 1:
         return getters[0]
-    if any(moving) and any(kind == "variable" and variables.runs_regexes(name) for kind, name in parts):
+    if variables.moves(parts):
         return _two_passes(tuple(getters), tuple(moving))
     if len(getters) == 2:
         one, two = getters

@@ -81,6 +81,7 @@ def _pass(engine: Engine, run: Run, what: Passing, aim: Aim) -> Phase | None:
     if run.main and run.chunked and most and run.request.body_length > most and not run.discarded:
         run.note("client_max_body_size", None, "the body is too large: 413")
         run.discarded = True
+        run.received = UNKNOWN_VALUE  # the chunks before the one that was too much
         return engine.finish(run, 413)
     peers, backups = engine.peers(aim.address)
     if not peers:
@@ -93,7 +94,7 @@ def _pass(engine: Engine, run: Run, what: Passing, aim: Aim) -> Phase | None:
     if aim.uri and aim.evaluated is None and run.valid_location and engine.version < _NO_UNDERFLOW:
         _underflow(run, what)
     target = build_uri(run, what, aim.evaluated, aim.uri)
-    run.body_read = str(run.request.body_length)
+    run.body_read = run.received or str(run.request.body_length)
     try:
         asked = request_for(run, what, aim.scheme, peers[0], target, aim.address)
         engine.read_hash(run, aim.address)

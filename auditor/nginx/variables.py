@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from auditor.exchange import UNKNOWN_VALUE
 from auditor.nginx.state import Run
-from auditor.nginx.template import Getter, Value
+from auditor.nginx.template import Getter, Part, Value
 
 if TYPE_CHECKING:
     from auditor.nginx.compile import Http
@@ -61,9 +61,11 @@ class Variables:
         """Whether a regex that runs may set this variable, which then has no other origin than `set`."""
         return name in self.plain
 
-    def runs_regexes(self, name: str) -> bool:
-        """Whether reading this variable may match a regex, as that of a `map` does."""
-        return name in self.http.tables
+    def moves(self, parts: tuple[Part, ...]) -> bool:
+        """Whether reading these parts once may change what some of them are the next time: a `map` may run a regex."""
+        return any(kind == "capture" or (kind == "variable" and name in self.plain) for kind, name in parts) and any(
+            kind == "variable" and name in self.http.tables for kind, name in parts
+        )
 
     def _build(self, name: str) -> Getter:
         if name in self.http.tables:

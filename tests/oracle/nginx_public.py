@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 
 from nginx_live import Sandbox, Sent
-from nginx_tree import Node
+from nginx_tree import Node, block, directive
 
 from auditor.errors import Problem
 from auditor.nginx.syntax import load_tree
@@ -58,9 +58,32 @@ def sandboxed(identifier: str, sandbox: Sandbox) -> Node:
         raise LookupError(record["reason"])
     tree = tools.ngx.parse((folder / "nginx.conf").read_text(encoding="utf-8"))
     https = [node for node in tree if node.name == "http" and node.block is not None]
-    if not https or not record["ports"]:
-        raise LookupError("serves nothing over HTTP")
-    return Node("http", (), tuple(_converted(https[0].block, str(folder), ())))
+    if not https:
+        raise LookupError("has no http block")
+    http = Node("http", (), tuple(_converted(https[0].block, str(folder), ())))
+    return http if record["ports"] else Node("http", (), (*(http.block or ()), _plain_server(http)))
+
+
+def _plain_server(http: Node) -> Node:
+    """Write a server for a configuration that has none (those in its conf.d were not published): its http level shows.
+
+    It answers by itself, proxies to each upstream block, serves files, and shows what each map makes of the request.
+    """
+    lines = [directive("listen", "127.0.0.1:@P1@"), directive("root", "html")]
+    lines.append(block("location", "/self/", of=[directive("return", "200", "plain")]))
+    lines.append(block("location", "/up/", of=[directive("proxy_pass", "http://@UP@")]))
+    lines += [
+        block("location", f"/up/{node.args[0]}/", of=[directive("proxy_pass", f"http://{node.args[0]}")])
+        for node in http.inside("upstream")
+    ]
+    lines += [
+        block("location", f"/map/{node.args[1][1:]}/", of=[directive("return", "200", f"[{node.args[1]}]")])
+        for node in http.inside("map")
+    ]
+    for number, zone in enumerate(http.inside("limit_req_zone")):
+        name = next(arg for arg in zone.args if arg.startswith("zone=")).partition(":")[0]
+        lines.append(block("location", f"/limit/{number}/", of=[directive("limit_req", name)]))
+    return block("server", of=lines)
 
 
 def judged(identifier: str, binary: str, folder: Path) -> tuple[str, tuple[Problem, ...]]:
