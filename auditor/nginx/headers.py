@@ -145,6 +145,7 @@ def not_modified(run: Run, settings: Settings) -> int:
     if "if_none_match" in asked and not _matches(run, asked["if_none_match"], etag, weak=True):
         return 0
     run.status = 304
+    run.type_before = run.content_type or ""
     run.content_type = run.content_length = None
     run.ranges = False
     run.drop("content-encoding", "accept-ranges")
@@ -232,7 +233,7 @@ def _more(run: Run, command: MoreHeaders) -> None:
     """Apply one headers-more command."""
     if command.statuses and run.status not in command.statuses:
         return
-    if command.types and (run.content_type or "").split(";")[0].strip(" ").lower() not in command.types:
+    if command.types and (run.content_type or run.type_before).split(";")[0].strip(" ").lower() not in command.types:
         return
     for name, value in command.fields:
         _more_field(run, command, name, "" if value is None else value(run))

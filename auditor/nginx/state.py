@@ -124,6 +124,7 @@ class Run:
     redirect: Field | None = None
     content_type: str | None = None
     content_type_by: Location | None = None
+    type_before: str = ""
     charset: str = ""
     content_length: str | None = None
     last_modified: str | None = None

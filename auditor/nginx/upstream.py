@@ -86,11 +86,8 @@ def _pass(engine: Engine, run: Run, what: Passing, aim: Aim) -> Phase | None:
     peers, backups = engine.peers(aim.address)
     if not peers:
         peers, backups = backups, ()
-    if not peers:
-        status = _nowhere(engine, run, what, aim)
-        if status:
-            return engine.finish(run, status)
-        peers = (aim.address,)
+    somewhere = bool(peers)
+    peers = peers or (aim.address,)
     if aim.uri and aim.evaluated is None and run.valid_location and engine.version < _NO_UNDERFLOW:
         _underflow(run, what)
     target = build_uri(run, what, aim.evaluated, aim.uri)
@@ -100,6 +97,9 @@ def _pass(engine: Engine, run: Run, what: Passing, aim: Aim) -> Phase | None:
         engine.read_hash(run, aim.address)
     except ScriptError:
         return engine.finish(run, 500)
+    status = 0 if somewhere else _nowhere(engine, run, what, aim)
+    if status:
+        return engine.finish(run, status)
     run.statuses += " : " if run.statuses else ""
     run.addresses += " : " if run.addresses else ""
     if run.cut_short:
