@@ -46,6 +46,16 @@ server {
         return 200 "\\e[2J$arg_a\\n";
     }
     location /closed { satisfy any; deny all; auth_basic closed; auth_basic_user_file users; }
+    location /nest/ {
+        location ^~ /nest/in/ { return 200 in; }
+        location ~ \\.txt$ { return 200 inner; }
+    }
+    location ~ \\.(txt|text)$ { return 200 outer; }
+    location ~ /re/ { location /re/in { return 200 never; } return 200 regex; }
+    location /reads { limit_except GET { deny all; } try_files /none @down; return 200 read; }
+    location /moved { add_header X-Moved 1 always; error_page 410 /gone.here; return 410; }
+    location /gone { add_header X-Gone 1 always; root /srv/gone; }
+    location ~ ^/cap/(\\w+)$ { if ($arg_q ~ never) { return 204; } return 200 "[$1]"; }
     location @down { add_header Retry-After 30 always; return 503 "down\\n"; }
     proxy_set_header Host $host;
 }
@@ -166,6 +176,55 @@ CASES = [
             "satisfy any: nobody lets the request in: 401",
         ],
         id="satisfy any with nobody satisfied",
+    ),
+    pytest.param(
+        {"target": "/nest/in/x.text"},
+        [
+            "200, by a return, in location ~ \\.(txt|text)$",
+            "location /nest/: is not chosen: it is a prefix of /nest/in/x.text, but the regular expression \\.(txt|text)$ wins",
+            "location ^~ /nest/in/: is not chosen: it is the longest prefix inside /nest/, but ~ \\.(txt|text)$ outside wins",
+            "wins over it too: its ^~ keeps out only the regular expressions inside /nest/",
+            "location /: is not chosen: it is a prefix of /nest/in/x.text, but /nest/ is longer",
+        ],
+        id="a regular expression outside beats what is nested, ^~ or not",
+    ),
+    pytest.param(
+        {"target": "/re/in"},
+        ["location /re/in: is not chosen: inside a regular expression nginx searches for regular expressions only"],
+        id="a prefix inside a regular expression",
+    ),
+    pytest.param(
+        {"target": "/nest/in/x.txt"},
+        [
+            "200, by a return, in location ~ \\.(txt|text)$",
+            "location ~ \\.txt$: is not chosen: it matches too, but ^~ of /nest/in/ keeps it out",
+        ],
+        id="^~ keeps out the regular expressions beside it",
+    ),
+    pytest.param(
+        {"target": "/reads", "method": "POST"},
+        [
+            "403, refused, in location /reads",
+            "limit_except GET: takes over: POST is not listed",
+            "return 200 read: does not run: limit_except has taken over",
+            "try_files /none @down: does not run: limit_except has taken over",
+        ],
+        id="what limit_except leaves out",
+    ),
+    pytest.param(
+        {"target": "/moved"},
+        [
+            "error_page 410 /gone.here: internal redirect to /gone.here; the status will be 410",
+            "there is no file /srv/gone/gone.here: 404",
+            "X-Gone: 1 shop.conf",
+            "add_header X-Moved: is lost: the request has left location /moved",
+        ],
+        id="headers that an error page leaves behind",
+    ),
+    pytest.param(
+        {"target": "/cap/x?q=z"},
+        ["$arg_q ~ never: does not match, and so $1 to $9 are empty from here on", "Content-Length: 2"],
+        id="captures that a condition empties",
     ),
     pytest.param(
         {"target": "/files", "method": "DELETE"},

@@ -124,6 +124,13 @@ def by_password(engine: Engine, run: Run, password: Password | None) -> int:
         pick = run.choose(("password", str(password.users.location)), 3)
         run.when += (("password-right", "password-wrong", "file-missing")[pick],)
         if pick != 1:
+            users = password.users.args[0] if password.users.args else ""
+            note = (
+                f"the password is one of {users}"
+                if pick == 0
+                else f"there is no file {users} to look up the password: 403"
+            )
+            run.note(" ".join(("auth_basic", *password.directive.args)), password.directive.location, note)
             return OK if pick == 0 else 403
     run.add("WWW-Authenticate", f'Basic realm="{realm}"', password.directive.location)
     run.note(" ".join(("auth_basic", *password.directive.args)), password.directive.location, "asks for a password")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from auditor.dataclass import dataclass
 from auditor.errors import Location
-from auditor.exchange import UNKNOWN_VALUE, Action, Field
+from auditor.exchange import UNKNOWN_VALUE, Action, Field, Unknown
 from auditor.nginx.model import Node
 from auditor.nginx.rewrite import FILE, FOLDER, set_location, there
-from auditor.nginx.state import LAYER, Run
+from auditor.nginx.state import LAYER, Run, Undecided
 from auditor.nginx.template import Value
 from auditor.nginx.tokens import Directive
 from auditor.nginx.uri import escape
@@ -78,6 +78,9 @@ def path_of(run: Run) -> str:
         return text + run.uri
     if root.level.regex is not None:
         return text + (run.uri if run.add_uri_to_alias else "")
+    if len(run.uri) < len(root.level.name):  # a slash is about to be added to the URI, and nginx dies of it
+        place = root.directive.location if root.directive is not None else None
+        raise Undecided(Unknown(f"nginx takes {root.level.name} off the shorter URI {run.uri}", place))
     return text + run.uri[len(root.level.name) :]
 
 
@@ -163,11 +166,11 @@ def serve(engine: Engine, run: Run) -> Phase | None:
     if run.verb not in READS and run.method != "POST":
         run.note("", None, f"files are only served to GET and HEAD, not {run.method}")
         return engine.finish(run, 405)
+    if folder:
+        return _index(engine, path_of(run), 0, run)
     if misplaced_alias(run):
         return engine.finish(run, 500)
     path = path_of(run)
-    if folder:
-        return _index(engine, path, 0, run)
     run.action = Action("static", None, path if path.startswith("/") else None)
     return there(run, path, FILE, partial(_file, engine, path))
 
@@ -179,6 +182,8 @@ def _index(engine: Engine, path: str, number: int, run: Run) -> Phase | None:
     if number == len(names):
         return _no_index(engine, run)
     value: Value = engine.value(names[number])
+    if misplaced_alias(run) and not (value.const or "").startswith("/"):
+        return engine.finish(run, 500)
     text = value(run)
     if text.startswith("/"):
         return engine.redirect(run, text, run.args)
@@ -200,7 +205,10 @@ def _indexed(  # noqa: PLR0917 - follows nginx's own
 
 
 def _root(engine: Engine, path: str, number: int, run: Run, found: bool) -> Phase | None:
-    return _index(engine, path, number + 1, run) if found else engine.finish(run, 404)
+    if found:
+        return _index(engine, path, number + 1, run)
+    run.note("", None, f"there is no folder {path}: 404")
+    return engine.finish(run, 404)
 
 
 def _folder(engine: Engine, path: str, number: int, run: Run, found: bool) -> Phase | None:
@@ -211,7 +219,9 @@ def _folder(engine: Engine, path: str, number: int, run: Run, found: bool) -> Ph
 
 def _no_folder(engine: Engine, path: str, run: Run, found: bool) -> Phase | None:
     """A file where a folder should be: below it nothing is found; an alias that lacks its slash leads to 500."""
-    return engine.finish(run, 500 if found and not path.endswith("/") else 404)
+    status = 500 if found and not path.endswith("/") else 404
+    run.note("", None, f"{path} is {'a file' if found else 'not there'}: {status}")
+    return engine.finish(run, status)
 
 
 def _lists(run: Run) -> bool:
@@ -230,12 +240,14 @@ def _no_index(engine: Engine, run: Run) -> Phase | None:
 
 
 def _file(engine: Engine, path: str, run: Run, found: bool) -> Phase | None:
-    return _send_file(engine, run, path) if found else there(run, path, FOLDER, partial(_not_a_file, engine))
+    return _send_file(engine, run, path) if found else there(run, path, FOLDER, partial(_not_a_file, engine, path))
 
 
-def _not_a_file(engine: Engine, run: Run, found: bool) -> Phase | None:
+def _not_a_file(engine: Engine, path: str, run: Run, found: bool) -> Phase | None:
     if not found:
+        run.note("", None, f"there is no file {path}: 404")
         return engine.finish(run, 404)
+    run.note("", None, f"{path} is a folder, whose name needs a slash: 301")
     set_location(run, escape(run.uri) + "/" + (f"?{run.args}" if run.args else ""), None)
     run.action = Action("redirect")
     return engine.finish(run, 301)
@@ -243,6 +255,7 @@ def _not_a_file(engine: Engine, run: Run, found: bool) -> Phase | None:
 
 def _send_file(engine: Engine, run: Run, path: str) -> Phase | None:
     if run.method == "POST":
+        run.note("", None, f"the file {path} is there, but files are not for POST: 405")
         return engine.finish(run, 405)
     run.status = 200
     run.body_read = "0"

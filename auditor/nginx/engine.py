@@ -86,7 +86,8 @@ class Engine:
         try:
             while phase is not None:
                 phase = phase(run)
-        except ScriptError:
+        except ScriptError as error:
+            run.note("", None, f"{error}, and nginx gives up on the header lines")
             self.close(run, 444)
         except Undecided as undecided:
             run.unknown += (undecided.unknown,)
@@ -154,6 +155,8 @@ class Engine:
             if run.verb not in allowed:
                 child = node.children[id(excepts[-1])]
                 run.note(child.label, child.place, f"takes over: {run.method} is not listed")
+                if run.why is not None:
+                    explaining.excepted(run, node)
                 run.node = child
                 run.enter(child)
                 if child.handler is not None:
@@ -178,6 +181,7 @@ class Engine:
             if run.uri_changes == 0:
                 run.note("", None, "the URI changed more than ten times: 500")
                 return errors.finish(self, run, 500)
+            run.leave()
             return self.find_config
         return self.preaccess
 
@@ -272,6 +276,7 @@ class Engine:
         run.uri_changes -= 1
         if run.uri_changes == 0:
             return errors.finish(self, run, 500)
+        run.leave()
         run.uri, run.args = uri, args
         run.upstream.address = ""
         run.enter(run.server)
@@ -292,6 +297,7 @@ class Engine:
         if node is None:
             run.note(name, None, "there is no such location: 500")
             return errors.finish(self, run, 500)
+        run.leave()
         run.internal = True
         run.uri_changed = False
         run.upstream.address = ""
@@ -367,7 +373,7 @@ class Engine:
         """Close the connection without an answer."""
         run.action = Action("close")
         run.ended = status
-        run.note("", None, f"{status}: the connection is closed without an answer")
+        run.note("", None, "the connection is closed without an answer")
         run.result = self.outcome(run, None)
         return None
 

@@ -13,7 +13,7 @@ from auditor.nginx.select import clean_host, find_server
 from auditor.nginx.state import Run
 from auditor.nginx.uri import parse, plausible
 from auditor.nginx.user_agent import browsers
-from auditor.nginx.variables import SINGLE_HEADERS, mapped
+from auditor.nginx.variables import PROXY_CREDENTIALS, SINGLE_HEADERS, mapped
 
 if TYPE_CHECKING:
     from auditor.nginx.engine import Engine
@@ -178,7 +178,7 @@ def _header_lines(engine: Engine, run: Run) -> int:  # noqa: C901 - follows ngin
             return 494
         if known is None:
             header[key] = value
-        elif lower in SINGLE_HEADERS:
+        elif lower in SINGLE_HEADERS and (lower != "proxy-authorization" or engine.version >= PROXY_CREDENTIALS):
             return 400
         elif key == "cookie":
             header[key] = f"{known}; {value}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from auditor.nginx.model import HANDLERS, Node
 from auditor.nginx.regex import RegexError
 from auditor.nginx.select import EXACT, REDIRECT
@@ -40,19 +42,58 @@ def why_chosen(node: Node, how: str) -> str:
 
 def others(run: Run, chosen: Node, how: str) -> None:
     """Note every other location that could be taken for the one that answers, and why it is not."""
+    found = [*_unsearched(run.uri, chosen)]
     parent = chosen.parent if chosen.kind == "location" else chosen
-    told = 0
-    while parent is not None and parent.kind in {"server", "location"} and told < MOST_OTHERS:
+    while parent is not None and parent.kind in {"server", "location"}:
         for node in parent.locations:
-            if node is chosen or told >= MOST_OTHERS:
-                continue
-            reason = _reason(run.uri, node, chosen, how)
+            reason = "" if node is chosen else _reason(run.uri, node, chosen, how)
             if reason:
-                told += 1
-                run.note(node.label, node.place, f"is not chosen: {reason}")
+                found.append((node, reason))
+                found += _inside(run.uri, node, chosen)
         if parent.kind == "server":
             break
         chosen, parent = parent, parent.parent
+    for node, reason in found[:MOST_OTHERS]:
+        run.note(node.label, node.place, f"is not chosen: {reason}")
+
+
+def _unsearched(uri: str, chosen: Node) -> Iterator[tuple[Node, str]]:
+    """Yield the locations inside a regular expression that fit and are never searched (`ngx_http_init_static_location_trees`)."""
+    for node in chosen.locations if chosen.regex is not None else ():
+        if node.regex is None and node.modifier != "@" and uri.startswith(node.name):
+            yield node, "inside a regular expression nginx searches for regular expressions only"
+
+
+def _inside(uri: str, passed: Node, chosen: Node) -> Iterator[tuple[Node, str]]:
+    """Yield what fits inside a prefix that lost to a regular expression beside it, and why that did not help."""
+    if (
+        chosen.regex is None
+        or passed.regex is not None
+        or passed.tree is None
+        or _longest(uri, passed.parent) is not passed
+    ):
+        return
+    inner = passed.tree.longest(uri)
+    for node in passed.locations:
+        if node is inner:
+            why = f"it is the longest prefix inside {passed.pattern}, but {chosen.pattern} outside wins over it too"
+            if node.modifier == "^~":
+                why += f": its ^~ keeps out only the regular expressions inside {passed.pattern}"
+            yield node, why
+            yield from _inside(uri, node, chosen)
+        elif inner is not None and inner.modifier == "^~" and node.regex is not None and _matches(node, uri):
+            yield node, f"it matches too, but ^~ of {inner.name} keeps it out"
+
+
+def _longest(uri: str, level: Node | None) -> Node | None:
+    return None if level is None or level.tree is None else level.tree.longest(uri)
+
+
+def _matches(node: Node, uri: str) -> bool:
+    try:
+        return node.regex is not None and node.regex.search(uri)
+    except (RegexError, UnicodeEncodeError):
+        return False
 
 
 def _reason(uri: str, node: Node, chosen: Node, how: str) -> str:
@@ -68,6 +109,9 @@ def _reason(uri: str, node: Node, chosen: Node, how: str) -> str:
     if not uri.startswith(node.name):
         return f"its name ends with a slash that {uri} lacks" if uri + "/" == node.name else ""
     if chosen.regex is not None:
+        longest = _longest(uri, node.parent)
+        if longest is not None and longest is not node:
+            return f"it is a prefix of {uri}, but {longest.name} is longer, and the regular expression {chosen.name} wins over both"
         return f"it is a prefix of {uri}, but the regular expression {chosen.name} wins over it (^~ would keep it out)"
     if chosen.modifier == "=":
         return f"it is a prefix of {uri} too, but an exact location ends the search"
@@ -77,10 +121,7 @@ def _reason(uri: str, node: Node, chosen: Node, how: str) -> str:
 
 
 def _regex_reason(uri: str, node: Node, chosen: Node, how: str) -> str:
-    try:
-        if node.regex is None or not node.regex.search(uri):
-            return ""
-    except (RegexError, UnicodeEncodeError):
+    if not _matches(node, uri):
         return ""
     if chosen.regex is not None:
         return "it matches too, but comes later in the file"
@@ -118,6 +159,12 @@ def overridden(run: Run, node: Node, name: str) -> None:
                 f"does not apply here: {where} has {name} lines of its own",
             )
         outer = outer.parent
+
+
+def excepted(run: Run, node: Node) -> None:
+    """Note the lines of a location that do not run because limit_except has taken over before they would."""
+    for line in (*node.script, *node.own.get("try_files", ())):
+        run.note(" ".join((line.name, *line.args)), line.location, "does not run: limit_except has taken over")
 
 
 def unreached(run: Run, node: Node) -> None:

@@ -94,6 +94,18 @@ def _add_headers(run: Run, settings: Settings) -> None:  # noqa: C901 - follows 
                 directive.location,
                 f"does not apply here: {where} has add_header lines of its own",
             )
+        _left_behind(run, settings)
+
+
+def _left_behind(run: Run, settings: Settings) -> None:
+    """Note the header lines of the levels that internal redirects and rewrites have left."""
+    told = [line.location for line in settings.headers] + [line.location for line in settings.lost]
+    for node in run.left:
+        for line in node.settings.headers if node.settings is not None else ():
+            if line.location not in told:
+                told.append(line.location)
+                where = f"{node.label} (line {node.place.line})" if node.place else node.label
+                run.note(f"add_header {line.name}", line.location, f"is lost: the request has left {where}")
 
 
 def _replace(run: Run, name: str, value: str, place: Location) -> None:
@@ -300,7 +312,7 @@ def _charset(engine: Engine, run: Run, settings: Settings) -> None:
     name = value.parts[0][1] if value.const is None and len(value.parts) == 1 else ""
     read = run.vars.get(STALE + name) if name else None
     if read == "" or (read is None and name and not_found(run, name)):
-        raise ScriptError
+        raise ScriptError("the variable of charset has no value")
     if run.status not in {301, 302}:
         run.charset = value(run) if read is None else read[1:]
 

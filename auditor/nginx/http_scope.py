@@ -215,6 +215,9 @@ class HttpScope:
             listed = [
                 word.lower().partition("/")[0] for word in words if word not in {"none", "blocked", "server_names"}
             ]
+            literal = not server.server_names or any(name[:1] != "~" for name, _d, _i in server.server_names)
+            if not listed and not ("server_names" in words and literal) and not {"none", "blocked"}.isdisjoint(words):
+                self._problem(directive, -1, '"none" and "blocked" are not enough', "name a host whose pages may refer")
             for name in (names if "server_names" in words else []) + listed:
                 keys = entries.wildcard_keys(name)
                 if entries.wildcard_wrong(name):

@@ -60,7 +60,7 @@ def refused(run: Run) -> str:
     if referers is None or (not referers.names and not referers.regexes):
         return ""
     value = run.first("referer")
-    if not value:
+    if "referer" not in run.header:
         return "" if referers.absent else "1"
     lower = value.lower()
     scheme = next((size for prefix, size in (("http://", 7), ("https://", 8)) if lower.startswith(prefix)), 0)

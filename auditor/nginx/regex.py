@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from pcre2 import _cy
 
 _DISABLED = 0x2 | 0x100000
@@ -50,6 +52,13 @@ class Regex:
         self.names = tuple(sorted(names.items()))
         self._code = code
         return code
+
+    def named(self) -> tuple[tuple[str, int], ...]:
+        """Return the names of its groups with their numbers; none where the pattern does not compile."""
+        if self._code is None:
+            with contextlib.suppress(RegexError):
+                self.compile()
+        return self.names
 
     def match(self, subject: str) -> tuple[str, ...] | None:
         """Return the whole match and its groups up to the last that took part, or None.

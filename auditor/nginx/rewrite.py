@@ -312,6 +312,8 @@ def compile_condition(directive: Directive, variables: Variables) -> Condition:
         def test(run: Run) -> bool:
             found = run.matches(regex, get(run), place, subject)
             if not found:
+                if run.captures:
+                    run.note(" ".join(words), place, "does not match, and so $1 to $9 are empty from here on")
                 run.captures = None
             return found is not negative
 

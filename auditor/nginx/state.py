@@ -146,6 +146,7 @@ class Run:
     unknown: tuple[Unknown, ...] = ()
     received: str = ""
     why: list[Step] | None = None
+    left: tuple[Node, ...] = ()
     path: tuple[int, ...] = ()
 
     def __init__(self, request: Request, listen: Listen, server: Node, node: Node, ask: Ask | None = None) -> None:
@@ -253,6 +254,11 @@ class Run:
         """Keep a step of the explanation, where one is wanted."""
         if self.why is not None:
             self.why.append(Step(directive, location, text, LAYER))
+
+    def leave(self) -> None:
+        """Remember the level that an internal redirect leaves, where an explanation is wanted."""
+        if self.why is not None and self.node not in self.left:
+            self.left += (self.node,)
 
     def doubt(self, reason: str, location: Location | None, concerns: str = "answer") -> None:
         """Keep a reason why the answer is not decided, once."""

@@ -33,6 +33,7 @@ _WHEN = {
     "file-not-executable": "when the file may not be executed",
     "range-found": "when the file has the range",
     "range-missing": "when the file ends before the range",
+    "body-to-come": "when the end of a chunked body is still to come",
     "range-ignored": "when the range is not looked at",
 }
 WIDTH = 34

@@ -168,6 +168,9 @@ def _value(mapping: MapTable, run: Run, name: str, text: str) -> str:
 
 def _undecided(mapping: MapTable, run: Run) -> str:
     """Return the value of a map whose source is not known: known only where every line gives the same."""
+    if mapping.regexes:
+        run.captures = (UNKNOWN_VALUE,) * 10
+        run.vars |= {name.lower(): UNKNOWN_VALUE for regex, _ in mapping.regexes for name, _ in regex.named()}
     entries = [*mapping.exact.values(), *mapping.tails.values(), *(entry for _, entry in mapping.regexes)]
     entries += [entry for entry, _ in mapping.heads.values()]
     values = {entry.value.text: entry.value for entry in entries}

@@ -160,7 +160,7 @@ def _two_passes(getters: tuple[Getter, ...], moving: tuple[bool, ...]) -> Getter
         for get, moves, text in zip(getters, moving, lengths, strict=True):
             result += get(run) if moves else text
             if len(result) > room:
-                raise ScriptError
+                raise ScriptError("a text is longer than nginx measured: reading it has changed a capture in it")
         return result
 
     return read

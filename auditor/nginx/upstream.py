@@ -45,8 +45,8 @@ SINGLE = frozenset(
 """Of these an upstream may send one line only; later ones are dropped (`ngx_http_upstream_process_header_line`)."""
 _JUDGEMENTS = (("allowed", 200), ("refused-401", 401), ("refused-403", 403), ("authorization-failed", 500))
 """What whoever is asked by `auth_request` may say."""
-_NO_UNDERFLOW = (1, 31, 3)
-"""The first version that was seen to know a URI that is shorter than the location's name (try_files makes it so)."""
+_NO_UNDERFLOW = (1, 29, 4)
+"""The first version that knows a URI that is shorter than the location's name (try_files makes it so; CHANGES)."""
 _OPEN = ("upstream-success", "upstream-error", "upstream-down")
 
 
@@ -76,7 +76,7 @@ def proxy(engine: Engine, run: Run) -> Phase | None:
 
 
 def _pass(engine: Engine, run: Run, what: Passing, aim: Aim) -> Phase | None:
-    run.upstream.address = _proxy_host(aim.scheme, aim.address)
+    run.upstream.address = _proxy_host(aim.scheme, aim.address) if what.family == "proxy" else ""
     most = engine.settings(run.node).max_body
     if run.main and run.chunked and most and run.request.body_length > most and not run.discarded:
         run.note("client_max_body_size", None, "the body is too large: 413")
@@ -182,6 +182,8 @@ def _exchange(  # noqa: PLR0917 - follows nginx's own
         run.statuses += ", " if number else ""
         if number + 1 < len(order) and fails(run, outcome, again):
             run.statuses += _status_text(outcome)
+            if outcome.response is not None:
+                _override_charset(run, what, outcome.response)
             continue
         return _picked(engine, what, (outcome,), run, 0)
     return None
@@ -247,6 +249,7 @@ def receive(engine: Engine, run: Run, what: Passing, response: Response) -> Phas
     run.upstream.headers = response.headers.fields
     run.upstream.further = response.further_headers
     status = response.status
+    _override_charset(run, what, response)
     if status is not None and status >= 300 and what.intercept:
         for candidate in engine.settings(run.node).error_pages:
             if candidate.status == status:
@@ -265,9 +268,6 @@ def receive(engine: Engine, run: Run, what: Passing, response: Response) -> Phas
     run.further = response.further_headers
     run.absent |= response.absent | (what.hidden if response.further_headers else frozenset())
     run.body = response.body
-    override = response.headers.get("X-Accel-Charset")
-    if override and "x-accel-charset" not in what.ignored:
-        run.override_charset = override
     for line in accepted(engine, response):
         copy(run, what, line, response)
     if response.further_headers:
@@ -276,6 +276,13 @@ def receive(engine: Engine, run: Run, what: Passing, response: Response) -> Phas
         if run.content_type is None:
             run.content_type = UNKNOWN_VALUE
     return engine.send(run)
+
+
+def _override_charset(run: Run, what: Passing, response: Response) -> None:
+    """Take the charset that an upstream orders, whatever becomes of its answer (`ngx_http_upstream_process_charset`)."""
+    override = response.headers.get("X-Accel-Charset")
+    if override and "x-accel-charset" not in what.ignored:
+        run.override_charset = override
 
 
 def accepted(engine: Engine, response: Response) -> Iterator[Field]:
@@ -314,6 +321,7 @@ def copy(run: Run, what: Passing, line: Field, response: Response, *, hiding: bo
         changed = rewrite_location(run, what, line.value)
         if changed is not None:
             line = Field(line.name, changed, line.made_by, line.layer)
+        if changed is not None or not (what.redirections or line.value.startswith("/")):
             run.redirect = line
     elif name == "refresh":
         at = line.value.lower().find("url=") + 4

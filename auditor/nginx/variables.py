@@ -23,6 +23,10 @@ SINGLE_HEADERS = frozenset(
     }
 )  # fmt: skip
 """Request headers that nginx accepts once only (`ngx_http_headers_in`, src/http/ngx_http_request.c)."""
+_JOINS = (1, 23, 0)
+"""The version that joins the values of lines of one name; before, their variable was the first one's."""
+PROXY_CREDENTIALS = (1, 29, 7)
+"""The version that knows the status 407; Proxy-Authorization may come twice in 1.22 and only once in 1.31."""
 
 
 class Variables:
@@ -72,7 +76,7 @@ class Variables:
             from auditor.nginx.tables import table  # noqa: PLC0415 - tables need values, values need variables
 
             return table(name, self.http.tables[name], self)
-        live = _LIVE.get(name) or _live_family(name)
+        live = _LIVE.get(name) or _live_family(name, joins=self.version >= _JOINS)
         if live is not None:
             return _remembered(name, live) if name in self.remembered else live
         made = _CACHED.get(name) or self._prefixed(name)
@@ -93,7 +97,8 @@ class Variables:
             return lambda run: _cookie(run, cookie, comma=comma)
         if name.startswith("sent_http_"):
             header = name[10:]
-            return lambda run: _sent(run, header)
+            joins = self.version >= _JOINS or header in {"cache_control", "link"}
+            return lambda run: _sent(run, header, joins=joins)
         if name.startswith("ssl_"):
             return _tls(_unknown)
         if name.startswith("proxy_protocol_"):
@@ -101,14 +106,14 @@ class Variables:
         return None
 
 
-def _live_family(name: str) -> Getter | None:
+def _live_family(name: str, *, joins: bool) -> Getter | None:
     """Return the getter of a family of variables that is read anew each time."""
     if name.startswith("arg_"):
         argument_name = name[4:]
         return lambda run: argument(run, argument_name)
     if name.startswith("upstream_http_"):
         header = name[14:]
-        return lambda run: _upstream_header(run, header)
+        return lambda run: _upstream_header(run, header, joins=joins)
     if name.startswith("upstream_cookie_"):
         cookie = name[16:]
         return lambda run: _upstream_cookie(run, cookie)
@@ -174,7 +179,7 @@ def _cookie(run: Run, name: str, *, comma: bool) -> str:
     return ""
 
 
-def _sent(run: Run, name: str) -> str:
+def _sent(run: Run, name: str, *, joins: bool) -> str:
     """Return a header of the answer as it stands now."""
     if name == "content_type":
         return run.content_type or ""
@@ -189,16 +194,16 @@ def _sent(run: Run, name: str) -> str:
     values = [line.value for line in run.sent if line.name.lower().replace("-", "_") == name]
     if run.further and name.replace("_", "-") not in run.absent:
         return UNKNOWN_VALUE
-    return ", ".join(values)
+    return ", ".join(values if joins else values[:1])
 
 
-def _upstream_header(run: Run, name: str) -> str:
+def _upstream_header(run: Run, name: str, *, joins: bool) -> str:
     if run.upstream.status is None:
         return ""
     values = [line.value for line in run.upstream.headers if line.name.lower().replace("-", "_") == name]
     if run.upstream.further:
         return UNKNOWN_VALUE
-    return ", ".join(values)
+    return ", ".join(values if joins else values[:1])
 
 
 def _upstream_cookie(run: Run, name: str) -> str:
