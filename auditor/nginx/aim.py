@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 
+from auditor.dataclass import dataclass
 from auditor.exchange import UNKNOWN_VALUE, Unknown
 from auditor.nginx.proxy import Passing, split_address
 from auditor.nginx.rewrite import text_of

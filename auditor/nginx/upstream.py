@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from auditor.dataclass import dataclass
 from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Outcome, Request, Response, Unknown
 from auditor.nginx.aim import Aim, aim_of, is_literal
 from auditor.nginx.explaining import overridden
