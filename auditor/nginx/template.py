@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from auditor.exchange import UNKNOWN_VALUE, Unknown
+from auditor.nginx.state import Undecided
 from auditor.nginx.uri import escape_args
 
 if TYPE_CHECKING:
@@ -154,12 +156,13 @@ def _two_passes(getters: tuple[Getter, ...], moving: tuple[bool, ...]) -> Getter
     """Evaluate as nginx does: lengths first, text after; a regex in between may have set what is `moving`."""
 
     def read(run: Run) -> str:
-        lengths = [get(run) for get in getters]
-        room = sum(map(len, lengths))
-        result = ""
-        for get, moves, text in zip(getters, moving, lengths, strict=True):
-            result += get(run) if moves else text
-            if len(result) > room:
+        measured = [get(run) for get in getters]
+        written = [get(run) if moves else text for get, moves, text in zip(getters, moving, measured, strict=True)]
+        result = "".join(written)
+        if written != measured:
+            if UNKNOWN_VALUE in result or any(UNKNOWN_VALUE in text for text in measured):
+                raise Undecided(Unknown("whether a text fits into the room that nginx measured for it is not decided"))
+            if len(result) > sum(map(len, measured)):
                 raise ScriptError("a text is longer than nginx measured: reading it has changed a capture in it")
         return result
 
