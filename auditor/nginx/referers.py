@@ -73,7 +73,7 @@ def refused(run: Run) -> str:
     if best is not None and (not best or path.startswith(best)):
         return ""
     for regex in referers.regexes:
-        if run.matches(regex, rest, referers.location, "the Referer"):
+        if run.matches(regex, rest, referers.location, "the Referer", captures=False):
             return ""
     return "1"
 

@@ -271,8 +271,13 @@ class Run:
         self.doubt(reason, location)
         return self.choose(key, 2) == 0
 
-    def matches(self, regex: Regex, subject: str, location: Location | None, what: str) -> bool:
-        """Match a regex and keep its captures (`ngx_http_regex_exec`); captures stay where it does not match."""
+    def matches(
+        self, regex: Regex, subject: str, location: Location | None, what: str, *, captures: bool = True
+    ) -> bool:
+        """Match a regex and keep its captures (`ngx_http_regex_exec`); captures stay where it does not match.
+
+        Without `captures` nothing is kept (`ngx_regex_exec_array`).
+        """
         try:
             found = regex.match(subject)
         except UnicodeEncodeError:
@@ -284,6 +289,8 @@ class Run:
             raise Undecided(Unknown(f"regular expression {regex.pattern!r}: {error}", location)) from error
         if found is None:
             return False
+        if not captures:
+            return True
         for name, number in regex.names:
             self.vars[name.lower()] = found[number] if number < len(found) else ""
         self.captures = found
