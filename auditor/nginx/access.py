@@ -12,6 +12,7 @@ from auditor.nginx.state import WAITS_FOR_NOTHING, Run, Undecided
 from auditor.nginx.tables import Network, forwarded, parse_address, parse_network
 from auditor.nginx.template import Value
 from auditor.nginx.tokens import Directive
+from auditor.nginx.variables import PROXY_CREDENTIALS, credentials
 
 if TYPE_CHECKING:
     from auditor.nginx.engine import Engine
@@ -112,14 +113,14 @@ def access_of(node: Node, variables: Variables) -> Access | None:
 
 
 def by_password(engine: Engine, run: Run, password: Password | None) -> int:
-    """Return OK, 401, 403 or DECLINED as `ngx_http_auth_basic_handler` does; the password file is not read."""
+    """Return OK, 401 (407 to CONNECT), 403 or DECLINED as `ngx_http_auth_basic_handler` does; the password file is not read."""
     if password is None:
         return DECLINED
     realm = password.realm(run)
     if realm == "off":
         return DECLINED
-    given = run.header.get("authorization", "")
-    scheme, _, token = given.partition(" ")
+    tunnel = run.method == "CONNECT" and engine.version >= PROXY_CREDENTIALS
+    scheme, _, token = credentials(run, engine.version).partition(" ")
     if scheme.lower() == "basic" and token.strip(" ") and engine.variables.get("remote_user")(run):
         pick = run.choose(("password", str(password.users.location)), 3)
         run.when += (("password-right", "password-wrong", "file-missing")[pick],)
@@ -132,9 +133,10 @@ def by_password(engine: Engine, run: Run, password: Password | None) -> int:
             )
             run.note(" ".join(("auth_basic", *password.directive.args)), password.directive.location, note)
             return OK if pick == 0 else 403
-    run.add("WWW-Authenticate", f'Basic realm="{realm}"', password.directive.location)
+    name = "Proxy-Authenticate" if tunnel else "WWW-Authenticate"
+    run.add(name, f'Basic realm="{realm}"', password.directive.location)
     run.note(" ".join(("auth_basic", *password.directive.args)), password.directive.location, "asks for a password")
-    return 401
+    return 407 if tunnel else 401
 
 
 def by_request(engine: Engine, run: Run, access: Access) -> int:

@@ -43,7 +43,7 @@ def compress(run: Run, settings: Settings) -> None:
         return
     run.content_length = None
     run.ranges = False
-    run.drop("accept-ranges")
+    run.drop_last("accept-ranges", spared=settings.headers)
     run.sent = [weakened for line in run.sent if (weakened := _weak(line)) is not None]
     run.add("Content-Encoding", "gzip")
 

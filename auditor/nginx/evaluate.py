@@ -101,6 +101,7 @@ class Configuration:
         status = begin(engine, run)
         if status:
             run.node = run.server
+            run.valid_location = False  # ngx_http_handler, which says otherwise, has not run
             engine.run(run, lambda current: errors.finish(engine, current, status))
         else:
             real_ip(run, engine.gate(run.server).real_ip)

@@ -79,15 +79,17 @@ class Variables:
         live = _LIVE.get(name) or _live_family(name, joins=self.version >= _JOINS)
         if live is not None:
             return _remembered(name, live) if name in self.remembered else live
-        made = _CACHED.get(name) or self._prefixed(name)
+        made = _CACHED.get(name) or self._of_this_version(name)
         if made is not None:
             return _cached(name, made)
         if name in self.plain:
             return lambda run: run.vars.get(name, "")
         return _cached(name, _unknown)
 
-    def _prefixed(self, name: str) -> Getter | None:
-        """Return the getter of a family of variables ($http_…, $arg_…)."""
+    def _of_this_version(self, name: str) -> Getter | None:
+        """Return the getter of a variable that versions read differently, or of a family ($http_…, $cookie_…)."""
+        if name == "remote_user":
+            return lambda run: _remote_user(run, self.version)
         if name.startswith("http_"):
             header = name[5:]
             return lambda run: run.header.get(header, "")
@@ -265,8 +267,15 @@ def _forwarded(run: Run) -> str:
     return run.client if known is None else f"{known}, {run.client}"
 
 
-def _remote_user(run: Run) -> str:
-    scheme, _, text = run.header.get("authorization", "").partition(" ")
+def credentials(run: Run, version: tuple[int, ...]) -> str:
+    """Return the header line with which the client says who it is: to a proxy another, since nginx can be one."""
+    tunnel = run.method == "CONNECT" and version >= PROXY_CREDENTIALS
+    return run.header.get("proxy_authorization" if tunnel else "authorization", "")
+
+
+def _remote_user(run: Run, version: tuple[int, ...]) -> str:
+    """Return the user of Basic credentials, "" where they are none (`ngx_http_auth_basic_user`)."""
+    scheme, _, text = credentials(run, version).partition(" ")
     if scheme.lower() != "basic":
         return ""
     try:
@@ -372,7 +381,6 @@ _CACHED: Mapping[str, Callable[[Run], str]] = {
     "server_port": lambda run: str(run.listen.port) if run.listen.port else "",
     "server_addr": server_address,
     "server_protocol": _protocol,
-    "remote_user": _remote_user,
     "content_type": lambda run: run.header.get("content_type", ""),
     "proxy_add_x_forwarded_for": _forwarded,
     "nginx_version": lambda run: run.version,
