@@ -72,12 +72,14 @@ def test_every_flaw_is_found_and_no_twin_is_blamed(partner: Walk) -> None:
 
 
 def test_few_requests_are_enough(partner: Walk) -> None:
-    """A URL costs at most 15 requests on average and a clean one 15 as a rule; the log of the server is the witness."""
-    per_url = [partner.requests[name] for name, *_ in sides()]
-    clean = Counter(partner.requests[name] for name, _, _, flawed in sides() if not flawed)
-    assert sum(per_url) / len(per_url) <= 15
-    assert max(per_url) <= 17
-    assert clean.most_common(1)[0][0] == 15
+    """A URL costs at most 15 requests, flawed or clean; the log of the server is the witness.
+
+    What a server refuses before it looks at the path (400, 405, 414, 431) is asked once a policy, at one URL.
+    """
+    asked_once = next(name for name, flaw, _, _ in sides() if flaw.headers is not None)
+    costs = {name: partner.requests[name] for name, *_ in sides()}
+    assert {name: cost for name, cost in costs.items() if cost > 15 + 4 * (name == asked_once)} == {}
+    assert sum(costs.values()) / len(costs) < 15
     assert sum(partner.requests.values()) <= partner.run.requests_sent
 
 

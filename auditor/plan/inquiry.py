@@ -3,6 +3,9 @@
 A request names one origin and varies one other thing (the method, an unknown child, a suffix, another host, HTTP/2, a
 preflight). Where the answer is of the same make as the one that it varies, it decides both questions; where it is not,
 the origin is asked again by a plain GET. An origin that nothing names is asked only after another foreign one was let in.
+
+A question that an answer calls for costs no request more: it takes the place of a lookalike in the last dot, which no
+public name has, or is asked at one of several places.
 """
 
 from __future__ import annotations
@@ -88,6 +91,7 @@ class Inquiry:
     open: bool = False
     settled: set[str | None] = field(default_factory=set)
     asked: list[tuple[Probe, Response | None]] = field(default_factory=list)
+    planned: int = 0
 
     def rounds(self) -> Rounds:
         """Yield rounds of probes and take their answers; the caller may stop at any time."""
@@ -101,6 +105,7 @@ class Inquiry:
         first = [self._plain(), *(self.place.probe("cors", "GET", cell) for cell in self.allowed), *self._headers()]
         yield from self._ask([*first, *(p for p in (error, granted) if p is not None)])
         self.base = self._answer(first[0])
+        self.planned = len(self.asked) + len(self.near.scout) + len(self._foreign())
         errors = error is not None and passes(error, self._answer(error))
         preflights = granted is not None and passes(granted, self._answer(granted))
         yield from self._layers(cors, child if errors or not self.allowed else None, preflights)
@@ -121,7 +126,7 @@ class Inquiry:
         if cell := next(pool, None):
             yield _Varied(self.place.probe("cors", "HEAD", cell), self._same)
         suffixed = self._child(SUFFIX)
-        if suffixed is not None and (cell := next(iter(self.near.last_dot), None) or next(pool, stranger)):
+        if suffixed is not None and (cell := next(pool, None) or next(iter(self.near.last_dot), stranger)):
             yield _Varied(suffixed.probe("cors", "GET", cell), self._same)
         hosted = self.near.common[-1:]
         if self.second and hosted:
@@ -143,21 +148,39 @@ class Inquiry:
         """Ask the other foreign origins plainly, unless everybody is let in anyway."""
         if self.open:
             return
-        cells = (*self.near.main, *self.near.last_dot, *self.near.common)
-        probes = [self.place.probe("cors", "GET", cell) for cell in cells if cell.value not in self.settled]
-        known = {_question(p) for p, _ in self.asked}
-        yield from self._ask([probe for probe in probes if _question(probe) not in known])
+        remaining = self._remaining()
+        most = max(self.planned - len(self.asked), self._needed(remaining))
+        yield from self._ask(remaining[:most])
         yield from self._stranger()
 
+    def _foreign(self) -> list[OriginCell]:
+        """Return the foreign origins that are asked in any case, those that tell the least last."""
+        return [*self.near.main, *self.near.common, *self.near.last_dot]
+
+    def _remaining(self) -> list[Probe]:
+        """Return the plain requests of foreign origins that no answer made superfluous yet."""
+        probes = [self.place.probe("cors", "GET", cell) for cell in self._foreign() if cell.value not in self.settled]
+        known = {_question(p) for p, _ in self.asked}
+        return [probe for probe in probes if _question(probe) not in known]
+
+    def _needed(self, probes: Sequence[Probe]) -> int:
+        """Return how many of these are asked whatever else has to be asked."""
+        return sum(probe.origin not in self.near.last_dot for probe in probes)
+
     def _stranger(self) -> Rounds:
-        """Where every foreign origin was let in, ask whether everybody is; else so only where something was varied."""
+        """Where every foreign origin was let in, ask whether everybody is; else so only where something was varied.
+
+        NOTE: one such place is asked in any case, the others where there is room: what they let in is a finding anyway.
+        """
         foreign = [(p, got) for p, got in self.asked if _foreign(p)]
         plain = [p for p, _ in foreign if self._is_plain(p)]
         if plain and all(passes(p, got) for p, got in foreign):
             yield from self._ask(self._as_stranger(plain[:1]))
         else:
             places = [p for p, got in foreign if passes(p, got) and _elsewhere(p, self.place)]
-            yield from self._ask(self._as_stranger(places))
+            one = not any(p.origin.residual and _elsewhere(p, self.place) for p, _ in self.asked)
+            room = self.planned - len(self.asked) - self._needed(self._remaining())
+            yield from self._ask(self._as_stranger(places)[: max(room, one)])
         self.open = any(p.origin.residual and self._is_plain(p) and passes(p, got) for p, got in self.asked)
 
     def _as_stranger(self, probes: Sequence[Probe]) -> list[Probe]:
