@@ -9,6 +9,7 @@ inside, and a wide set means too little evidence, never a wrong number.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from auditor.dataclass import dataclass
@@ -18,7 +19,6 @@ FASTEST = 5000.0
 
 GRAIN = 0.002
 """Seconds that the server's own clock may be off between two requests: its grain, and one turn of its event loop."""
-
 
 ENOUGH_RELEASES = 4
 """Releases that tell by themselves how late they were seen."""
@@ -77,7 +77,8 @@ def enclose(seen: Sequence[Seen]) -> Enclosure:
     """Return every (rate, burst) that explains what was seen of a bucket that was empty before."""
     passed = [item for item in seen if item.passed]
     lower = _passes(passed)
-    upper = [_refusal(item, passed) for item in seen if not item.passed]
+    early, late = sorted(item.early for item in passed), sorted(item.late for item in passed)
+    upper = [_refusal(item, passed, early, late) for item in seen if not item.passed]
     found = []
     for burst in range(len(passed) + 1):
         low = max((max(0.0, (count - burst - 1) / window) for count, window in lower), default=0.0)
@@ -109,13 +110,19 @@ def _passes(passed: Sequence[Seen]) -> list[tuple[int, float]]:
     return list(shortest.items())
 
 
-def _refusal(refused: Seen, passed: Sequence[Seen]) -> list[tuple[int, float]]:
-    """For each start that may have filled the bucket: how many passed from it on, and the time they drained at least."""
+def _refusal(
+    refused: Seen, passed: Sequence[Seen], early: Sequence[float], late: Sequence[float]
+) -> list[tuple[int, float]]:
+    """For each start that may have filled the bucket: how many passed from it on, and the time they drained at least.
+
+    `early` and `late` are the bounds of those that passed, sorted.
+    """
     result: dict[int, float] = {}
+    begun = bisect_right(early, refused.late)
     for first in passed:
         if first.early > refused.late:
             continue
-        count = sum(1 for item in passed if item.late >= first.early and item.early <= refused.late)
+        count = begun - bisect_left(late, first.early)
         window = max(0.0, refused.early - first.late - GRAIN)
         result[count] = min(result.get(count, window), window)
     return list(result.items())
@@ -138,7 +145,7 @@ def ticks(releases: Sequence[float], jitter: float) -> tuple[float, float] | Non
             least *= 1.25
             if least > max(typical / 4, (times[-1] - times[0]) / 16):
                 return None
-        return _rates(pairs, max(3 * least, min(jitter, typical / 4), 0.03 * typical)) or found
+        return _rates(pairs, max(3 * least, min(jitter, typical / 2), 0.03 * typical)) or found
     while jitter < typical / 2:
         if (found := _rates(pairs, jitter)) is not None:
             return found

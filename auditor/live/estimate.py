@@ -24,8 +24,8 @@ ADDRESSES = ("198.51.100.7", "198.51.100.8", "198.51.100.9")
 class Estimate:
     """A limit as seen from outside.
 
-    `rate` in requests per second and `burst` in requests are from the middle of their intervals; None: no limit was
-    met within the cap. `delay`: how many of the burst pass at once (None: nodelay, all of it). `escapes`: headers in
+    `rate` in requests per second and `burst` in requests are the likeliest of their intervals, which hold the truth
+    whatever the timing was; None: no limit was met within the cap. `delay`: how many of the burst pass at once (None: nodelay, all of it). `escapes`: headers in
     which a client gets a bucket of its own (None: not decided). `sent` counts the requests of the estimate, `seconds`
     is the time it took.
     """
@@ -48,7 +48,8 @@ class Estimate:
             return self.detail
         low, high = self.rate_interval
         if high > 3 * low:
-            return f"{low:.3g} to {high:.3g}/s: too little evidence for a number; refused with {self.status}"
+            likeliest = f"likeliest {self.rate:.3g}/s with a burst of {self.burst}"
+            return f"{low:.3g} to {high:.3g}/s, {likeliest}: too little evidence for more; refused with {self.status}"
         first, last = self.burst_interval
         burst = f"{first}" if first == last else f"{self.burst} ({first} to {last})"
         hold = "all of it at once" if self.delay is None else f"{self.delay} of it at once, the rest held back"
@@ -61,6 +62,7 @@ def estimate(
     request: Request,
     *,
     cap: int = 128,
+    expected: int = 0,
     settle: float = 0.0,
     forged: Sequence[str] = (),
     seconds: float = 20.0,
@@ -69,6 +71,7 @@ def estimate(
     """Measure the limit that a request meets, in about 2 * burst + 25 requests.
 
     `settle`: seconds to wait first, so that the bucket is empty. `cap`: requests after which there is no limit.
+    `expected`: the burst that there should be; where it is another one, that costs a few requests more.
     None where the request gets no answer, or only refusals.
     """
     found: list[Estimate | None] = [None]
@@ -80,7 +83,7 @@ def estimate(
             experiment = Experiment(gun, cap, now() + seconds, refusals)
             watch = asyncio.create_task(experiment.watch())
             try:
-                found[0] = await estimated(experiment, forged)
+                found[0] = await estimated(experiment, forged, expected)
             finally:
                 watch.cancel()
         finally:
@@ -90,14 +93,14 @@ def estimate(
     return found[0]
 
 
-async def estimated(experiment: Experiment, forged: Sequence[str]) -> Estimate | None:
+async def estimated(experiment: Experiment, forged: Sequence[str], expected: int = 0) -> Estimate | None:
     """Run an experiment, and then try which forged headers escape the limit."""
     started = now()
     first = await first_shot(experiment.gun, experiment.refusals, pause=1.0)
     if first is None:
         return None
     experiment.rtt = max((first.done or first.sent) - first.sent, 0.0005)
-    await experiment.ramp()
+    await experiment.ramp(expected)
     if any(shot.error for shot in experiment.shots):
         return None
     status = next((shot.status for shot in experiment.refused()), None)
@@ -111,11 +114,13 @@ async def estimated(experiment: Experiment, forged: Sequence[str]) -> Estimate |
         enclosure, delay = await delayed(experiment, held)
     if not enclosure:
         return None
+    rate, burst = enclosure.best
+    if held is None and (known := experiment.likely()) is not None:
+        rate, burst = known.rate, known.burst
     sent = len(experiment.shots)
     seconds = now() - started
-    tried = {name: await _escapes(experiment, name) for name in forged}
+    tried = {name: await _escapes(experiment, name, rate, burst) for name in forged}
     escapes = tuple(name for name, escaped in tried.items() if escaped)
-    rate, burst = enclosure.best
     doubt = "too little evidence for a number: " if enclosure.width > 0.5 else ""
     return Estimate(
         rate,
@@ -140,14 +145,14 @@ def _none(experiment: Experiment, started: float) -> Estimate:
     return Estimate(None, None, span, (sent - 1, 1 << 30), None, None, None, sent, sent, elapsed, detail)
 
 
-async def _escapes(experiment: Experiment, name: str) -> bool | None:
+async def _escapes(experiment: Experiment, name: str, rate: float, burst: int) -> bool | None:
     """Whether requests with forged addresses all pass while others like them are refused; None: it cannot be told."""
     gun, refusals = experiment.gun, experiment.refusals
     for _ in range(4):
         if gun.left <= 8 or now() > experiment.until:
             return None
         known = len(experiment.refused())
-        await experiment.fill(1 + int(experiment.guess * experiment.rtt), experiment.burst() + 4)
+        await experiment.fill(1 + int(rate * experiment.rtt), burst + 4)
         if len(experiment.refused()) == known:
             continue
         before = gun.fire(1)

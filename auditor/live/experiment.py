@@ -6,6 +6,7 @@ import asyncio
 
 from auditor.dataclass import dataclass
 from auditor.live.enclosure import Enclosure, Seen, enclose
+from auditor.live.likelihood import Likely, likely
 from auditor.live.volley import Gun, Shot
 
 FASTEST_RAMP = 600.0
@@ -31,8 +32,7 @@ class Experiment:
     """The shots of one measurement; times in seconds, on the monotonic clock.
 
     `cap`: requests after which there is no limit. `until`: when to stop. `rtt`: the first answer's round trip.
-    `lag`: how late this process was at most. `ramped`: requests that passed until the bucket was full, in
-    `filling` seconds. `guess`: roughly how many pass in a second (0: no idea yet).
+    `lag`: how late this process was at most. `ramped`: requests that passed until the bucket was full.
     """
 
     gun: Gun
@@ -42,8 +42,6 @@ class Experiment:
     rtt: float = 0.0
     lag: float = 0.0
     ramped: int = 0
-    filling: float = 0.0
-    guess: float = 0.0
 
     @property
     def shots(self) -> list[Shot]:
@@ -58,21 +56,17 @@ class Experiment:
         """Return the shots that a limiter refused."""
         return [shot for shot in self.gun.shots if shot.refused(self.refusals)]
 
-    def left(self) -> int:
-        """Return the requests that a measurement of a burst like this one may still cost."""
-        return min(2 * self.burst() + SPARE - len(self.gun.shots), self.gun.left)
+    def left(self, burst: int) -> int:
+        """Return the requests that a measurement of a burst like this one, or one less, may still cost."""
+        return min(2 * max(burst - 1, 0) + SPARE - len(self.gun.shots), self.gun.left)
 
-    def burst(self) -> int:
-        """Return the burst there is at least, as far as it is known: what passed less what may have drained meanwhile."""
-        known = self.enclosure()
-        least = known.burst[0] if known else 0
-        if known and known.width <= 0.5:
-            return least
-        low, high = known.rate if known else (0.0, 0.0)
-        rate = self.guess or (low * high if low > 0 and high < 30 * low else 0.0) ** 0.5
-        drained = rate * self.filling if rate else 0.45 * self.ramped
-        drained = max(drained, 0.0 if self.rtt < NEAR else 0.33 * self.ramped)
-        return max(least, int((0.9 if self.rtt < NEAR else 0.7) * (self.ramped - 1 - drained)))
+    def full(self) -> float:
+        """Return when the bucket was full for the last time that is known: when the last refused request was sent."""
+        return max(shot.sent for shot in self.refused())
+
+    def passed_since(self, moment: float) -> int:
+        """Return how many of the requests sent after a moment passed."""
+        return sum(1 for shot in self.passed() if shot.sent > moment)
 
     async def watch(self) -> None:
         """Keep note of how late this process is."""
@@ -81,14 +75,15 @@ class Experiment:
             await asyncio.sleep(0.005)
             self.lag = max(self.lag, now() - due)
 
-    async def ramp(self) -> None:
+    async def ramp(self, expected: int = 0) -> None:
         """Send volleys until one is refused, without waiting longer than a round trip for answers that may be held.
 
-        A volley is half of what passed, so that little is wasted when it is refused; near by it is four requests.
+        A volley is half of what passed, so that little is wasted when it is refused; near by it is four requests. The
+        first one may be as many as are `expected` to pass: from far away they drain while one waits for answers.
         """
         while len(self.shots) < self.cap and not self.refused() and now() < self.until:
             begun = now()
-            size = 4 if self.rtt < NEAR else max(4, len(self.shots) // 2)
+            size = 4 if self.rtt < NEAR else max(4, len(self.shots) // 2, expected + 1 - len(self.shots))
             volley = self.gun.fire(min(size, self.cap - len(self.shots)))
             if not volley:
                 break
@@ -100,7 +95,6 @@ class Experiment:
         self.gun.take_back()
         await self.gun.settle(self.shots, 2 * patience)
         self.ramped = len(self.shots) - len(self.refused())
-        self.filling = max(shot.sent for shot in self.shots) - self.shots[0].sent
 
     async def fill(self, size: int, most: int) -> float:
         """Send volleys of growing size until one is refused, at most `most` requests; return when the last one left."""
@@ -136,6 +130,12 @@ class Experiment:
     def enclosure(self) -> Enclosure:
         """Return the limits that explain everything so far."""
         return enclose(self.seen())
+
+    def likely(self) -> Likely | None:
+        """Return what the limit is likely to be; None where nothing of the kind explains what was seen."""
+        seen = self.seen()
+        enclosure = enclose(seen)
+        return likely(seen, enclosure) if enclosure else None
 
     def prompt(self) -> list[float]:
         """Return the round trips, sorted, of answers that nobody held back: refusals, and the first."""

@@ -41,7 +41,7 @@ async def delayed(experiment: Experiment, held: list[Shot]) -> tuple[Enclosure, 
     """Narrow the rate by releases: held answers come 1/rate apart, whenever they were sent."""
     interval = _ticks(experiment, held)
     for _ in range(2):
-        if interval is None or _half(interval) <= ENOUGH or experiment.left() < len(held):
+        if interval is None or _half(interval) <= ENOUGH or experiment.left(experiment.ramped // 2) < len(held):
             break
         second = await _queue(experiment, len(held) + 2, (interval[0] + interval[1]) / 2)
         again = _ticks(experiment, second)
@@ -68,10 +68,10 @@ def _bound(experiment: Experiment) -> float:
 def _lateness(experiment: Experiment, held: Sequence[Shot]) -> float:
     """Return how late a release may have been seen: by the network, by the server's clock, by this process."""
     prompt = experiment.prompt()
-    least, usual = prompt[0], prompt[(3 * len(prompt)) // 4]
+    least, most = prompt[0], prompt[-1]
     times = sorted(s.done for s in held if s.done is not None)
     apart = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 0.0
-    return max(0.004, 1.5 * (usual - least) + 0.002, 0.1 * least, 0.1 * apart) + min(experiment.lag, 0.25 * apart)
+    return max(0.004, most - least + 0.002, 0.1 * least, 0.1 * apart) + min(experiment.lag, 0.25 * apart)
 
 
 def _ticks(experiment: Experiment, held: Sequence[Shot]) -> tuple[float, float] | None:
@@ -81,7 +81,7 @@ def _ticks(experiment: Experiment, held: Sequence[Shot]) -> tuple[float, float] 
 async def _queue(experiment: Experiment, size: int, rate: float) -> list[Shot]:
     """Fill the bucket again and keep it full for a while, so that a longer row of answers is released."""
     more = min(16, 2 + int(rate * _lateness(experiment, []) / ENOUGH))
-    left = experiment.left()
+    left = experiment.left(experiment.ramped // 2)
     shots = experiment.gun.fire(min(size, left))
     for _ in range(max(min(more, left - len(shots)), 0)):
         await asyncio.sleep(1 / rate)

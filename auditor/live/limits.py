@@ -97,7 +97,15 @@ def answers(client: Client, questions: Sequence[Question], *, progress: Progress
         forged = FORGED if limit.key == "client_ip" else ()
         settle = min(((limit.burst or 0) + 1) / limit.rate, 10.0) if before else 0.0
         estimated = estimate(
-            client, name, request, cap=question.cap, settle=settle, forged=forged, seconds=40.0, refusals=refusals
+            client,
+            name,
+            request,
+            cap=question.cap,
+            expected=limit.burst or 0,
+            settle=settle,
+            forged=forged,
+            seconds=40.0,
+            refusals=refusals,
         )
         if not client.interrupted:
             yield judged(question.route, limit, estimated, request, client.sent - before)

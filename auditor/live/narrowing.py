@@ -1,4 +1,10 @@
-"""A limiter that refuses at once: from "there is a limit" to its rate, by the moments at which tokens are back."""
+"""A limiter that refuses at once: from "there is a limit" to its rate, by the tokens that come back to a full bucket.
+
+Between two refusals a full bucket took as many requests as drained, give or take one: the longer that is, the less does
+it matter when exactly each request arrived. So tokens are counted over a wait that nearly empties the bucket, or, where
+it is small, over a train of requests that keeps it full. Where a request's arrival is known better than the time
+between two tokens, the moment of a single token says the same in fewer requests.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +12,33 @@ import asyncio
 import math
 
 from auditor.live.enclosure import free_at
-from auditor.live.experiment import Experiment, now
+from auditor.live.experiment import NEAR, Experiment, now
 from auditor.live.holding import ENOUGH
+from auditor.live.likelihood import Likely
 from auditor.live.volley import Shot
 
 GROWTH = 1.5
 """How much longer each wait for the first token is than the one before."""
 
 ROUGH = 2.2
-"""How far apart the ends of the rate's interval may be (a quotient) for the moment of a token to be predicted."""
+"""How far apart the likely rates may be (a quotient) for the moment of a token to be predicted."""
+
+ASIDE = 1.02
+"""How far beside the likely rates a token is still asked for (a quotient)."""
 
 BLURRED = 0.2
 """Where a moment is less certain than this part of the time between two tokens, tokens are counted, not timed."""
 
-ROOMY = 6
+ROOMY = 5
 """A burst from which on counting tokens after a wait takes no more requests than counting them as they come."""
 
-TRAIN = 30
+SETTLED = 1.5
+"""How far apart the likely rates may be for all that is left to be spent on counting once."""
+
+FEW = 8
+"""Requests that are not worth being halved."""
+
+TRAIN = 40
 """Requests of one train."""
 
 FASTER = 1.33
@@ -30,80 +46,64 @@ FASTER = 1.33
 
 
 async def narrow(experiment: Experiment) -> None:
-    """Find the rate roughly, then later and later tokens' moments, each asked for a few times about when it is due."""
-    experiment.guess = await _first_token(experiment)
+    """Find the rate roughly, then better and better, until it is known well enough or the requests are used up."""
+    await _explore(experiment)
     while now() < experiment.until:
-        enclosure = experiment.enclosure()
-        left = experiment.left()
-        if not enclosure or enclosure.width <= ENOUGH or left <= 0:
+        enclosure, known = experiment.enclosure(), experiment.likely()
+        if known is None or enclosure.width <= ENOUGH:
             return
-        low, high = enclosure.rate
-        if low > 0 and high <= ROUGH * low:
-            if not await _round(experiment, low, high, enclosure.best[1], left):
+        left = experiment.left(known.least)
+        if left <= 1:
+            return
+        blurred = experiment.jitter() * known.rate > BLURRED
+        if not blurred and known.fast <= ROUGH * known.slow:
+            if not await _round(experiment, known, left):
                 return
-            continue
-        guess = min(max(experiment.guess, low), high)
-        blurred = experiment.jitter() * guess
-        if blurred > BLURRED and experiment.burst() < ROOMY:
-            experiment.guess = await _train(experiment, guess, left)
+        elif known.least < ROOMY:
+            await _train(experiment, known.rate if known.fast <= ROUGH**2 * known.slow else 0.0, left)
         else:
-            tokens = max(3.0, min(0.6 * experiment.burst(), left / 2.2))
-            experiment.guess = await _count(experiment, guess, tokens)
+            await _count(experiment, known, left)
 
 
-async def _first_token(experiment: Experiment) -> float:
-    """Ask after growing waits until a request passes again; return about how many may pass in a second (0: unknown)."""
-    gun = experiment.gun
-    begun = await experiment.fill(3 if experiment.rtt > 0.005 else 2, experiment.left())
-    wait = max(0.003, now() - begun)
-    found = False
-    while not found and now() < experiment.until and experiment.left() > 0:
-        await _sleep_until(begun + wait)
-        shots = gun.fire(1)
-        await gun.settle(shots, 1.0 if wait > experiment.rtt else wait * (GROWTH - 1))
-        found = any(s.passed(experiment.refusals) for s in experiment.shots if s.sent > begun)
-        wait *= 1 if found else GROWTH
-    await gun.settle(experiment.shots, 1.0)
-    return 1 / wait if found else 0.0
-
-
-async def _count(experiment: Experiment, guess: float, tokens: float) -> float:
-    """Wait for some tokens since the last refusal, and count them; return about how many come in a second.
-
-    The volley is larger than the guess, because one that passes as a whole says nothing about how fast is too fast.
-    """
-    begun = max(s.sent for s in experiment.refused())
-    await _sleep_until(min(begun + tokens / guess, experiment.until))
-    taken = sum(1 for s in experiment.passed() if s.sent > begun)
-    size = max(2, math.ceil(1.3 * guess * (now() - begun)) + 2 - taken)
-    end = await experiment.fill(size, experiment.left())
-    passed = sum(1 for s in experiment.passed() if s.sent > begun)
-    guess = max(passed, 0.5) / max(end - begun, 0.001)
-    if experiment.enclosure() and experiment.enclosure().rate[1] > ROUGH * guess:
-        await _slower_than(experiment, guess, end)
-    return guess
-
-
-async def _slower_than(experiment: Experiment, guess: float, full: float) -> None:
-    """Be refused a little after the bucket was full: only that tells a small burst and fast tokens from the opposite."""
-    if experiment.left() <= 0:
+async def _explore(experiment: Experiment) -> None:
+    """Learn about how many tokens come in a second: ask after growing waits until some are back."""
+    begun = experiment.full()
+    near = experiment.rtt < NEAR
+    if experiment.ramped <= ROOMY and not near:
         return
-    if experiment.jitter() * guess < 0.25:
-        await _sleep_until(full + 0.5 / guess)
-        await experiment.gun.settle(experiment.gun.fire(1), 2.0)
-    else:
-        await _train(experiment, guess, min(experiment.left(), 10))
+    size = 1 if near else max(1, min(4, experiment.ramped // 8))
+    wait = max(now() - begun, 0.003)
+    while now() < experiment.until and (left := experiment.left(experiment.ramped // 2)) > 1:
+        await _sleep_until(begun + wait)
+        end = await experiment.fill(size, left)
+        count = experiment.passed_since(begun)
+        wait = (end - begun) * GROWTH
+        if count >= 3 or (count and experiment.jitter() * count < BLURRED * (end - begun)):
+            return
 
 
-async def _round(experiment: Experiment, low: float, high: float, burst: int, left: int) -> bool:
+async def _count(experiment: Experiment, known: Likely, left: int) -> None:
+    """Wait for some tokens since the bucket was full, and count them.
+
+    The volley is larger than what is expected, because one that passes as a whole says nothing about how fast is too fast.
+    """
+    half = known.fast > SETTLED * known.slow and left >= 2 * FEW
+    tokens = min(float(known.least), (left - 2) * (0.4 if half else 1.0))
+    begun = experiment.full()
+    await _sleep_until(min(begun + max(tokens, 1.0) / known.fast, experiment.until))
+    size = max(2, math.ceil(known.fast * (now() - begun)) + 1 - experiment.passed_since(begun))
+    await experiment.fill(size, left)
+
+
+async def _round(experiment: Experiment, known: Likely, left: int) -> bool:
     """Take the tokens that are there for every possible rate, then ask for the next one about when it is due.
 
     Ends with a refusal, so that the next round starts from a full bucket. Where answers are too uncertain to tell one
     token from the next, a train of requests keeps the bucket full, and the tokens are counted.
     """
-    gun = experiment.gun
+    gun, low, high, burst = experiment.gun, known.slow / ASIDE, known.fast * ASIDE, known.burst
     passed = sorted(s.sent for s in experiment.passed())
-    moment = now()
+    moment, begun = now(), len(experiment.shots)
 
     def due(rate: float, count: int) -> float:
         return free_at(passed, rate, burst, count, moment)
@@ -116,7 +116,7 @@ async def _round(experiment: Experiment, low: float, high: float, burst: int, le
         return False
     jitter = experiment.jitter()
     if count / high < 3 * jitter and (burst < 8 or count == 1):
-        await _train(experiment, (low * high) ** 0.5, left)
+        await _train(experiment, known.rate, left)
         return True
     if count > 1:
         await _sleep_until(max(due(low, count - 1), moment) + 0.001)
@@ -134,30 +134,34 @@ async def _round(experiment: Experiment, low: float, high: float, burst: int, le
         await gun.settle(fired[-1:], min((following - at) / 2, 1.0))
     await gun.settle(experiment.shots, 2.0)
     if fired and fired[0].passed(experiment.refusals):
-        await experiment.fill(2, min(experiment.left(), 8))
+        await experiment.fill(2, min(left + begun - len(experiment.shots), 8))
     return True
 
 
-async def _train(experiment: Experiment, guess: float, left: int) -> float:
-    """Ask a little more often than tokens come, so that the bucket stays full; return how many passed in a second.
+async def _train(experiment: Experiment, guess: float, left: int) -> None:
+    """Ask a little more often than tokens come, so that the bucket stays full; `guess` 0: nobody knows how often.
 
-    The pace follows the answers: faster while all pass, at about four requests for three tokens otherwise.
+    The pace follows the answers: slower until one passed, faster while all pass, at four requests for three tokens else.
     """
-    gun = experiment.gun
-    begun, due = max(s.sent for s in experiment.refused()), now()
+    gun, due = experiment.gun, now()
+    gap = 1 / (FASTER * guess) if guess else max(experiment.jitter(), 0.003)
     fired: list[Shot] = []
     for _ in range(min(left, TRAIN)):
         await _sleep_until(due)
         fired += gun.fire(1)
         known = [shot for shot in fired if shot.done is not None]
-        passed = sum(1 for shot in known if shot.passed(experiment.refusals))
-        if passed < len(known):
-            guess = (passed + 0.5) / max(known[-1].sent - begun, 0.001)
-        elif known and len(known) % 4 == 0:
-            guess *= 1.5
-        due = max(due + 1 / (FASTER * guess), now())
+        full = next((shot.sent for shot in known if shot.refused(experiment.refusals)), None)
+        if full is None:
+            gap *= 1 if guess else 1 / GROWTH if known else GROWTH
+        elif count := sum(1 for shot in known if shot.sent > full and shot.passed(experiment.refusals)):
+            rate = (count + 0.5) / max(known[-1].sent - full, 0.001)
+            if not guess and experiment.jitter() * rate < BLURRED:
+                break
+            gap = 1 / (FASTER * rate)
+        elif not guess:
+            gap *= GROWTH
+        due = max(due + gap, now())
     await gun.settle(experiment.shots, 2.0)
-    return max(sum(1 for s in experiment.passed() if s.sent > begun), 0.5) / max(fired[-1].sent - begun, 0.001)
 
 
 async def _sleep_until(moment: float) -> None:

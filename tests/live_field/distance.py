@@ -12,50 +12,77 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
+
+
+class _End(asyncio.Protocol):
+    """One end of a connection through the proxy: what arrives here leaves at the other end some time later."""
+
+    def __init__(self, late: Callable[[], float]) -> None:
+        self.late = late
+        self.other: _End | None = None
+        self.transport: asyncio.Transport | None = None
+        self.waiting: list[bytes] = []
+        self.last = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        for data in self.waiting:
+            self.leave(data)
+
+    def data_received(self, data: bytes) -> None:
+        self.travel(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self.travel(b"")
+
+    def travel(self, data: bytes) -> None:
+        """Hand data (nothing: the end of it) to the other end after the time that the way takes; nothing overtakes."""
+        loop = asyncio.get_running_loop()
+        self.last = max(self.last, loop.time() + self.late())
+        if self.other is not None:
+            loop.call_at(self.last, self.other.leave, data)
+
+    def leave(self, data: bytes) -> None:
+        """Send data that has arrived, or close; before this end is connected it waits."""
+        if self.transport is None:
+            self.waiting.append(data)
+        elif data:
+            self.transport.write(data)
+        else:
+            self.transport.close()
 
 
 async def _serve(port: int, one_way: float, jitter: float) -> None:
+    loop = asyncio.get_running_loop()
     draw = random.Random(7)
+    tasks: set[asyncio.Task[None]] = set()
 
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        loop = asyncio.get_running_loop()
-        waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+    def late() -> float:
+        return one_way + draw.random() * jitter
 
-        async def deliver() -> None:
-            while True:
-                at, data = await waiting.get()
-                await asyncio.sleep(max(0.0, at - loop.time()))
-                if not data:
-                    writer.close()
-                    return
-                writer.write(data)
-
-        task = asyncio.create_task(deliver())
-        last = 0.0
+    async def connected(front: _End, back: _End) -> None:
         try:
-            while data := await reader.read(65536):
-                last = max(last, loop.time() + one_way + draw.random() * jitter)
-                waiting.put_nowait((last, data))
-            waiting.put_nowait((last, b""))
-            await task
-        finally:
-            task.cancel()
+            await loop.create_connection(lambda: back, "127.0.0.1", port)
+        except OSError:
+            front.leave(b"")
 
-    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            there, back = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                await asyncio.gather(pump(reader, back), pump(there, writer), return_exceptions=True)
-            finally:
-                back.transport.abort()
+    def accepted() -> _End:
+        front, back = _End(late), _End(late)
+        front.other, back.other = back, front
+        task = loop.create_task(connected(front, back))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        return front
 
-    server = await asyncio.start_server(proxy, "127.0.0.1", 0, backlog=512)
+    server = await loop.create_server(accepted, "127.0.0.1", 0, backlog=512)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     ended = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(ended), sys.stdin)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(ended), sys.stdin)
     await ended.read()
     os._exit(0)  # nothing that is still on its way matters any more
 
