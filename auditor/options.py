@@ -44,7 +44,8 @@ class LiveOptions:
     """What the command line asks of a live audit.
 
     `measure_limits`: True estimates every declared rate limit, whatever it costs; None only asks whether it is in force,
-    where that is cheap. `browser`: replay witnesses in Chromium. `progress` is told (requests done, requests planned),
+    where that is cheap. `env_proxies`: go through the proxies that the environment names, which are ignored else.
+    `browser`: replay witnesses in Chromium. `progress` is told (requests done, requests planned),
     `say` the lines of a dry run, `note` what the user should know besides the report. `fuzz`: so many requests are drawn
     beyond the plan, beginning with `seed`. `replay`: a file with witnesses that are asked again, and nothing else.
     """
@@ -52,6 +53,7 @@ class LiveOptions:
     dry_run: bool = False
     ca_file: Path | None = None
     insecure: bool = False
+    env_proxies: bool = False
     measure_limits: bool | None = None
     browser: bool = False
     fuzz: int = 0

@@ -103,7 +103,7 @@ def dial(dialler: Dialler, host: str, port: int) -> str:
 def test_what_is_not_the_target_is_never_dialled() -> None:
     """The dialler itself refuses, whoever asks: another port, another host, a socket file."""
     with serving(mute) as port:
-        dialler = Dialler(Resolver(), {("127.0.0.1", port)})
+        dialler = Dialler(Resolver(), {("127.0.0.1", port)}, {})
         assert dial(dialler, "127.0.0.1", port) == "127.0.0.1"
         for host, other in (("127.0.0.1", 1), ("localhost", port)):
             with pytest.raises(OSError, match="not part of the target"):

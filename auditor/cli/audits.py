@@ -73,6 +73,7 @@ def _live(command: Callable[[Options, LiveOptions], Run], options: Options, valu
                 dry_run=values["dry_run"],
                 ca_file=values["ca_file"],
                 insecure=values["insecure"],
+                env_proxies=values["env_proxies"],
                 progress=progress,
                 say=lambda line: click.echo(visible(line)),
                 note=lambda text: None if values["quiet"] else click.echo(f"note: {visible(text)}", err=True),

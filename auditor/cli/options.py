@@ -130,6 +130,9 @@ def live_options(function: Command) -> Command:
             ),
             click.option("--insecure", is_flag=True, help="Do not verify certificates."),
             click.option(
+                "--env-proxies", is_flag=True, help="Go through $HTTP_PROXY and its like, which are ignored otherwise."
+            ),
+            click.option(
                 "--measure-limits/--no-measure-limits",
                 default=None,
                 help="Estimate every declared rate limit, or send no bursts at all. "

@@ -19,6 +19,7 @@ from auditor.exchange import Exchange, Request, Response
 from auditor.live.credentials import Credentials
 from auditor.live.dial import Dialler, Resolver
 from auditor.live.pace import Pace
+from auditor.live.proxies import of_environment
 from auditor.live.scope import SAFE_METHODS, Address, Scope, bare_host
 from auditor.live.wire import NO_CONNECTION, REFUSED, Marks, Wire, closed, failed
 from auditor.policy.model import HttpTarget
@@ -49,7 +50,8 @@ class Client:
 
     `sent` counts requests on the wire, `throttled` the answers 429 and 503 that made it wait; `interrupted` is set
     where Ctrl-C ended a `send`. `credentials` default to those of the environment. `doors` are addresses that may be
-    dialled besides the target's own.
+    dialled besides the target's own. `env_proxies`: go through the proxies of the environment (TargetError where one of
+    them is of another kind than HTTP); doors are tried directly even so.
     """
 
     target: HttpTarget
@@ -57,6 +59,7 @@ class Client:
     insecure: bool = False
     credentials: Credentials = field(default_factory=lambda: Credentials.of(os.environ))
     doors: Sequence[str] = ()
+    env_proxies: bool = False
     sent: int = 0
     throttled: int = 0
     interrupted: bool = False
@@ -111,8 +114,10 @@ class Client:
         if any(url.startswith("https:") for url in self.target.entrypoints.values()):
             self.context()
 
+        proxies = of_environment(self.target) if self.env_proxies else {}
+
         async def work() -> None:
-            dialler = Dialler(self._resolver, self.scope.places(self.doors))
+            dialler = Dialler(self._resolver, self.scope.places(self.doors), proxies)
             async with Wire(self.context, dialler, self.target.limits.concurrency, self._kept) as wire:
                 try:
                     await job(wire)

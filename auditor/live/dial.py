@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Any
 
@@ -14,9 +14,7 @@ import httpcore
 from httpcore import AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream
 
 from auditor.dataclass import dataclass
-
-Place = tuple[str, int]
-"""A host (a name or an IP address) and a port."""
+from auditor.live.proxies import Place, Proxy
 
 
 @dataclass(slots=True)
@@ -92,10 +90,13 @@ class Dialler(AsyncNetworkBackend):
     dialled does not depend on the care of the callers.
     """
 
-    def __init__(self, resolver: Resolver, allowed: Iterable[Place]) -> None:
-        """Bind the resolver and the places that may be dialled."""
+    def __init__(
+        self, resolver: Resolver, allowed: Iterable[Place], proxies: Mapping[Place, Proxy] | None = None
+    ) -> None:
+        """Bind the resolver, the places that may be dialled, and the proxies through which some of them are."""
         self.resolver = resolver
         self.allowed = frozenset(allowed)
+        self.proxies = proxies or {}
         self._below = AnyIOBackend()
 
     async def connect_tcp(
@@ -109,6 +110,8 @@ class Dialler(AsyncNetworkBackend):
         """Connect to one of the addresses of an allowed place, within `timeout` seconds (httpcore's errors)."""
         if (host, port) not in self.allowed:
             raise OSError(f"not dialled: {host}:{port} is not part of the target")
+        if (proxy := self.proxies.get((host, port))) is not None:
+            return await proxy.tunnel(self._below, (host, port), timeout)
         addresses = await self.resolver.addresses(host, port)
         failure: Exception | None = None
         for index, address in enumerate(addresses):

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import httpcore
 
 from auditor.live.client import Client
-from auditor.live.dial import Dialler, Place
+from auditor.live.dial import Dialler
+from auditor.live.proxies import Place
 from auditor.live.scope import Scope, port_of
 from auditor.live.wire import NO_CONNECTION, REFUSED, USER_AGENT, Wire, words
 from auditor.plan.facts import Reach, TlsEntry

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from auditor.dataclass import dataclass
 from auditor.live.enclosure import FASTEST, Enclosure, Seen
 
 SLOWEST = 0.02

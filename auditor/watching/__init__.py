@@ -39,7 +39,8 @@ def observe(
 ) -> Observed:
     """Ask the running stack: with a configuration its plan, witnesses of predicted violations first; without, in rounds."""
     exposure = loaded.policy.exposure
-    client = Client(target, options.ca_file, options.insecure, doors=exposure.unreachable if exposure else ())
+    doors = exposure.unreachable if exposure else ()
+    client = Client(target, options.ca_file, options.insecure, doors=doors, env_proxies=options.env_proxies)
     if options.replay is not None:
         pairs = again(options.replay, predicted, client, options)
         return Observed(_facts(loaded, target, predicted, pairs, client), client.sent, interrupted=client.interrupted)
