@@ -57,8 +57,8 @@ class Experiment:
         return [shot for shot in self.gun.shots if shot.refused(self.refusals)]
 
     def left(self, burst: int) -> int:
-        """Return the requests that a measurement of a burst like this one, or one less, may still cost."""
-        return min(2 * max(burst - 1, 0) + SPARE - len(self.gun.shots), self.gun.left)
+        """Return the requests that a measurement of a burst like this one, or a little less, may still cost."""
+        return min(2 * max(burst - 1 - burst // 12, 0) + SPARE - len(self.gun.shots), self.gun.left)
 
     def full(self) -> float:
         """Return when the bucket was full for the last time that is known: when the last refused request was sent."""

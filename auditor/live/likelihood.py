@@ -35,7 +35,8 @@ USUAL = 50.0
 """Requests per second above which limits are the less usual the higher they are."""
 
 PRIOR = 1.5
-"""How much less usual: the exponent of a quotient of rates."""
+"""How much less usual: the exponent of a quotient of rates. Below, a rate is the less likely the lower it is, because a
+token that comes soon after a refusal is a coincidence then."""
 
 UNLIKELY = 12.0
 """Limits that are less likely than the best by this (natural logarithm) are left out."""
@@ -132,4 +133,4 @@ def _fits(
         if low <= rate <= high:
             off = sum(((value - burst) / blur) ** 2 for value, blur in passed if value > burst)
             off += sum(((burst - value) / blur) ** 2 for value, blur in refused if value < burst)
-            yield _Fit(rate, burst, off / 2 + PRIOR * math.log1p(rate / USUAL))
+            yield _Fit(rate, burst, off / 2 - math.log(rate) + (1 + PRIOR) * math.log1p(rate / USUAL))
