@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import nginx_agreement
 import pytest
 from hypothesis import HealthCheck, given, settings
 from nginx_agreement import Disagreement, Tally, check, run, shrink
@@ -182,6 +183,19 @@ def test_reduction_keeps_what_matters() -> None:
     assert [node.name for node in small.walk()][-1] == "etag"
     assert sum(1 for _ in small.walk()) <= 4
     assert sent == Sent(target="/?b=2", headers=(("X-B", "2"),))
+
+
+@pytest.mark.parametrize(("answers", "real"), [([1, 0, 0, 0], 0), ([1, 1], 1), ([1, 0, 0, 1], 1), ([0], 0)])
+def test_what_shows_again_is_a_disagreement(monkeypatch: pytest.MonkeyPatch, answers: list[int], real: int) -> None:
+    """A configuration that disagrees is asked three times more: what shows once only is told apart, and still told."""
+    one = Disagreement(5, TREE, Sent(), Comparison((), decided=True, outcomes=1), None)
+    said = iter(answers)
+    monkeypatch.setattr(nginx_agreement, "check", lambda *_, **__: [one] * next(said))
+    tally = run(cast("Sandbox", None), [5], (1, 31, 3), 1)
+    assert len(tally.disagreements) == real
+    assert len(tally.ghosts) == answers[0] - real
+    assert ("seen once and not again: seed 5" in tally.table()) is bool(tally.ghosts)
+    assert next(said, None) is None
 
 
 SEEN = Observed(
