@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from auditor.exchange import UNKNOWN_VALUE, Action, Field, Headers, Outcome, Request, Response, Unknown
@@ -106,8 +106,8 @@ def _pass(engine: Engine, run: Run, what: Passing, aim: Aim) -> Phase | None:
             raise Undecided(Unknown("a filter has ended the answer with 412", what.directive.location))
         run.note(text_of(what.directive), what.directive.location, WAITS_FOR_NOTHING)
         return engine.close(run, 444)
-    run.note(text_of(what.directive), what.directive.location, f"asks {aim.scheme}://{peers[0]}{target}")
     if run.why is not None:
+        run.note(text_of(what.directive), what.directive.location, f"asks {aim.scheme}://{peers[0]}{target}")
         overridden(run, run.node, f"{what.family}_set_header")
     return _exchange(engine, run, what, asked, (peers, backups), aim.scheme)
 
@@ -142,6 +142,7 @@ def _proxy_host(scheme: str, address: str) -> str:
     return f"{address} {port or ('443' if scheme.endswith('s') else '80')}" if name else address
 
 
+@lru_cache(maxsize=1024)
 def _numeric(address: str) -> bool:
     """Whether an address with its port is what nginx connects to, with no name to be looked up."""
     host = address.rsplit(":", 1)[0]
@@ -287,7 +288,7 @@ def _override_charset(run: Run, what: Passing, response: Response) -> None:
 def accepted(engine: Engine, response: Response) -> Iterator[Field]:
     """Return an upstream's header lines without the repeated ones that nginx drops."""
     seen: set[str] = set()
-    for line in response.headers:
+    for line in response.headers.fields:
         name = line.name.lower()
         if name in seen and engine.version >= (1, 23, 0):
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
+from functools import lru_cache
 
 from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
@@ -328,11 +329,17 @@ class _Run:
             made = answer(status, STATUS_TEXT[status], kind="error", flow=flow, when=outcome.when)[0]
             action = Action("error", url)
             return amended(outcome, response=made.response, action=action, layer=LAYER, upstream_request=sent, why=why)
-        lines = tuple(as_go_writes(line) for line in response.headers if line.name.lower() not in _NOT_PASSED)
+        lines = [as_go_writes(line) for line in response.headers.fields if passed_on(line.name)]
         headers = Headers((*flow.preset, *lines))
         passed = amended(response, headers=headers, absent=response.absent | _NOT_PASSED)
         action = outcome.action if outcome.action.upstream or self.ask is not None else Action("proxy", url)
         return amended(outcome, response=passed, action=action, upstream_request=sent, why=why)
+
+
+@lru_cache(maxsize=4096)
+def passed_on(name: str) -> bool:
+    """Whether a response header goes on to the client: those of the connection end here."""
+    return name.lower() not in _NOT_PASSED
 
 
 UNTRUSTED = "{{"
