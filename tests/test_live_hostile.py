@@ -249,14 +249,25 @@ def test_a_name_that_moves_to_a_private_address_is_not_followed(tmp_path: Path) 
 
 def test_ctrl_c_reports_what_was_found(tmp_path: Path) -> None:
     """An interrupt in the middle: 130, and a report of what was answered until then."""
+    waiting = tmp_path / "waiting"
 
     async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             _, target, _ = await head(reader)
-            await asyncio.sleep(0 if target == "/a" else 60)
+            if target == "/b":
+                waiting.touch()
+                await asyncio.sleep(60)
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
-    stop = "import os, threading, signal; threading.Timer(4, lambda: os.kill(os.getpid(), signal.SIGINT)).start()"
+    stop = (
+        "import os, pathlib, signal, threading, time\n"
+        "def interrupt():\n"
+        f"    while not pathlib.Path({str(waiting)!r}).exists():\n"
+        "        time.sleep(0.05)\n"
+        "    time.sleep(1)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "threading.Thread(target=interrupt, daemon=True).start()"
+    )
     with serving(slowly) as port:
         text = policy(port, ["/a", "/b"]).replace(f"timeout: {TIMEOUT:g}s", "timeout: 60s")
         ended = live(tmp_path, text, code=stop)
