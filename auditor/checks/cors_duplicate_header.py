@@ -93,7 +93,12 @@ HEADERS = ("Access-Control-Allow-Origin", "Access-Control-Allow-Credentials")
 
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
-    """Yield a finding for every place that sends one of the headers twice."""
+    """Yield a finding for every place that sends one of the headers twice, to an allowed origin where it does so too."""
+    locked_out = {
+        place_subject(case)
+        for case in facts.of(rule.route, "cors", "preflight")
+        if case.probe.origin.allowed and case.response is not None and doubled(case.response)
+    }
     for case in facts.of(rule.route, "cors", "preflight"):
         response = case.response
         if response is None or case.probe.origin.value is None:
@@ -103,6 +108,8 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
             present = [header for header in HEADERS if header in response.headers]
             reason = open_backend(case, *present) if present else ""
             yield unknown(CHECK, rule, reason, case=case) if reason else None
+            continue
+        if not case.probe.origin.allowed and place_subject(case) in locked_out:
             continue
         lines = response.headers.lines(name)
         also = tuple(
