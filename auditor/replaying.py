@@ -51,13 +51,30 @@ def _chosen(findings: Sequence[Finding]) -> list[Witness]:
     return sorted(wanted, key=wanted.__getitem__)[:MOST]
 
 
+def _about_pages(finding: Finding) -> bool:
+    """Whether this is a violation about what a page may do."""
+    return finding.verdict is Verdict.FAIL and finding.check.startswith(("cors-", "websocket-"))
+
+
 def _witness(finding: Finding) -> Witness | None:
     """Return the witness of a finding about what a page may do that the running stack showed: with an Origin."""
-    about = finding.check.startswith(("cors-", "websocket-"))
-    if finding.verdict is not Verdict.FAIL or not about or finding.witness is None:
+    if not _about_pages(finding) or finding.witness is None:
         return None
     shown = finding.evidence in {"both", "observed"}
     return finding.witness if shown and "Origin" in finding.witness.request.headers else None
+
+
+def _untried(finding: Finding) -> str:
+    """Say why no page was opened for a finding about what a page may do, or ""."""
+    if not _about_pages(finding) or finding.witness is None:
+        return ""
+    if "Origin" not in finding.witness.request.headers:
+        return "not tried: the witness has no Origin, so no page at another origin sends it"
+    if finding.evidence not in {"both", "observed"}:
+        return "not tried: the running stack did not show it"
+    if _attempt(finding.witness) is None:
+        return "not tried: no page has this origin"
+    return f"not tried: {MOST} other witnesses went first"
 
 
 def _attempt(witness: Witness) -> Attempt | None:
@@ -68,7 +85,7 @@ def _with(finding: Finding, results: Mapping[Witness, Replay], pictured: set[Wit
     """Return the finding with what the browser did; each successful attack is pictured once, grave ones only."""
     witness = _witness(finding)
     if witness is None or witness not in results:
-        return finding
+        return replace(finding, in_browser=_untried(finding))
     result = results[witness]
     picture = b""
     grave = result.read and finding.severity >= Severity.HIGH

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from recorded import fail
 
+from auditor import replaying
 from auditor.browser.page import FetchRequest
 from auditor.browser.url import OPAQUE, Origin
 from auditor.errors import TargetError
 from auditor.exchange import Headers, Request
-from auditor.live.browser import Attempt, attempt_of, replay
+from auditor.finding import Witness
+from auditor.live.browser import Attempt, Replay, attempt_of, replay
 from auditor.live.browser import shutil as looked_up
+from auditor.policy.model import HttpTarget
 
 EVIL = Origin("http", "evil.example")
 
@@ -117,6 +121,33 @@ def test_a_witness_says_what_script_has_to_do() -> None:
     assert plain is not None
     assert (plain.request.headers, plain.request.credentials) == ((("Accept", "a/b"),), "omit")
     assert attempt_of(Request("GET", "/api", Headers.of(base[:1]))) is None
+
+
+def test_a_finding_says_why_no_page_was_opened_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each violation about pages has what Chromium did beside it, or the reason why nothing was tried; no other has."""
+
+    def read_all(attempts: Sequence[Attempt], **_: object) -> list[Replay]:
+        return [Replay(attempt, read=True, status=200, browser="Chromium") for attempt in attempts]
+
+    monkeypatch.setattr(replaying, "replay_attempts", read_all)
+    alone = Witness(Request(headers=Headers.of([("Host", "shop.example")])))
+    findings = [
+        fail("https://evil.example"),
+        fail("https://odd.example", origin="no origin"),
+        fail("cold", evidence="predicted"),
+        fail("plain", witness=alone),
+        fail("header", check="header-missing"),
+        *(fail(f"https://{number}.example") for number in range(replaying.MOST)),
+    ]
+    target = HttpTarget(id="live", type="http", entrypoints={"web": "http://shop.example"})
+    said = [finding.in_browser for finding in replaying.in_browser(findings, target, verify_tls=True)]
+    assert said[0] == "Chromium: the page at https://evil.example read GET http://shop.example/ (status 200)"
+    assert said[1] == "not tried: no page has this origin"
+    assert said[2] == "not tried: the running stack did not show it"
+    assert said[3] == "not tried: the witness has no Origin, so no page at another origin sends it"
+    assert said[4] == ""
+    assert said[-1] == f"not tried: {replaying.MOST} other witnesses went first"
+    assert all(said[:4] + said[5:])
 
 
 def test_a_missing_browser_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
