@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from auditor.browser.cache import DEFAULT_MAX_AGE, read_max_age
@@ -69,17 +70,16 @@ def _understood(name: str, value: str) -> bool:
     return list_tokens(value) is not None
 
 
-def sharing(response: Response) -> object:
-    """Return what of an answer decides which pages may read it; two answers are compared by it."""
-    return combined(response, ALLOW_ORIGIN), combined(response, ALLOW_CREDENTIALS)
+def shared_alike(answers: Iterable[Response]) -> bool:
+    """Whether the same headers decide in all of these answers which pages may read them."""
+    return len({(a.headers.all(ALLOW_ORIGIN), a.headers.all(ALLOW_CREDENTIALS)) for a in answers}) < 2
 
 
 def doubled(response: Response) -> Literal["Access-Control-Allow-Origin", "Access-Control-Allow-Credentials"] | None:
     """Name the header that is there more than once and so fails every CORS check that looks at it."""
-    names = [f.name.rstrip(" \t").lower() for f in response.headers.fields if len(f.name) >= len(ALLOW_ORIGIN)]
-    if names.count(ALLOW_ORIGIN) > 1:
+    if len(response.headers.lines(ALLOW_ORIGIN)) > 1:
         return "Access-Control-Allow-Origin"
-    return "Access-Control-Allow-Credentials" if names.count(ALLOW_CREDENTIALS) > 1 else None
+    return "Access-Control-Allow-Credentials" if len(response.headers.lines(ALLOW_CREDENTIALS)) > 1 else None
 
 
 def granted_methods(response: Response) -> tuple[str, ...]:

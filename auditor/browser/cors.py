@@ -56,8 +56,8 @@ def cors_check(request_origin: str, credentials: bool, response: Response) -> Re
     if not found:
         return Reason.UNDECIDED if more else Reason.MISSING_ALLOW_ORIGIN
     value = found[0] if len(found) == 1 else ", ".join(found)
-    wanted = {request_origin} if credentials else {request_origin, "*"}
-    if value not in wanted:
+    if value != request_origin and (credentials or value != "*"):
+        wanted = (request_origin,) if credentials else (request_origin, "*")
         if UNKNOWN_VALUE in value and any(_could_be(value, text) for text in wanted):
             return Reason.UNDECIDED
         return _mismatch(value, credentials)

@@ -94,16 +94,13 @@ HEADERS = ("Access-Control-Allow-Origin", "Access-Control-Allow-Credentials")
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every place that sends one of the headers twice, to an allowed origin where it does so too."""
-    locked_out = {
-        place_subject(case)
+    asked = [
+        (case, case.response, doubled(case.response))
         for case in facts.of(rule.route, "cors", "preflight")
-        if case.probe.origin.allowed and case.response is not None and doubled(case.response)
-    }
-    for case in facts.of(rule.route, "cors", "preflight"):
-        response = case.response
-        if response is None or case.probe.origin.value is None:
-            continue
-        name = doubled(response)
+        if case.response is not None and case.probe.origin.value is not None
+    ]
+    locked_out = {place_subject(case) for case, _, name in asked if name and case.probe.origin.allowed}
+    for case, response, name in asked:
         if name is None:
             present = [header for header in HEADERS if header in response.headers]
             reason = open_backend(case, *present) if present else ""

@@ -93,6 +93,8 @@ CHECK = CheckInfo(
 KINDS = {"cors": ("allow_credentials",)}
 ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 CREDENTIALS = "Access-Control-Allow-Credentials"
+NOBODY = "https://somebody-else.invalid"
+"""An origin that no answer is made for: what is refused to it for being `*` is refused to everybody."""
 
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
@@ -101,10 +103,11 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         response = case.response
         if response is None:
             continue
-        if ALLOW_ORIGIN not in response.headers:
+        credentials = CREDENTIALS in response.headers or response.may_have_more(CREDENTIALS)
+        if ALLOW_ORIGIN not in response.headers or not credentials:
             yield None
             continue
-        refusal = cors_check(case.probe.origin.value or "null", credentials=True, response=response)
+        refusal = cors_check(NOBODY, credentials=True, response=response)
         allowed = credentials_check(response) if refusal is Reason.WILDCARD_WITH_CREDENTIALS else refusal
         if refusal is Reason.WILDCARD_WITH_CREDENTIALS and (
             allowed is None or (allowed is Reason.UNDECIDED and CREDENTIALS in response.headers)
