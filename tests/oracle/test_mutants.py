@@ -188,11 +188,17 @@ def vary(grid: Grid) -> str:
     origins = ("", *ALLOWED, *BROWSERS)
     for path, more in itertools.product(PATHS, ((), (("X-Up-Status", "404"),))):
         answers = [grid.ask("GET", path, *((("Origin", origin),) if origin else ()), *more) for origin in origins]
-        told = {tuple(values(answer, "Access-Control-Allow-Origin")) for answer in answers}
+        told = {_shared(answer) for answer in answers}
         without = next((answer for answer in answers if "origin" not in words(answer, "Vary")), None)
         if len(told) > 1 and without is not None:
             return f"{path}: {without.status} {without.headers}"
     return ""
+
+
+def _shared(answer: Observed) -> tuple[str, ...]:
+    """Return what decides on who may read: with a fixed origin, credentials that depend on the Origin still do."""
+    shared = values(answer, "Access-Control-Allow-Origin")
+    return ("*",) if shared == ["*"] else (*shared, *values(answer, "Access-Control-Allow-Credentials"))
 
 
 def headers(grid: Grid) -> str:
@@ -365,6 +371,19 @@ def pairs() -> list[tuple[Mutant, ...]]:
     found = list(itertools.combinations(MUTANTS, 2))
     random.Random(4).shuffle(found)
     return found
+
+
+FOUND = [("one fixed origin", "no Vary on answers")]
+"""Pairs that were once judged otherwise than nginx answered."""
+
+
+@pytest.mark.nginx
+def test_pairs_once_judged_otherwise_stay_settled() -> None:
+    """An answer for one fixed origin still depends on who asks, where its credentials do."""
+    named = {mutant.name: mutant for mutant in MUTANTS}
+    found = study([tuple(named[name] for name in names) for names in FOUND])
+    assert found.wrong == []
+    assert found.right
 
 
 @pytest.mark.nginx
