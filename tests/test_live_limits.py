@@ -170,7 +170,10 @@ def test_the_truth_is_inside_and_the_estimate_close(port: int, setting: Setting)
 @pytest.mark.parametrize("setting", [*FAST, FASTEST], ids=lambda s: f"{s.written} {s.more}")
 def test_the_truth_is_inside_whatever_else_the_machine_does(port: int, setting: Setting) -> None:
     """Where tokens come faster than a busy machine sends requests, the interval is wide, and holds the truth."""
-    found = estimate(client(port), "web", ask(f"/{SLOW.index(setting)}/6"), expected=setting.burst)
+    path = (
+        f"/{SLOW.index(setting)}/6"  # while a starved process sends a hundred requests, the bucket takes more of them
+    )
+    found = estimate(client(port), "web", ask(path), cap=600, expected=setting.burst)
     hold(found, setting, exact=False)
 
 
