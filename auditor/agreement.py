@@ -8,6 +8,7 @@ from dataclasses import replace
 from auditor.exchange import UNKNOWN_VALUE, Request, Response
 from auditor.finding import Finding, Note, Severity, Verdict, Witness
 from auditor.plan.facts import REPRODUCIBLE, Case, Facts
+from auditor.plan.refusals import REFUSALS
 from auditor.policy.model import HttpTarget
 
 ALLOW_ORIGIN = "Access-Control-Allow-Origin"
@@ -70,14 +71,17 @@ WHEN = {
 
 
 def differences(predicted: Facts, observed: Facts) -> Iterator[Finding]:
-    """Yield a finding for every request whose answer no outcome of the configuration allows, both side by side."""
+    """Yield a finding for every request whose answer no outcome of the configuration allows, both side by side.
+
+    Which layer is the first to refuse a request that is too large or unknown to all of them is no difference.
+    """
     answers = {case.probe.request.wire: case for cases in observed.cases.values() for case in cases}
     allowed: dict[object, list[Case]] = {}
     for cases in predicted.cases.values():
         for case in cases:
             allowed.setdefault(case.probe.request.wire, []).append(case)
     for key, case in answers.items():
-        difference = _difference(allowed.get(key, []), case)
+        difference = _difference(allowed.get(key, []), case) if case.probe.why not in REFUSALS else None
         if difference is not None:
             yield difference
 

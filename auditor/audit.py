@@ -171,10 +171,11 @@ def _on_stack(options: Options, live_options: LiveOptions, *, both: bool) -> Run
     predicted, assembly = predict(loaded, options)
     foretold = decide(loaded, predicted)
     suspects = [f for f in foretold if f.verdict is Verdict.FAIL]
-    observed = observe(loaded, targets[0], predicted, suspects, live_options)
+    observed = observe(loaded, targets[0], predicted, suspects, live_options, ask=Asking(assembly.stack))
     assembly.targets.append(TargetInfo(targets[0].id, "http", entrypoints=tuple(targets[0].entrypoints.items())))
     witnesses = [predicted, observed.facts] if both else [observed.facts]
-    findings = conclude(loaded, [*(foretold if both else ()), *decide(loaded, observed.facts)], witnesses)
+    said = [observed.facts.said or predicted, observed.facts] if both else witnesses
+    findings = conclude(loaded, [*(foretold if both else ()), *decide(loaded, observed.facts)], said)
     if live_options.browser and not live_options.dry_run and not observed.interrupted:
         findings = _replayed(findings, targets[0], live_options)
     if live_options.replay is not None:  # what the other rules would have needed was not asked

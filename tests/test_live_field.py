@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from auditor.audit import audit, live
 from auditor.finding import Finding, Run, Verdict
 from auditor.options import LiveOptions, Options
+from auditor.plan.refusals import CHILD
 from tests.live_field.flaws import FLAWS, policy, sides
 from tests.live_field.running import Field, by_url, running_field
 
@@ -113,12 +115,15 @@ def test_nothing_found_depends_on_concurrency(partner: Walk, tmp_path: Path) -> 
     assert told[1] == [(f.check, f.rule, f.verdict, f.message) for f in partner.run.findings]
 
 
-SAMPLE = (1, 6, 40, 42, 44, 45, 53, 73)
-"""Flaws whose configuration is audited in every run: reflection, prefix, errors, preflight, HTTP/2, host, Vary, lost."""
+SAMPLE = (1, 6, 40, 42, 44, 45, 53, 73, 77)
+"""Flaws whose configuration is audited in every run: reflection, prefix, errors, preflight, HTTP/2, host, Vary, lost twice."""
 
 
 def known(field: Field, number: int) -> tuple[list[str], float]:
-    """Audit one flaw and its twin with their configuration; return what is wrong, and the requests per URL asked."""
+    """Audit one flaw and its twin with their configuration; return what is wrong, and the requests per URL asked.
+
+    What is refused before or below every URL is asked once an entrypoint: it counts, and is no URL of its own.
+    """
     names = (f"f{number:02d}", f"s{number:02d}")
     run = audit(Options("audit", field.with_configuration(*names)), LiveOptions(ca_file=field.authority))
     asked = field.asked()
@@ -129,7 +134,9 @@ def known(field: Field, number: int) -> tuple[list[str], float]:
     blamed = [f.message for f in run.findings if f.route == names[1] and f.verdict is not Verdict.PASS]
     wrong = [] if seen else [f"{flaw.name} was not confirmed"]
     differing = [f.message for f in run.findings if f.check == "live-differs-from-configuration"]
-    return [*wrong, *blamed, *differing], asked.total() / len(asked)
+    return [*wrong, *blamed, *differing], asked.total() / len(
+        {path for path in asked if path not in {"", "-"} and CHILD not in path}
+    )
 
 
 def test_with_the_configuration_three_requests_a_url_confirm_it(tmp_path: Path) -> None:
@@ -147,7 +154,9 @@ def test_every_flaw_is_confirmed_in_three_requests_a_url(tmp_path: Path) -> None
     with running_field(tmp_path, HOSTS["a partner's"]) as field:
         results = [known(field, number) for number in range(1, len(FLAWS) + 1)]
     assert [wrong for wrong, _ in results if wrong] == []
-    assert sum(cost for _, cost in results) / len(results) <= 3
+    average = sum(cost for _, cost in results) / len(results)
+    sys.stdout.write(f"{average:.2f} requests a URL\n")
+    assert average <= 3
 
 
 def test_the_policy_of_the_field_is_what_the_routes_say() -> None:

@@ -58,7 +58,8 @@ LIVE_DIFFERS = CheckInfo(
 ## What it checks
 
 Whether each answer of the running stack is one of those that the configuration allows for the same request: its status, and
-its `Access-Control-Allow-Origin`.
+its `Access-Control-Allow-Origin`. Requests that servers refuse by themselves (too large, malformed, an unknown method) are
+not compared: which layer is the first to mind is no difference.
 
 ## Why it matters
 

@@ -138,8 +138,8 @@ class Client:
             address = self.scope.address(entrypoint, request.scheme, host)
             if not refusal and budget <= 0:
                 refusal = "the budget of limits.max_requests is used up"
-            said = " ".join(f"{f.name}={f.value}" for f in request.headers if f.name.lower() != "host")
-            line = f"{request.method} {request.url}" + (f" {said}" if said else "")
+            said = " ".join(f"{f.name}={_short(f.value)}" for f in request.headers if f.name.lower() != "host")
+            line = f"{request.method} {_short(request.url)}" + (f" {said}" if said else "")
             if refusal or address is None:
                 yield f"not sent: {line}: {refusal}"
             else:
@@ -234,6 +234,11 @@ class Client:
             return replace(exchange, error=self.credentials.redacted(exchange.error))
         response = self.credentials.redact(exchange.response)
         return replace(exchange, outcome=replace(exchange.outcome, response=response))
+
+
+def _short(text: str) -> str:
+    """Return a text of at most 500 characters: what fills a target or a header on purpose is only counted."""
+    return text if len(text) <= 500 else f"{text[:100]}...({len(text)} characters)"
 
 
 def _dropped(exchange: Exchange) -> bool:

@@ -27,9 +27,10 @@ from auditor.live.client import Client
 from auditor.live.wire import Wire
 from auditor.plan.cells import origin_kind, origin_policy
 from auditor.plan.facts import OriginCell, Pattern, Probe
-from auditor.plan.inquiry import CHILD, SUFFIX, passes
+from auditor.plan.inquiry import SUFFIX, passes
 from auditor.plan.near import ATTACKER, DEVELOPMENT, HOSTED, named
 from auditor.plan.probes import HTTP2, Place
+from auditor.plan.refusals import CHILD
 from auditor.policy.model import Cors
 
 MOST = 12

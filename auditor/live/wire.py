@@ -7,7 +7,7 @@ import contextlib
 import re
 import ssl
 import time
-from collections.abc import AsyncIterable, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from dataclasses import field
 from types import TracebackType
 from typing import Self, cast
@@ -31,6 +31,11 @@ MAX_PIECES = 1024
 
 MAX_HEADERS = 200
 """Header lines of a response that are kept."""
+
+NO_HTTP2 = "the target does not speak HTTP/2 here"
+
+ASKING_SECONDS = 3.0
+"""Seconds in which a server that goes by the announced length refuses a body; one that does not waits for it."""
 
 BODY_SECONDS = 2.0
 """Seconds that a body may take after its headers: an event stream never ends, and its headers are what matters."""
@@ -111,6 +116,7 @@ class Wire:
         headers, a response whose body is not known.
         """
         loop = asyncio.get_running_loop()
+        seconds = min(seconds, ASKING_SECONDS) if announces(request) else seconds
         deadline = loop.time() + seconds
         try:
             async with asyncio.timeout_at(deadline):
@@ -122,7 +128,7 @@ class Wire:
         spoken = answer.extensions.get("http_version", b"HTTP/1.1")
         if request.version.startswith("2") and spoken != b"HTTP/2":
             await closed(answer)
-            return failed(request, httpcore.UnsupportedProtocol("the target does not speak HTTP/2 here"), seconds)
+            return failed(request, httpcore.UnsupportedProtocol(NO_HTTP2), seconds)
         try:
             return await self._finish(request, answer, min(deadline, loop.time() + BODY_SECONDS))
         finally:
@@ -235,6 +241,20 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         queue += [cause for cause in (item.__cause__, item.__context__) if cause is not None]
 
 
+def announces(request: Request) -> bool:
+    """Whether a request only announces its body: it is never sent, whatever the answer."""
+    return (request.headers.get("Expect") or "").lower() == "100-continue"
+
+
+async def _withheld() -> AsyncIterator[bytes]:
+    """End a body before its first byte: httpcore reads the answer then, as where a server closes its side early.
+
+    The connection is closed after the answer, since the request is not complete.
+    """
+    raise httpcore.WriteError("the body is not sent")
+    yield b""
+
+
 def _over_http2(request: Request) -> bool:
     return request.version.startswith("2") and "upgrade" not in {f.name.lower() for f in request.headers}
 
@@ -268,7 +288,7 @@ def _outgoing(address: Address, request: Request, lines: tuple[tuple[str, str], 
         port=address.dial_port,
         target=request.target.encode("latin-1"),
     )
-    return httpcore.Request(request.method, url, headers=headers)
+    return httpcore.Request(request.method, url, headers=headers, content=_withheld() if announces(request) else None)
 
 
 async def _body(answer: httpcore.Response, until: float) -> tuple[bytes, str]:

@@ -20,13 +20,11 @@ from auditor.language import Language
 from auditor.plan.facts import NO_ORIGIN, OriginCell, Probe
 from auditor.plan.near import OPAQUE, STRANGER, Near
 from auditor.plan.probes import FORBIDDEN_METHODS, Place, over_http2
+from auditor.plan.refusals import CHILD, child, refusals, unknown_method
 from auditor.policy.model import Cors, Route
 
 Answers = list[Response | None]
 Rounds = Generator[list[Probe], Answers, None]
-
-CHILD = "/auditor-no-such-thing"
-"""A path segment that nobody has."""
 
 SUFFIX = ".json"
 
@@ -99,8 +97,8 @@ class Inquiry:
             yield from self._ask([self._plain(), *self._headers()])
             return
         cors = self.route.cors
-        child = self._child(CHILD)
-        error = child.probe("cors", "GET", self.allowed[0]) if child and self.allowed else None
+        below = self._child(CHILD)
+        error = below.probe("cors", "GET", self.allowed[0]) if below and self.allowed else None
         granted = self._preflight(cors)
         first = [self._plain(), *(self.place.probe("cors", "GET", cell) for cell in self.allowed), *self._headers()]
         yield from self._ask([*first, *(p for p in (error, granted) if p is not None)])
@@ -108,17 +106,17 @@ class Inquiry:
         self.planned = len(self.asked) + len(self.near.scout) + len(self._foreign())
         errors = error is not None and passes(error, self._answer(error))
         preflights = granted is not None and passes(granted, self._answer(granted))
-        yield from self._layers(cors, child if errors or not self.allowed else None, preflights)
+        yield from self._layers(cors, below if errors or not self.allowed else None, preflights)
         yield from self._rest()
 
     # -- the rounds --------------------------------------------------------------------------------------------------
 
-    def _varied(self, cors: Cors, child: Place | None, *, preflights: bool) -> Iterator[_Varied]:
+    def _varied(self, cors: Cors, below: Place | None, *, preflights: bool) -> Iterator[_Varied]:
         """Pair foreign origins with the things that may be varied at no further cost."""
         pool = iter(self.near.main)
         stranger = next(iter(self.near.stranger), None)
-        if child is not None and (cell := next(pool, stranger)):
-            yield _Varied(child.probe("cors", "GET", cell), lambda _: bool(self.allowed))
+        if below is not None and (cell := next(pool, stranger)):
+            yield _Varied(below.probe("cors", "GET", cell), lambda _: bool(self.allowed))
         if self.http2 and self.place.entry.scheme == "https" and (cell := next(pool, None)):
             yield _Varied(over_http2(self.place.probe("cors", "GET", cell)), self._same)
         if (preflights or not self.allowed) and (cell := next(pool, stranger)):
@@ -135,9 +133,9 @@ class Inquiry:
         if OPAQUE in self.near.common and self.unsafe and "POST" in self._methods():
             yield _Varied(self.place.probe("cors", "POST", OPAQUE), self._succeeds)
 
-    def _layers(self, cors: Cors, child: Place | None, preflights: bool) -> Rounds:
+    def _layers(self, cors: Cors, below: Place | None, preflights: bool) -> Rounds:
         """Ask foreign origins, each with one thing varied; then again plainly where the variation tells nothing."""
-        varied = list(self._varied(cors, child, preflights=preflights))
+        varied = list(self._varied(cors, below, preflights=preflights))
         scouts = [self.place.probe("cors", "GET", cell) for cell in self.near.scout or self.near.stranger]
         yield from self._ask([*scouts, *(item.probe for item in varied), *self._suspicion(cors)])
         settled = {item.probe.origin.value for item in varied if self._settles(item)}
@@ -209,25 +207,18 @@ class Inquiry:
 
     def _headers(self) -> Iterator[Probe]:
         """Yield the requests that show promised headers where they are often lost: HEAD, HTTP/2, and errors."""
-        child = self._child(CHILD)
+        below = self._child(CHILD)
         if not self.route.headers:
             return
         if self.route.cors is None:
             probe = self.place.probe("plain", "HEAD")
             yield over_http2(probe) if self.http2 and self.place.entry.scheme == "https" else probe
-        if child is not None and (self.route.cors is None or not self.allowed):
-            yield child.probe("plain", "GET")
-        yield from self._refusals(child) if self.errors and child is not None else ()
-
-    def _refusals(self, child: Place) -> Iterator[Probe]:
-        """Yield what servers refuse by themselves: a bad escape (400), a long target (414), a large header (431), a method (405)."""
-        for tail, why in (("/%zz", "a bad escape"), ("/" + "x" * 40_000, "a target that is too long")):
-            place = replace(child, path=self.place.path.rstrip("/") + tail)
-            yield replace(place.probe("plain", "GET"), why=why)
-        large = child.probe("plain", "GET")
-        yield replace(large, request=large.request.with_(X_Large="x" * 40_000), why="a header that is too large")
-        if self.unsafe:
-            yield replace(child.probe("plain", "BREW"), why="an unknown method")
+        if below is not None and (self.route.cors is None or not self.allowed):
+            yield below.probe("plain", "GET")
+        if self.errors and below is not None:
+            yield from refusals(below)
+            if self.unsafe:
+                yield unknown_method(below)
 
     def _preflight(self, cors: Cors) -> Probe | None:
         if not self.allowed:
@@ -254,9 +245,7 @@ class Inquiry:
 
     def _child(self, tail: str) -> Place | None:
         """Return the place whose path has this tail, None where it would not be of the route."""
-        base = self.place.path.rstrip("/")
-        path = f"{base or '/index'}{tail}" if not tail.startswith("/") else f"{base}{tail}"
-        return replace(self.place, path=path) if self.within.contains(path) else None
+        return child(self.place, tail, self.within)
 
     def _methods(self) -> list[str]:
         named = list(dict.fromkeys(m for item in self.route.match for m in (item.methods or ())))

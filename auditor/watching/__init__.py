@@ -14,9 +14,11 @@ from auditor.live.doors import planned as doors_planned
 from auditor.live.limits import Question, affordable, answers
 from auditor.options import LiveOptions
 from auditor.plan.facts import Facts, Probe, Reach, TlsEntry, cases_by_route
+from auditor.plan.probes import Ask
 from auditor.policy.load import LoadedPolicy
 from auditor.policy.model import HttpTarget
 from auditor.watching.again import again
+from auditor.watching.besides import besides, foretold, tells
 from auditor.watching.beyond import beyond
 from auditor.watching.choice import select
 from auditor.watching.measuring import asked, questions
@@ -35,9 +37,18 @@ class Observed:
 
 
 def observe(
-    loaded: LoadedPolicy, target: HttpTarget, predicted: Facts, suspects: Sequence[Finding], options: LiveOptions
+    loaded: LoadedPolicy,
+    target: HttpTarget,
+    predicted: Facts,
+    suspects: Sequence[Finding],
+    options: LiveOptions,
+    *,
+    ask: Ask,
 ) -> Observed:
-    """Ask the running stack: with a configuration its plan, witnesses of predicted violations first; without, in rounds."""
+    """Ask the running stack: with a configuration its plan, witnesses of predicted violations first; without, in rounds.
+
+    `ask` predicts what the plan did not; the `said` of the facts is `predicted` with that.
+    """
     exposure = loaded.policy.exposure
     doors = exposure.unreachable if exposure else ()
     client = Client(target, options.ca_file, options.insecure, doors=doors, env_proxies=options.env_proxies)
@@ -47,6 +58,10 @@ def observe(
     known = bool(predicted.cases)
     every = [c.probe for cases in predicted.cases.values() for c in cases] if known else list(planned(loaded, client))
     probes = select(target, client, predicted, suspects) if known else every
+    if known:
+        more = besides(client, predicted, ask, {probe.request.wire for probe in probes})
+        predicted = foretold(predicted, more, ask)
+        probes += more
     wanted = questions(loaded, client, every, options)
     budget = target.limits.max_requests - min(sum(q.cost for q in wanted), target.limits.max_requests // 2)
     if options.dry_run:
@@ -54,7 +69,7 @@ def observe(
         return Observed(replace(predicted, kind="observed", cases={}, problems=(), missing=()), 0)
     http2 = dict(http2_of(loaded, client)) if options.fuzz or not known else {}
     if known:
-        pairs = _replay(probes, client, options, budget)
+        pairs = [pair for pair in _replay(probes, client, options, budget) if tells(*pair)]
     else:
         pairs = explore(loaded, client, options, http2, budget=budget)
     if options.fuzz and not client.interrupted:

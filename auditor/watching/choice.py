@@ -38,7 +38,7 @@ def select(target: HttpTarget, client: Client, predicted: Facts, suspects: Seque
     for key, probe in sorted(known.items(), key=lambda item: (item[1].host not in own, *_rank(item[1]))):
         fresh = [mark for mark in _marks(probe, predicted) if mark not in seen]
         enough = probe.purpose in {"cors", "preflight"} and asked[_url(probe)] >= ENOUGH
-        if fresh and not enough and _concrete(probe, predicted):
+        if fresh and not enough and concrete(probe, predicted):
             seen.update(fresh)
             chosen.setdefault(key)
             asked[_url(probe)] += 1
@@ -92,7 +92,7 @@ def _rank(probe: Probe) -> tuple[bool, bool, bool, int]:
     )
 
 
-def _concrete(probe: Probe, predicted: Facts) -> bool:
+def concrete(probe: Probe, predicted: Facts) -> bool:
     """Whether the policy names the probe's path, where it names any of the route's."""
     route = predicted.policy.policy.route(probe.route)
     return route is None or not route.probes or probe.path in {p.path.partition("?")[0] for p in route.probes}
