@@ -8,6 +8,7 @@ from dataclasses import replace
 from auditor.exchange import UNKNOWN_VALUE, Request, Response
 from auditor.finding import Finding, Note, Severity, Verdict, Witness
 from auditor.plan.facts import REPRODUCIBLE, Case, Facts
+from auditor.plan.redirects import redirected_to
 from auditor.plan.refusals import REFUSALS
 from auditor.policy.model import HttpTarget
 
@@ -144,7 +145,7 @@ def likeliest_cause(predicted: Response | None, observed: Response) -> str:
 
 
 def _fits(case: Case, observed: Case) -> bool:
-    """Whether an outcome allows the observed status and CORS headers."""
+    """Whether an outcome allows the observed status, CORS headers, and host that a redirect leads to."""
     predicted, response = case.response, observed.response
     if predicted is None or response is None:
         return predicted is None and response is None
@@ -154,6 +155,10 @@ def _fits(case: Case, observed: Case) -> bool:
         return True
     if predicted.status != response.status:
         return case.exchange.outcome.action.kind == "application" and case.exchange.outcome.when != "always"
+    request = observed.probe.request
+    ways = (redirected_to(request, predicted), redirected_to(request, response))
+    if ways[0] is not None and ways[1] is not None and ways[0].host != ways[1].host:
+        return False
     name = "Access-Control-Allow-Origin"
     said = predicted.headers.all(name)
     return any(UNKNOWN_VALUE in value for value in said) or sorted(said) == sorted(response.headers.all(name))

@@ -27,7 +27,7 @@ from auditor.plan.probes import Planner, Sharing
 from auditor.policy.load import LoadedPolicy, Rule, load_policy, load_profiles, rules, target_rules
 from auditor.policy.model import HttpTarget
 from auditor.targets import Assembler, Assembly
-from auditor.verdicts import consolidate, unanswered, undescribed, unevaluated
+from auditor.verdicts import consolidate, leaving, unanswered, undescribed, unevaluated
 
 
 def check(options: Options) -> Run:
@@ -224,6 +224,7 @@ def conclude(loaded: LoadedPolicy, verdicts: Sequence[Finding], witnesses: Seque
         raw += differences(predicted, observed)
     if observed is not None:
         raw += unanswered(observed)
+        raw += leaving(observed, next(t for t in loaded.policy.targets if isinstance(t, HttpTarget)))
     replays = {
         c.probe.request.wire: c.exchange for cases in (observed.cases if observed else {}).values() for c in cases
     }

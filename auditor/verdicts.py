@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from auditor.checks import Check
 from auditor.exchange import UNKNOWN_VALUE, Exchange, Response
 from auditor.finding import Finding, Severity, Verdict, Witness
-from auditor.plan.facts import REPRODUCIBLE, Facts, Probe
+from auditor.plan.facts import REPRODUCIBLE, Case, Facts, Probe
+from auditor.plan.probes import host_fits
+from auditor.plan.redirects import redirected_to
 from auditor.policy.load import Rule
+from auditor.policy.model import HttpTarget
 
 Places = Mapping[object, frozenset[tuple[str, str]]]
 """The blocks (server, location) that may answer a request, by the request on the wire, as far as they are known."""
@@ -213,6 +217,34 @@ def unanswered(observed: Facts) -> Iterator[Finding]:
             subject=error,
             observed=error,
             witness=Witness(probes[0].request),
+            evidence="observed",
+        )
+
+
+def leaving(observed: Facts, target: HttpTarget) -> Iterator[Finding]:
+    """Yield a finding for every host that answers are redirected to and neither target nor route names: it was not asked."""
+    named = [host for route in observed.policy.policy.routes for item in route.match for host in (item.hosts or ())]
+    own = [*named, *(urlsplit(url).hostname or "" for url in target.entrypoints.values())]
+    own += [address.rpartition(":")[0].strip("[]") for address in target.resolve]
+    gone: dict[str, list[Case]] = {}
+    for case in (case for cases in observed.cases.values() for case in cases):
+        to = redirected_to(case.probe.request, case.response)
+        if to is not None and not any(host_fits(to.host.strip("[]"), glob) for glob in (case.probe.host, *own)):
+            gone.setdefault(to.origin.serialise() if to.special else f"{to.scheme}:", []).append(case)
+    for where, cases in gone.items():
+        probe = cases[0].probe
+        yield Finding(
+            check="redirect-off-target",
+            rule="targets",
+            verdict=Verdict.FAIL,
+            severity=Severity.INFO,
+            message=f"{probe.request.method} {probe.path} is redirected off the target, to {where}: it was not followed "
+            f"({len(cases)} of the requests)",
+            subject=where,
+            expected="a host of the target",
+            observed=where,
+            witness=Witness(probe.request),
+            exchanges=(cases[0].exchange,),
             evidence="observed",
         )
 

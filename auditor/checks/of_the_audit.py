@@ -58,7 +58,7 @@ LIVE_DIFFERS = CheckInfo(
 ## What it checks
 
 Whether each answer of the running stack is one of those that the configuration allows for the same request: its status, and
-its `Access-Control-Allow-Origin`. Requests that servers refuse by themselves (too large, malformed, an unknown method) are
+its `Access-Control-Allow-Origin`, and the host that a redirect leads to. Requests that servers refuse by themselves (too large, malformed, an unknown method) are
 not compared: which layer is the first to mind is no difference.
 
 ## Why it matters
@@ -186,11 +186,36 @@ Name the application as a target: `{id: backend, type: asgi, files: [app/main.py
 """,
 )
 
+REDIRECT_OFF_TARGET = CheckInfo(
+    "redirect-off-target",
+    "The running stack sends requests to a host that is not the target's",
+    Severity.INFO,
+    "0.1.0",
+    """The running stack sends requests to a host that is not the target's.
+
+## What it checks
+
+Whether an answer to a live audit is a redirect to a host that neither the target nor a route of the policy names, and that
+was not the one asked. It is not followed: what is there was not audited.
+
+## Why it matters
+
+A sign-in page of somebody else is where such a redirect usually leads, and what happens there is not this policy's matter. A
+stale box, a parked domain or a redirect that an attacker can steer looks the same.
+
+## Remediation
+
+Where the host is yours, add a route with its name and what is promised of it. Where it is not meant,
+correct the redirect.
+""",
+)
+
 OF_THE_AUDIT = (
     AUDIT_FAILED,
     BACKEND_UNDECLARED,
     BASELINE_STALE,
     LIVE_DIFFERS,
+    REDIRECT_OFF_TARGET,
     RULE_NOT_EVALUATED,
     TARGET_UNREACHABLE,
     WAIVER_FORBIDDEN,

@@ -98,7 +98,7 @@ class Planner:
     def owner(self, host: str, path: str, method: str) -> str | None:
         """Return the id of the first route that matches a request, None where none does."""
         for route, item in self._claiming(path):
-            if item.hosts is not None and not any(_host_fits(host, glob) for glob in item.hosts):
+            if item.hosts is not None and not any(host_fits(host, glob) for glob in item.hosts):
                 continue
             if item.methods is None or method in item.methods:
                 return route
@@ -333,7 +333,8 @@ def over_http2(probe: Probe) -> Probe:
     return replace(probe, request=replace(probe.request, version=HTTP2))
 
 
-def _host_fits(host: str, glob: str) -> bool:
+def host_fits(host: str, glob: str) -> bool:
+    """Whether a host is one that a route's glob names (`*.example` is every host below)."""
     return host == glob or (glob.startswith("*.") and host.endswith(glob[1:]))
 
 

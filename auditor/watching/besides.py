@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
+from auditor.browser.cors import REDIRECTS
 from auditor.exchange import Exchange
 from auditor.live.client import Address, Client
 from auditor.live.wire import NO_HTTP2, announces
@@ -60,7 +61,7 @@ def _plain(client: Client, predicted: Facts) -> Iterator[Case]:
     for route in predicted.policy.policy.routes:
         for case in predicted.of(route.id, "plain") if route.headers else ():
             probe, response = case.probe, case.response
-            moved = probe.entry.scheme == "http" and response is not None and response.status in MOVED
+            moved = probe.entry.scheme == "http" and response is not None and response.status in REDIRECTS
             whole = (
                 probe.method == "GET"
                 and not probe.why
@@ -68,9 +69,6 @@ def _plain(client: Client, predicted: Facts) -> Iterator[Case]:
             )
             if whole and response is not None and not moved and sendable(probe, client.target, client):
                 yield case
-
-
-MOVED = frozenset({301, 302, 303, 307, 308})
 
 
 def _rank(client: Client, predicted: Facts, case: Case) -> tuple[bool, bool, bool]:
