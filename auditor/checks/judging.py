@@ -115,10 +115,11 @@ def undecided(case: Case, *headers: str) -> str:
 
     Anything that leaves the whole answer, its headers or one of these headers open makes it undecided.
     """
-    concerns = {"answer", "headers", "status", *(f"header:{name.lower()}" for name in headers)}
-    for item in case.exchange.outcome.unknown:
-        if item.concerns in concerns:
-            return f"{item.reason} ({item.location})" if item.location else item.reason
+    if case.exchange.outcome.unknown:
+        concerns = {"answer", "headers", "status", *(f"header:{name.lower()}" for name in headers)}
+        for item in case.exchange.outcome.unknown:
+            if item.concerns in concerns:
+                return f"{item.reason} ({item.location})" if item.location else item.reason
     response = case.response
     if response is None:
         return ""

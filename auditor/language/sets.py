@@ -173,8 +173,23 @@ class Language:
 
     def contains(self, text: str | bytes) -> bool | None:
         """Whether a string is in the set; None where the bounds do not settle it."""
-        data = to_bytes(text)
-        return self.holds({leaf: leaf_contains(leaf, data) for leaf in self.leaves()})
+        return self.has(to_bytes(text))
+
+    def has(self, data: bytes) -> bool | None:
+        """Do as `contains`, of bytes."""
+        if self.leaf:
+            return leaf_contains(self.leaf, data)
+        if self.op == "not":
+            inner = self.parts[0].has(data)
+            return None if inner is None else not inner
+        decisive = self.op == "or"
+        undecided = False
+        for part in self.parts:
+            found = part.has(data)
+            if found is decisive:
+                return decisive
+            undecided = undecided or found is None
+        return None if undecided else not decisive
 
     def holds(self, memberships: dict[Leaf, bool | None]) -> bool | None:
         """Combine what is known of each matcher (Kleene's logic) into whether the string is in the set."""

@@ -123,13 +123,17 @@ class PathCells:
         sets = (*seen, *routes, *more)
         return cls(partition(sets, PATH, candidates=named).cells, sets, len(seen), len(seen) + len(routes))
 
-    def inside(self, within: Language, concrete: Sequence[str], first: int) -> list[str]:
-        """Return a path of each cell in a set; a concrete path stands for its cell where it lies in it."""
+    def inside(self, within: Sequence[Language] | None, concrete: Sequence[str], first: int) -> list[str]:
+        """Return a path of each cell in one of some sets that have cut the cells, of all cells for None.
+
+        A concrete path stands for its cell where it lies in it.
+        """
+        wanted = None if within is None else {self.sets.index(item) for item in within}
         result = list(dict.fromkeys(concrete))
         taken = {frozenset(i for i in range(first) if self.sets[i].contains(path)) for path in concrete}
         for cell in self.cells:
             key = frozenset(i for i in cell.holding if i < first)
-            if key not in taken and within.contains(cell.text):
+            if key not in taken and (wanted is None or not wanted.isdisjoint(cell.holding)):
                 taken.add(key)
                 result.append(cell.text)
         return result
@@ -186,8 +190,13 @@ def method_cells(matchers: Sequence[Matcher], wanted: Sequence[str]) -> list[str
 
 def route_language(match: Sequence[Match]) -> Language:
     """Return the set of paths that a route's globs match."""
-    globs = [glob for item in match for glob in (item.paths or ("/**",))]
-    return Language.union([Language.glob_path(glob) for glob in globs]) & PATH
+    return Language.union([glob_set(item.paths) for item in match]) & PATH
+
+
+@lru_cache(maxsize=1024)
+def glob_set(globs: tuple[str, ...] | None) -> Language:
+    """Return the set of paths that some globs match, all paths for None."""
+    return Language.union([Language.glob_path(glob) for glob in globs or ("/**",)])
 
 
 def origin_kind(value: str, allowed: Sequence[str]) -> str:

@@ -15,8 +15,8 @@ from auditor.plan.cells import (
     PATH,
     Matcher,
     PathCells,
+    glob_set,
     host_cells,
-    route_language,
 )
 from auditor.plan.facts import NO_ORIGIN, OriginCell, Probe, Purpose
 from auditor.plan.steering import Demand
@@ -111,7 +111,7 @@ class Planner:
                 (route.id, item)
                 for route in self.policy.routes
                 for item in route.match
-                if item.paths is None or any(Language.glob_path(glob).contains(path) for glob in item.paths)
+                if item.paths is None or glob_set(item.paths).contains(path)
             ]
         return self._claims[path]
 
@@ -134,8 +134,9 @@ class Planner:
         seen = view or self._everything()
         key = (f"route {route.id}", seen.paths)
         if key not in self._inside:
-            within = route_language(route.match)
-            concrete = [path for probe in route.probes if within.contains(path := probe.path.partition("?")[0])]
+            within = [glob_set(item.paths) for item in route.match]
+            named = dict.fromkeys(probe.path.partition("?")[0] for probe in route.probes)
+            concrete = [path for path in named if PATH.contains(path) and any(each.contains(path) for each in within)]
             cells = self._all_paths(seen)
             self._inside[key] = cells.inside(within, concrete, cells.globs)
         return self._inside[key]
@@ -160,15 +161,16 @@ class Planner:
 
     def _all_paths(self, view: View) -> PathCells:
         if view.paths not in self._cells:
-            items = dict.fromkeys(item.paths for route in self.policy.routes for item in route.match if item.paths)
+            routes = dict.fromkeys(glob_set(item.paths) for route in self.policy.routes for item in route.match)
             denied = self.policy.exposure.denied_paths if self.policy.exposure else ()
-            routes = [Language.union([Language.glob_path(glob) for glob in paths]) for paths in items]
-            more = [Language.glob_path(glob) for glob in sorted(set(denied))]
+            more = [glob_set((glob,)) for glob in sorted(set(denied))]
             named = [probe.path.partition("?")[0] for route in self.policy.routes for probe in route.probes]
-            self._cells[view.paths] = view.cut(routes, more, named)
+            self._cells[view.paths] = view.cut(tuple(routes), more, named)
         return self._cells[view.paths]
 
-    def _below(self, name: str, view: View, within: Language, concrete: Sequence[str] = ()) -> list[str]:
+    def _below(
+        self, name: str, view: View, within: Sequence[Language] | None, concrete: Sequence[str] = ()
+    ) -> list[str]:
         """Return a path of every cell inside a set that has a name, whatever the routes are."""
         key = (name, view.paths)
         if key not in self._inside:
@@ -201,7 +203,7 @@ class Planner:
         here, anywhere = groups.known(place, methods, view)
         if (not here or not anywhere) and not self._shared(route, place, methods):
             if not here:
-                yield from self._plain(route, place, methods, view)
+                yield from self._plain(route, place, methods, view, groups.ask)
             if not anywhere:
                 yield from self._of_pages(route, place, methods, view)
 
@@ -227,7 +229,7 @@ class Planner:
         for key in dict.fromkeys(key for place in places for key in self.sharing.first.get(place, ())):
             for route, place, methods in self.sharing.others.pop(key, []):
                 view = self._view(place.entry, place.host)
-                yield from self._plain(route, place, methods, view)
+                yield from self._plain(route, place, methods, view, None)
                 yield from self._of_pages(route, place, methods, view)
 
     def _of_pages(self, route: Route, place: Place, methods: Sequence[str], view: View) -> Iterator[Probe]:
@@ -237,7 +239,9 @@ class Planner:
         if route.websocket is not None:
             yield from self._websocket(route, place, view)
 
-    def _plain(self, route: Route, place: Place, methods: Sequence[str], view: View) -> Iterator[Probe]:
+    def _plain(
+        self, route: Route, place: Place, methods: Sequence[str], view: View, ask: Ask | None
+    ) -> Iterator[Probe]:
         """Yield what is asked of a place besides the first plain request, whoever asks."""
         first = methods[0]
         for method in methods[1:]:
@@ -248,12 +252,7 @@ class Planner:
             asking = place.probe("plain", first)
             yield replace(asking, request=asking.request.with_(Accept_Encoding="gzip"), why="Accept-Encoding")
         if route.rate_limit is not None:
-            base = place.probe("variant", first)
-            for name, value in FORGED:
-                forged = base.request.with_(**{name.replace("-", "_"): value})
-                yield replace(base, request=forged, variant="forged", why=name)
-            other = replace(base.request, client=OTHER_CLIENT)
-            yield replace(base, request=other, variant="client", why="another client")
+            yield from _variants(place, first, ask)
 
     def _named(self) -> tuple[Origin, ...]:
         """Return every origin that some route of the policy names."""
@@ -304,7 +303,7 @@ class Planner:
             hosts = [*self.known_hosts(), NO_HOST]
         for entry in self.entries:
             for host in hosts:
-                for path in self._below("anywhere", self._view(entry, host), PATH):
+                for path in self._below("anywhere", self._view(entry, host), None):
                     why = "no such host" if host == NO_HOST else ""
                     probe = replace(Place("", entry, host, path).probe("anywhere", "GET"), why=why)
                     yield probe
@@ -316,11 +315,33 @@ class Planner:
     def _denied(self) -> Iterator[Probe]:
         exposure = self.policy.exposure
         for glob in exposure.denied_paths if exposure else ():
-            within, concrete = Language.glob_path(glob), () if "*" in glob else (glob,)
+            within, concrete = [glob_set((glob,))], () if "*" in glob else (glob,)
             for entry in self.entries:
                 for host in self.known_hosts():
                     for path in self._below(f"denied {glob}", self._view(entry, host), within, concrete):
                         yield replace(Place("", entry, host, path).probe("denied", "GET"), why=glob)
+
+
+def _variants(place: Place, method: str, ask: Ask | None) -> Iterator[Probe]:
+    """Yield a request with each address that a client can claim, one with all of them where no limit heeds any."""
+    base = place.probe("variant", method)
+    claims = {name.replace("-", "_"): value for name, value in FORGED}
+    every = replace(base, request=base.request.with_(**claims), variant="forged", why=", ".join(n for n, _ in FORGED))
+    if ask is not None and _buckets(ask(every)) == _buckets(ask(place.probe("plain", method))):
+        yield every
+    else:
+        for name, value in FORGED:
+            forged = base.request.with_(**{name.replace("-", "_"): value})
+            yield replace(base, request=forged, variant="forged", why=name)
+    yield replace(base, request=replace(base.request, client=OTHER_CLIENT), variant="client", why="another client")
+
+
+def _buckets(exchanges: Iterable[Exchange]) -> object:
+    """Return which limits each answer passed through, and in which bucket it was counted."""
+    return [
+        (exchange.outcome.when, [(limit.location, limit.zone, limit.value) for limit in exchange.outcome.limits])
+        for exchange in exchanges
+    ]
 
 
 def asked_for(name: str) -> bool:

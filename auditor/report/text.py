@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from functools import lru_cache
@@ -69,11 +70,11 @@ def where(location: Location | None) -> str:
 
 def short_path(file: str) -> str:
     """Return a path relative to the current folder where it lies below it, else as it is."""
-    return _short_path(file, Path.cwd())
+    return _short_path(file, os.getcwd())  # noqa: PTH109 - a text to look up by, thousands of times
 
 
 @lru_cache(maxsize=1024)
-def _short_path(file: str, folder: Path) -> str:
+def _short_path(file: str, folder: str) -> str:
     path = Path(file)
     return str(path.relative_to(folder)) if path.is_absolute() and path.is_relative_to(folder) else file
 
