@@ -42,15 +42,17 @@ def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> Iterator[int
 
     async def stop() -> None:
         started[0].close()
-        for _ in range(
-            3
-        ):  # a connection that was just accepted has no task yet; one cancelled too early closes nothing
-            await asyncio.sleep(0.02)
+        ended = loop.time() + 5
+        # A connection that was just accepted has a task of its own, or is about to: one cancelled too early closes
+        # nothing, so that only handlers that have begun are, until nothing else is left.
+        while loop.time() < ended:
             for task in list(tasks):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             for writer in writers:
                 writer.transport.abort()
+            await asyncio.sleep(0.02)
+            if len(asyncio.all_tasks(loop)) == 1:
+                break
         await asyncio.sleep(0.05)
 
     def run() -> None:
