@@ -375,7 +375,7 @@ def _by_router(traefik: Traefik, order: Sequence[str], assembly: Assembly) -> It
             known.add(way)
             inner = _outermost(order[first:], assembly)
             yield from (replace(m, scope=way) for m in from_outside(inner, [Replacement(*p) for p in found.replaced]))
-    assembly.selection = Routers(traefik, ways)
+    assembly.selection = Routers.of(traefik, ways)
 
 
 def _traefik_matchers(traefik: Traefik) -> Iterator[Matcher]:

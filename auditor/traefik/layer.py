@@ -166,7 +166,7 @@ class Traefik:
         view = forward.view(flow)
         candidates = [router for router in self.at(point) if router.tls is flow.tls]
         for router in candidates:
-            if router.refused or self._broken(router):
+            if router.refused or self.broken(router):
                 continue
             if router.uncertain or router.rule is None:
                 reason = f"the router {router.name} may take the request: {router.uncertain or 'no rule'}"
@@ -185,7 +185,7 @@ class Traefik:
         outcomes = text_error(404, "404 page not found", flow, (entry,))
         return self._signed(outcomes, point, None)
 
-    def _broken(self, router: Router) -> bool:
+    def broken(self, router: Router) -> bool:
         """Whether Traefik leaves a router out because a middleware or the service it names cannot be built."""
         if router.name not in self._unusable:
             self._unusable[router.name] = self._lacks(router)
@@ -206,7 +206,7 @@ class Traefik:
         for other in candidates:
             if other.name == chosen.name or other.priority != chosen.priority or other.rule is None:
                 continue
-            if other.refused or self._broken(other):
+            if other.refused or self.broken(other):
                 continue
             same = (other.service, other.middlewares) == (chosen.service, chosen.middlewares)
             if not same and matching.matches(other.rule, view, other.syntax) is not False:

@@ -41,7 +41,15 @@ class Selection:
 
     traefik: Traefik
     ways: Mapping[str, str]
+    by_path: bool
+    """Whether no rule looks at more than hosts and paths."""
     _known: dict[tuple[str, str, str], tuple[str, ...] | None] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def of(cls, traefik: Traefik, ways: Mapping[str, str]) -> Selection:
+        """Look at every rule once."""
+        leaves = (leaf for router in served(traefik) if router.rule for leaf in rules.leaves(router.rule))
+        return cls(traefik, ways, by_path=all(leaf.matcher in _BY_PATH for leaf in leaves))
 
     def scope(self, listen: str, scheme: str, host: str) -> str | None:
         """Name the routers that can take requests to a host; None where no entrypoint is known to listen."""
@@ -63,11 +71,11 @@ class Selection:
         More counts where a rule looks at anything but hosts and paths: another method may take another router then.
         """
         point = self.traefik.entrypoint(Request(scheme=scheme, listen=listen))
-        if point is None or not self._by_path:
+        if point is None or not self.by_path:
             return None
         view = View("GET", routing_host(host), path, "", Headers(), "", path)
         for router in self.traefik.at(point):
-            if router.tls is not (scheme == "https") or router.refused:
+            if router.tls is not (scheme == "https") or router.refused or self.traefik.broken(router):
                 continue
             taken = None if router.uncertain or router.rule is None else matches(router.rule, view, router.syntax)
             if taken is None:
@@ -76,28 +84,15 @@ class Selection:
                 return (router.service, tuple(name for name, _ in router.middlewares))
         return "none takes it"
 
-    @property
-    def _by_path(self) -> bool:
-        """Whether no rule looks at more than hosts and paths."""
-        return all(
-            leaf.matcher in _BY_PATH
-            for router in served(self.traefik)
-            if router.rule
-            for leaf in rules.leaves(router.rule)
-        )
-
     def _taking(self, listen: str, scheme: str, host: str) -> tuple[str, ...] | None:
         key = (listen, scheme, host)
         if key not in self._known:
             point = self.traefik.entrypoint(Request(scheme=scheme, listen=listen))
             secure = scheme == "https"
-            self._known[key] = (
-                None
-                if point is None
-                else tuple(
-                    router.name for router in taking([r for r in self.traefik.at(point) if r.tls is secure], host)
-                )
+            usable = (
+                [r for r in self.traefik.at(point) if r.tls is secure and not self.traefik.broken(r)] if point else []
             )
+            self._known[key] = None if point is None else tuple(router.name for router in taking(usable, host))
         return self._known[key]
 
 

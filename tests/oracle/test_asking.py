@@ -149,7 +149,7 @@ def test_sealed_answers_of_traefik_are_the_answers(tmp_path: Path) -> None:
 def test_routers_of_other_hosts_change_no_answer(tmp_path: Path) -> None:
     """Without the routers that cannot take a host's requests, Traefik answers them as before; some are left out."""
     configuration, requests = traefik(tmp_path, 11, 40)
-    selection = Selection(configuration, {})
+    selection = Selection.of(configuration, {})
     generator = random.Random(11)
     hosts = sorted({request.host for request in requests})
     left = 0
@@ -162,3 +162,19 @@ def test_routers_of_other_hosts_change_no_answer(tmp_path: Path) -> None:
             alone = replace(configuration, routers=fewer)
             assert alone.answer(there, ask) == configuration.answer(there, ask), there
     assert left > len(requests)
+
+
+def test_a_router_that_traefik_leaves_out_hides_no_other(tmp_path: Path) -> None:
+    """A router whose middleware is not there takes nothing: the one after it is what a host's requests see."""
+    routers = {
+        "lost": {"rule": "Host(`a.test`)", "service": "up", "middlewares": ["gone"], "priority": 9},
+        "there": {"rule": "Host(`a.test`) && PathPrefix(`/api`)", "service": "up", "priority": 5},
+        "other": {"rule": "Host(`b.test`)", "service": "up", "priority": 5},
+    }
+    services = {"up": {"loadBalancer": {"servers": [{"url": "http://127.0.0.1:22001"}]}}}
+    file = written(tmp_path / "dynamic.yml", {"http": {"routers": routers, "services": services}})
+    points = {"entryPoints": {"web": {"address": ":80"}}, "providers": {"file": {"filename": str(file)}}}
+    selection = Selection.of(load_traefik(written(tmp_path / "traefik.yml", points), [file]), {})
+    assert selection.tables(":80", "http", "a.test") == {"there@file"}
+    assert selection.through(":80", "http", "a.test", "/api") == ("up@file", ())
+    assert selection.through(":80", "http", "a.test", "/") == "none takes it"
