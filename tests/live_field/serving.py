@@ -14,6 +14,12 @@ from auditor.policy.model import HttpTarget
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
+def close_all(loop: asyncio.AbstractEventLoop) -> None:
+    """Close every connection of a loop, also one in the middle of a TLS handshake, which no handler has heard of."""
+    for transport in list(loop._transports.values()):  # type: ignore[attr-defined]
+        transport.abort()
+
+
 @contextlib.contextmanager
 def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> Iterator[int]:
     """Serve connections with a handler while the block lasts; yields the port on 127.0.0.1."""
@@ -42,7 +48,7 @@ def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> Iterator[int
 
     async def stop() -> None:
         started[0].close()
-        ended = loop.time() + 5
+        ended = loop.time() + 2
         # A connection that was just accepted has a task of its own, or is about to: one cancelled too early closes
         # nothing, so that only handlers that have begun are, until nothing else is left.
         while loop.time() < ended:
@@ -53,6 +59,7 @@ def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> Iterator[int
             await asyncio.sleep(0.02)
             if len(asyncio.all_tasks(loop)) == 1:
                 break
+        close_all(loop)
         await asyncio.sleep(0.05)
 
     def run() -> None:

@@ -31,6 +31,7 @@ class RecordingServer:
         self.asked: dict[tuple[str, str, str], int] = defaultdict(int)
         self.set_cookies = set_cookies
         self.servers: list[asyncio.Server] = []
+        self.writers: list[asyncio.StreamWriter] = []
         self.plain = 0
         self.secure = 0
 
@@ -45,12 +46,17 @@ class RecordingServer:
         self.plain, self.secure = (server.sockets[0].getsockname()[1] for server in self.servers)
 
     async def stop(self) -> None:
-        """Close both listeners."""
+        """Close both listeners and every connection that they took, also one that a browser keeps or has just opened."""
         for server in self.servers:
             server.close()
+        for _ in range(4):
+            for writer in self.writers:
+                writer.transport.abort()
+            await asyncio.sleep(0.05)
 
     def _handler(self, scheme: str) -> Any:
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.writers.append(writer)
             try:
                 while await self._one(scheme, reader, writer):
                     pass
