@@ -73,7 +73,7 @@ class Sealed:
         """Refuse every other method."""
         raise ReadError(name)
 
-    __bool__ = __iter__ = __contains__ = __getitem__ = __str__ = __repr__ = __format__ = _read  # type: ignore[assignment]
+    __bool__ = __iter__ = __contains__ = __getitem__ = __str__ = __repr__ = __format__ = _read  # type: ignore[assignment] # they never return
     __add__ = __radd__ = __mod__ = __rmod__ = __lt__ = __le__ = __gt__ = __ge__ = _read
 
 

@@ -152,7 +152,7 @@ class Assembler:
 
     def _nginx(self, target: NginxTarget, assembly: Assembly, composes: Sequence[Compose]) -> Layer:
         from auditor.nginx import load  # noqa: PLC0415 - only where a policy has an nginx target
-        from auditor.nginx.matchers import matchers, replacements  # noqa: PLC0415
+        from auditor.nginx.matchers import matchers, replacements  # noqa: PLC0415 - as above
 
         files = self._paths(target.id, target.files)
         mounts = {inside: str(self._paths(target.id, [local])[0]) for inside, local in target.mounts.items()}
@@ -175,8 +175,8 @@ class Assembler:
 
     def _traefik(self, target: TraefikTarget, assembly: Assembly, composes: Sequence[Compose]) -> Layer:
         from auditor.traefik import Container, Middleware, load  # noqa: PLC0415 - only where a policy has a traefik target
-        from auditor.traefik.rules import conjunctions as router_conjunctions  # noqa: PLC0415
-        from auditor.traefik.selection import replaced, served  # noqa: PLC0415
+        from auditor.traefik.rules import conjunctions as router_conjunctions  # noqa: PLC0415 - as above
+        from auditor.traefik.selection import replaced, served  # noqa: PLC0415 - as above
 
         static = self._paths(target.id, [target.static])[0] if target.static else None
         dynamic = [found for path in self._paths(target.id, target.dynamic) for found in _glob(path)]
@@ -361,7 +361,7 @@ def _by_router(traefik: Traefik, order: Sequence[str], assembly: Assembly) -> It
     Routers with the same behind them, reached by the same paths, share what is there.
     """
     from auditor.traefik.selection import Selection as Routers  # noqa: PLC0415 - only where a policy has a traefik target
-    from auditor.traefik.selection import behind, served  # noqa: PLC0415
+    from auditor.traefik.selection import behind, served  # noqa: PLC0415 - as above
 
     yield from assembly.seen.get(order[0], ())
     ways: dict[str, str] = {}

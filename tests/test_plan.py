@@ -87,3 +87,22 @@ def test_the_reference_stack_fails_the_same_rules_with_and_without_groups(state:
     assert asked < sum(len(cases) for cases in whole.cases.values())
     assert assembly.stack.layers
     assert judged(loaded, grouped) == judged(loaded, whole)
+
+
+def test_a_bucket_that_one_claim_chooses_is_found_though_all_claims_together_do_not(tmp_path: Path) -> None:
+    """Each header in which a client claims an address is tried alone: one of them may undo what another does."""
+    (tmp_path / "auditor.yaml").write_text(
+        "version: 1\nname: plan\ntargets: [{id: nginx, type: nginx, files: [nginx.conf]}]\n"
+        "routes:\n  - id: all\n    match: [{paths: ['/**']}]\n"
+        "    rate_limit: {rate: 5/s, burst: 5, status: 429, key: client_ip}\n",
+        "utf-8",
+    )
+    (tmp_path / "nginx.conf").write_text(
+        "events {} http { map $http_cf_connecting_ip $client { '' $proxy_add_x_forwarded_for; default $remote_addr; }"
+        " limit_req_zone $client zone=z:1m rate=5r/s; limit_req_status 429;"
+        " server { listen 80; location / { limit_req zone=z burst=5 nodelay; proxy_pass http://127.0.0.1:8000; } } }",
+        "utf-8",
+    )
+    run = audit.check(Options("check", tmp_path / "auditor.yaml"))
+    found = [f.message for f in run.findings if f.check == "rate-limit-key-spoofable" and f.verdict is Verdict.FAIL]
+    assert any("X-Forwarded-For" in message for message in found), found

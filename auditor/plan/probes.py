@@ -203,7 +203,7 @@ class Planner:
         here, anywhere = groups.known(place, methods, view)
         if (not here or not anywhere) and not self._shared(route, place, methods):
             if not here:
-                yield from self._plain(route, place, methods, view, groups.ask)
+                yield from self._plain(route, place, methods, view)
             if not anywhere:
                 yield from self._of_pages(route, place, methods, view)
 
@@ -229,7 +229,7 @@ class Planner:
         for key in dict.fromkeys(key for place in places for key in self.sharing.first.get(place, ())):
             for route, place, methods in self.sharing.others.pop(key, []):
                 view = self._view(place.entry, place.host)
-                yield from self._plain(route, place, methods, view, None)
+                yield from self._plain(route, place, methods, view)
                 yield from self._of_pages(route, place, methods, view)
 
     def _of_pages(self, route: Route, place: Place, methods: Sequence[str], view: View) -> Iterator[Probe]:
@@ -239,9 +239,7 @@ class Planner:
         if route.websocket is not None:
             yield from self._websocket(route, place, view)
 
-    def _plain(
-        self, route: Route, place: Place, methods: Sequence[str], view: View, ask: Ask | None
-    ) -> Iterator[Probe]:
+    def _plain(self, route: Route, place: Place, methods: Sequence[str], view: View) -> Iterator[Probe]:
         """Yield what is asked of a place besides the first plain request, whoever asks."""
         first = methods[0]
         for method in methods[1:]:
@@ -252,7 +250,12 @@ class Planner:
             asking = place.probe("plain", first)
             yield replace(asking, request=asking.request.with_(Accept_Encoding="gzip"), why="Accept-Encoding")
         if route.rate_limit is not None:
-            yield from _variants(place, first, ask)
+            base = place.probe("variant", first)
+            for name, value in FORGED:
+                forged = base.request.with_(**{name.replace("-", "_"): value})
+                yield replace(base, request=forged, variant="forged", why=name)
+            other = replace(base.request, client=OTHER_CLIENT)
+            yield replace(base, request=other, variant="client", why="another client")
 
     def _named(self) -> tuple[Origin, ...]:
         """Return every origin that some route of the policy names."""
@@ -320,28 +323,6 @@ class Planner:
                 for host in self.known_hosts():
                     for path in self._below(f"denied {glob}", self._view(entry, host), within, concrete):
                         yield replace(Place("", entry, host, path).probe("denied", "GET"), why=glob)
-
-
-def _variants(place: Place, method: str, ask: Ask | None) -> Iterator[Probe]:
-    """Yield a request with each address that a client can claim, one with all of them where no limit heeds any."""
-    base = place.probe("variant", method)
-    claims = {name.replace("-", "_"): value for name, value in FORGED}
-    every = replace(base, request=base.request.with_(**claims), variant="forged", why=", ".join(n for n, _ in FORGED))
-    if ask is not None and _buckets(ask(every)) == _buckets(ask(place.probe("plain", method))):
-        yield every
-    else:
-        for name, value in FORGED:
-            forged = base.request.with_(**{name.replace("-", "_"): value})
-            yield replace(base, request=forged, variant="forged", why=name)
-    yield replace(base, request=replace(base.request, client=OTHER_CLIENT), variant="client", why="another client")
-
-
-def _buckets(exchanges: Iterable[Exchange]) -> object:
-    """Return which limits each answer passed through, and in which bucket it was counted."""
-    return [
-        (exchange.outcome.when, [(limit.location, limit.zone, limit.value) for limit in exchange.outcome.limits])
-        for exchange in exchanges
-    ]
 
 
 def asked_for(name: str) -> bool:
