@@ -364,13 +364,13 @@ def _by_router(traefik: Traefik, order: Sequence[str], assembly: Assembly) -> It
     from auditor.traefik.selection import behind, served  # noqa: PLC0415 - as above
 
     yield from assembly.seen.get(order[0], ())
-    ways: dict[str, str] = {}
+    ways: dict[str, set[str]] = {}
     known: set[str] = set()
     for router in served(traefik):
         found = behind(traefik, router, lambda address: assembly.stack.layer_at(order[0], address))
         first = min((order.index(name) for name in found.layers), default=len(order))
         way = f"{' '.join(order[first:])} {found.replaced}"
-        ways[router.name] = way
+        ways.setdefault(router.name, set()).add(way)  # middlewares of an entrypoint make another of it
         if way not in known:
             known.add(way)
             inner = _outermost(order[first:], assembly)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auditor import audit
+from auditor.options import Options
 from auditor.plan.behind import Replacement, from_outside
 from auditor.plan.cells import Matcher
 
@@ -58,3 +62,26 @@ def test_alternatives_at_the_top_are_not_guessed() -> None:
     """An expression whose alternatives are not in brackets is not rewritten: it is "other"."""
     made = list(from_outside([Matcher("path", "regex", "^/a|/b")], [Replacement("/api/", "/")]))
     assert [m.kind for m in made] == ["regex", "other"]
+
+
+def test_a_router_has_a_way_for_each_entrypoint_that_replaces_a_prefix(tmp_path: Path) -> None:
+    """An entrypoint whose middlewares strip a prefix shows the application other paths than one that has none."""
+    (tmp_path / "traefik.yml").write_text(
+        "entryPoints:\n  in:\n    address: ':80'\n    http: {middlewares: [strip@file]}\n"
+        "  out: {address: ':81'}\nproviders: {file: {filename: dynamic.yml}}\n"
+    )
+    (tmp_path / "dynamic.yml").write_text(
+        "http:\n  routers: {all: {rule: 'Host(`a.test`)', service: app}}\n"
+        "  middlewares: {strip: {stripPrefix: {prefixes: [/api]}}}\n"
+        "  services: {app: {loadBalancer: {servers: [{url: 'http://app:8000'}]}}}\n"
+    )
+    (tmp_path / "main.py").write_text("from fastapi import FastAPI\napp = FastAPI()\n@app.get('/x')\ndef x(): ...\n")
+    (tmp_path / "auditor.yaml").write_text(
+        "version: 1\nname: ways\ntargets:\n  - {id: edge, type: traefik, static: traefik.yml, dynamic: [dynamic.yml]}\n"
+        "  - {id: app, type: asgi, files: [main.py]}\nlayers: [edge, app]\n"
+        "routes: [{id: all, match: [{paths: ['/**']}], headers: {X-A: b}}]\n"
+    )
+    options = Options("check", tmp_path / "auditor.yaml")
+    loaded = audit.load(options)
+    facts, _ = audit.predict(loaded, options)
+    assert {"/x", "/api/x"} <= {case.probe.path for case in facts.of("all", "plain") if case.probe.host == "a.test"}

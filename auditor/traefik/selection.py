@@ -7,6 +7,7 @@ layers behind them: what tells its paths apart is what its own routers, and the 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import field
 
 from auditor.dataclass import dataclass
@@ -37,16 +38,19 @@ _LISTS = (
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Answers about one configuration; `ways` names what is behind each router, by the router's name."""
+    """Answers about one configuration; `ways` names what is behind each router, by the router's name.
+
+    A router has more than one where entrypoints add middlewares that replace prefixes.
+    """
 
     traefik: Traefik
-    ways: Mapping[str, str]
+    ways: Mapping[str, AbstractSet[str]]
     by_path: bool
     """Whether no rule looks at more than hosts and paths."""
     _known: dict[tuple[str, str, str], tuple[str, ...] | None] = field(default_factory=dict, compare=False)
 
     @classmethod
-    def of(cls, traefik: Traefik, ways: Mapping[str, str]) -> Selection:
+    def of(cls, traefik: Traefik, ways: Mapping[str, AbstractSet[str]]) -> Selection:
         """Look at every rule once."""
         leaves = (leaf for router in served(traefik) if router.rule for leaf in rules.leaves(router.rule))
         return cls(traefik, ways, by_path=all(leaf.matcher in _BY_PATH for leaf in leaves))
@@ -59,7 +63,7 @@ class Selection:
     def tables(self, listen: str, scheme: str, host: str) -> frozenset[str]:
         """Return the names of those routers and of what is behind them."""
         names = self._taking(listen, scheme, host) or ()
-        return frozenset({*names, *(self.ways[name] for name in names if name in self.ways)})
+        return frozenset(names).union(*(self.ways.get(name, ()) for name in names))
 
     def alike(self, listen: str, scheme: str, host: str, path: str) -> Hashable | None:  # noqa: ARG002 - a protocol
         """Return None: what is behind the routers decides which places answer alike."""
