@@ -159,6 +159,5 @@ def _fits(case: Case, observed: Case) -> bool:
     ways = (redirected_to(request, predicted), redirected_to(request, response))
     if ways[0] is not None and ways[1] is not None and ways[0].host != ways[1].host:
         return False
-    name = "Access-Control-Allow-Origin"
-    said = predicted.headers.all(name)
-    return any(UNKNOWN_VALUE in value for value in said) or sorted(said) == sorted(response.headers.all(name))
+    said = predicted.headers.all(ALLOW_ORIGIN)
+    return any(UNKNOWN_VALUE in value for value in said) or sorted(said) == sorted(response.headers.all(ALLOW_ORIGIN))

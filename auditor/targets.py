@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from auditor import seen
 from auditor.dataclass import dataclass
 from auditor.doors.entries import addresses, entries, peer
 from auditor.doors.places import Running, names, placed, runs_traefik
 from auditor.errors import AuditorError, ConfigurationError, Location, Problem
 from auditor.exchange import Layer, Unknown
 from auditor.finding import TargetInfo
-from auditor.plan.behind import Replacement, from_outside
+from auditor.plan.behind import Replacement
 from auditor.plan.cells import Matcher
 from auditor.plan.facts import ClientVariable, Network, OpenDoor, TlsEntry
 from auditor.plan.steering import Demand, demands
@@ -128,9 +129,11 @@ class Assembler:
         assembly.running, assembly.composes = running, tuple(composes)
         outermost = layers[order[0]] if order else None
         if outermost and outermost[0] == "traefik" and all(entry.layer == order[0] for entry in assembly.entries):
-            assembly.matchers = tuple(_by_router(cast("Traefik", outermost[1]), order, assembly))
+            traefik = cast("Traefik", outermost[1])
+            found = seen.by_router(traefik, assembly.stack, order, assembly.seen, assembly.moves)
+            assembly.matchers, assembly.selection = found
         else:
-            assembly.matchers = tuple(_outermost(order, assembly))
+            assembly.matchers = tuple(seen.outermost(order, assembly.seen, assembly.moves))
         if [layers[name][0] for name in order] == ["nginx"]:
             from auditor.nginx.selection import Selection as Servers  # noqa: PLC0415 - only where nginx is all there is
 
@@ -200,7 +203,7 @@ class Assembler:
         assembly.problems += [(target.id, problem) for problem in configuration.problems]
         assembly.missing += [(target.id, unknown) for unknown in configuration.unknown]
         assembly.targets.append(TargetInfo(target.id, target.type, tuple(configuration.files)))
-        assembly.seen[target.id] = tuple(_traefik_matchers(configuration))
+        assembly.seen[target.id] = tuple(seen.of_traefik(configuration))
         chains = (item for router in served(configuration) for item in configuration.chain(router.middlewares))
         pairs = replaced(item for item in chains if isinstance(item, Middleware))
         assembly.moves[target.id] = tuple(Replacement(*pair) for pair in pairs)
@@ -233,7 +236,7 @@ class Assembler:
         assembly.problems += [(target.id, problem) for problem in application.problems]
         assembly.missing += [(target.id, unknown) for unknown in application.unknown]
         assembly.targets.append(TargetInfo(target.id, target.type, tuple(application.files)))
-        assembly.seen[target.id] = tuple(_application_matchers(application))
+        assembly.seen[target.id] = tuple(seen.of_application(application))
         return application
 
     def _in_process(self, target: AsgiTarget, assembly: Assembly) -> Layer:
@@ -330,80 +333,6 @@ def _glob(path: Path) -> list[Path]:
     return found
 
 
-TRAEFIK_KINDS = {
-    "host": ("host", "exact", True),
-    "host-regex": ("host", "regex", False),
-    "path": ("path", "exact", False),
-    "path-prefix": ("path", "prefix", False),
-    "path-regex": ("path", "regex", False),
-    "method": ("method", "exact", False),
-    "origin": ("origin", "exact", False),
-    "origin-regex": ("origin", "regex", False),
-    "query": ("query", "other", False),
-    "query-regex": ("query", "other", False),
-    "client": ("client", "other", False),
-}
-"""How a Traefik matcher sees a request: subject, kind, caseless."""
-
-
-def _outermost(order: Sequence[str], assembly: Assembly) -> Iterator[Matcher]:
-    """Yield what any layer can see of a request, in the words of the request that came in from outside."""
-    for index, name in enumerate(order):
-        seen: tuple[Matcher, ...] = assembly.seen.get(name, ())
-        for outer in reversed(order[:index]):
-            seen = tuple(from_outside(seen, assembly.moves.get(outer, ())))
-        yield from seen
-
-
-def _by_router(traefik: Traefik, order: Sequence[str], assembly: Assembly) -> Iterator[Matcher]:
-    """Fill in which routers take requests to which hosts; yield what each can see, and what is behind each of them.
-
-    Routers with the same behind them, reached by the same paths, share what is there.
-    """
-    from auditor.traefik.selection import Selection as Routers  # noqa: PLC0415 - only where a policy has a traefik target
-    from auditor.traefik.selection import behind, served  # noqa: PLC0415 - as above
-
-    yield from assembly.seen.get(order[0], ())
-    ways: dict[str, set[str]] = {}
-    known: set[str] = set()
-    for router in served(traefik):
-        found = behind(traefik, router, lambda address: assembly.stack.layer_at(order[0], address))
-        first = min((order.index(name) for name in found.layers), default=len(order))
-        way = f"{' '.join(order[first:])} {found.replaced}"
-        ways.setdefault(router.name, set()).add(way)  # middlewares of an entrypoint make another of it
-        if way not in known:
-            known.add(way)
-            inner = _outermost(order[first:], assembly)
-            yield from (replace(m, scope=way) for m in from_outside(inner, [Replacement(*p) for p in found.replaced]))
-    assembly.selection = Routers.of(traefik, ways)
-
-
-def _traefik_matchers(traefik: Traefik) -> Iterator[Matcher]:
-    """Yield what Traefik's rules and middlewares see; routers that look at nothing but hosts and paths only select."""
-    from auditor.traefik.selection import matchers, served  # noqa: PLC0415 - only where a policy has a traefik target
-
-    found = [
-        replace(matcher, scope=router.name)
-        for router in served(traefik)
-        for m in matchers(traefik, router)
-        if (matcher := _traefik_matcher(m)) is not None
-    ]
-    by_path = all(matcher.subject in {"host", "path", "origin"} for matcher in found)
-    yield from (replace(matcher, selects=by_path and matcher.subject == "path") for matcher in found)
-
-
-def _traefik_matcher(found: Any) -> Matcher | None:
-    kind, separator, name = found.kind.partition(":")
-    if separator:
-        return Matcher(
-            f"header:{name}", "regex" if kind.endswith("regex") else "exact", found.text, location=found.location
-        )
-    if kind not in TRAEFIK_KINDS:
-        return None
-    subject, how, caseless = TRAEFIK_KINDS[kind]
-    return Matcher(subject, how, found.text, caseless, found.location)
-
-
 def _nginx_tls(target: str, configuration: Any) -> Iterator[TlsEntry]:
     """Yield each TLS listener of nginx with the lowest version that its default server accepts.
 
@@ -446,21 +375,6 @@ def _traefik_tls(target: str, dynamic: Sequence[Path]) -> Iterator[TlsEntry]:
             else:
                 yield entry
     yield default
-
-
-def _application_matchers(application: Any) -> Iterator[Matcher]:
-    """Yield what an application can tell apart: methods and paths of its routes, origins of its CORS middleware."""
-    for route in application.routes:
-        if (pattern := route.expression()) is not None:
-            yield Matcher("path", "regex", f"^{pattern}\\z", location=route.location, selects=True)
-    for method in sorted({method for route in application.routes for method in route.methods if method != "*"}):
-        yield Matcher("method", "exact", method, location=application.location)
-    for cors in application.cors:
-        for origin in cors.allow_origins:
-            if origin != "*":
-                yield Matcher("origin", "exact", origin, location=cors.location)
-        if cors.allow_origin_regex:
-            yield Matcher("origin", "regex", f"^(?:{cors.allow_origin_regex})\\z", location=cors.location)
 
 
 def _mounts_of(main: Path, composes: Sequence[Any]) -> dict[str, str]:

@@ -21,7 +21,7 @@ LINE = (
     {"doors"},
     {"browser"},
     {"plan"},
-    {"asking", "options"},
+    {"asking", "options", "seen"},
     {"targets", "live", "checks"},
     {"overview", "verdicts", "agreement", "watching", "replaying", "accepted"},
     {"audit", "tracing", "difference"},
