@@ -55,10 +55,9 @@ NAMES = {f"@{name}@": str(20001 + number) for number, name in enumerate(("P1", "
     ],
 )
 def test_nothing_looks_at_a_sealed_value(look: Callable[[object], object]) -> None:
-    """Whatever would depend on the text raises, and never as an error that a layer takes for one of its own kind."""
-    with pytest.raises((ReadError, TypeError)) as raised:
+    """Whatever would depend on the text raises: an error of our own, or the one that C has for what is no text."""
+    with pytest.raises((ReadError, TypeError)):
         look(Sealed("Origin"))
-    assert raised.type is TypeError or not issubclass(raised.type, Exception)
 
 
 def variants(request: Request) -> list[Request]:
