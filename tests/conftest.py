@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import pkgutil
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,10 @@ _QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]  # a busy m
 settings.register_profile("fixed", derandomize=True, deadline=None, suppress_health_check=_QUIET)
 settings.register_profile("fresh", deadline=None, suppress_health_check=_QUIET)
 settings.load_profile("fixed")  # the same examples in every run, unless asked for --hypothesis-profile=fresh
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell without job control starts background jobs so, and what they start inherits it: no test could interrupt it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
