@@ -15,7 +15,7 @@ from auditor.plan.facts import OriginCell, Probe
 from auditor.plan.inquiry import SUFFIX, Answers, Handshakes, Inquiry, Rounds, passes
 from auditor.plan.near import named, near
 from auditor.plan.probes import NO_HOST, Place, Planner
-from auditor.plan.refusals import CHILD
+from auditor.plan.refusals import CHILD, ESCAPE, HEADER, METHOD, TARGET, child, dealt
 from auditor.policy.model import HttpTarget, Origin, Policy, Route
 from auditor.stack import Entry
 
@@ -55,9 +55,8 @@ class BlackBox:
         for route in self.policy.routes:
             within = route_language(route.match)
             for entry in [entry for entry in entries if entry.scheme == entries[0].scheme]:
-                for path in self._paths(planner, route, within, entry):
-                    host = _hosts(planner, route, entry)[0]
-                    yield Place(route.id, entry, host, path, self._authority(entry, host)), route, within
+                for place in self._places(planner, route, within, entry):
+                    yield place, route, within
 
     def _paths(self, planner: Planner, route: Route, within: Language, entry: Entry) -> list[str]:
         """Return the route's paths that the policy names, or one of every cell of its globs."""
@@ -74,25 +73,58 @@ class BlackBox:
     def _all(self) -> Iterator[Rounds]:
         entries = self.entries()
         planner = Planner(self.policy, entries, (), tuple(dict.fromkeys(entry.host for entry in entries)))
+        refused = self._refused(planner)
         for route in self.policy.routes:
-            yield from self._route(planner, route)
+            yield from self._route(planner, route, refused)
         yield _once(list(self._apart(planner)))
 
-    def _route(self, planner: Planner, route: Route) -> Iterator[Rounds]:
+    def _refused(self, planner: Planner) -> dict[Place, tuple[list[str], bool]]:
+        """Say for each URL why a server is to refuse requests there by itself, and whether other URLs make up for it.
+
+        Each refusal is asked for once an entrypoint, at URLs with the promises of the first route that has any. What
+        gives way to it there is asked at the others, where there are any.
+        """
+        whys = [ESCAPE, TARGET, HEADER, *([METHOD] if self.target.allow_unsafe_methods else [])]
+        routes = {route.id: route for route in self.policy.routes if route.headers}
+        found: dict[Place, tuple[list[str], bool]] = {}
+        for entry in planner.entries:
+            urls = [
+                place
+                for route in routes.values()
+                for within in [route_language(route.match)]
+                for place in self._places(planner, route, within, entry)
+                if child(place, CHILD, within) is not None
+            ]
+            alike = [url for url in urls if routes[url.route].headers == routes[urls[0].route].headers]
+            hands = dealt(alike, whys, lambda url: 0 if routes[url.route].cors is None else len(whys))
+            spare = any(not hand for hand in hands.values())
+            found |= {url: (hand, spare) for url, hand in hands.items()}
+        return found
+
+    def _places(self, planner: Planner, route: Route, within: Language, entry: Entry) -> list[Place]:
+        """Return the route's URLs at an entry."""
+        host = _hosts(planner, route, entry)[0]
+        authority = self._authority(entry, host)
+        return [Place(route.id, entry, host, path, authority) for path in self._paths(planner, route, within, entry)]
+
+    def _route(
+        self, planner: Planner, route: Route, refused: Mapping[Place, tuple[list[str], bool]]
+    ) -> Iterator[Rounds]:
         within = route_language(route.match)
         for entry in planner.entries:
             hosts = _hosts(planner, route, entry)
-            paths = self._paths(planner, route, within, entry)
-            for path in paths:
-                place = Place(route.id, entry, hosts[0], path, self._authority(entry, hosts[0]))
-                yield from self._place(route, place, [*hosts[1:], NO_HOST], within)
+            places = self._places(planner, route, within, entry)
+            for place in places:
+                yield from self._place(route, place, [*hosts[1:], NO_HOST], within, refused.get(place, ([], False)))
             for probe in route.probes:
                 place = Place(route.id, entry, probe.host or hosts[0], probe.path.partition("?")[0])
                 safe = probe.method in {"GET", "HEAD", "OPTIONS"} or self.target.allow_unsafe_methods
-                if place.path not in paths and safe:
+                if place.path not in {known.path for known in places} and safe:
                     yield _once([replace(place.probe("plain", probe.method), why="a probe that the route names")])
 
-    def _place(self, route: Route, place: Place, others: Sequence[str], within: Language) -> Iterator[Rounds]:
+    def _place(
+        self, route: Route, place: Place, others: Sequence[str], within: Language, refused: tuple[Sequence[str], bool]
+    ) -> Iterator[Rounds]:
         known = [item for r in self.policy.routes for c in (r.cors, r.websocket) if c for item in c.allow_origins]
         if route.websocket is not None:
             around = near(route.websocket.allow_origins, route.websocket.null_origin, known)
@@ -111,7 +143,8 @@ class BlackBox:
             self.http2.get(place.entry.name, False),
             self.target.allow_unsafe_methods,
             within,
-            errors=route.id == next((r.id for r in self.policy.routes if r.headers), None),
+            errors=refused[0],
+            instead=refused[1],
         )
         yield self._if_not_redirected(place, inquiry.rounds())
 

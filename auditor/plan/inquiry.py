@@ -5,7 +5,7 @@ preflight). Where the answer is of the same make as the one that it varies, it d
 the origin is asked again by a plain GET. An origin that nothing names is asked only after another foreign one was let in.
 
 A question that an answer calls for costs no request more: it takes the place of a lookalike in the last dot, which no
-public name has, or is asked at one of several places.
+public name has, or is asked at one of several places. So does what is asked at one URL for many (`auditor.plan.refusals`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from auditor.language import Language
 from auditor.plan.facts import NO_ORIGIN, OriginCell, Probe
 from auditor.plan.near import OPAQUE, STRANGER, Near
 from auditor.plan.probes import FORBIDDEN_METHODS, Place, over_http2
-from auditor.plan.refusals import CHILD, child, refusals, unknown_method
+from auditor.plan.refusals import CHILD, child, refusal
 from auditor.policy.model import Cors, Route
 
 Answers = list[Response | None]
@@ -72,8 +72,8 @@ class Inquiry:
     """What is asked about one URL: its place, the route's promises, the origins around them.
 
     `allowed` are the origins that the policy lets in; `second` is another Host that leads to the same server ("": none);
-    `unsafe`: methods that may change something may be sent; `within` are the paths of the route; `errors`: the errors that
-    a server answers before it looks at the path are asked for here.
+    `unsafe`: methods that may change something may be sent; `within` are the paths of the route; `errors`: why a server
+    is to refuse requests here by itself, `instead`: these take the place of lookalikes in the last dot.
     """
 
     place: Place
@@ -84,7 +84,8 @@ class Inquiry:
     http2: bool
     unsafe: bool
     within: Language
-    errors: bool = False
+    errors: Sequence[str] = ()
+    instead: bool = False
     base: Response | None = None
     open: bool = False
     settled: set[str | None] = field(default_factory=set)
@@ -104,6 +105,7 @@ class Inquiry:
         yield from self._ask([*first, *(p for p in (error, granted) if p is not None)])
         self.base = self._answer(first[0])
         self.planned = len(self.asked) + len(self.near.scout) + len(self._foreign())
+        self.planned -= len(self.errors) if self.instead else 0
         errors = error is not None and passes(error, self._answer(error))
         preflights = granted is not None and passes(granted, self._answer(granted))
         yield from self._layers(cors, below if errors or not self.allowed else None, preflights)
@@ -215,10 +217,8 @@ class Inquiry:
             yield over_http2(probe) if self.http2 and self.place.entry.scheme == "https" else probe
         if below is not None and (self.route.cors is None or not self.allowed):
             yield below.probe("plain", "GET")
-        if self.errors and below is not None:
-            yield from refusals(below)
-            if self.unsafe:
-                yield unknown_method(below)
+        if below is not None:
+            yield from (refusal(below, why) for why in self.errors)
 
     def _preflight(self, cors: Cors) -> Probe | None:
         if not self.allowed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from auditor.language import Language
@@ -38,11 +38,21 @@ def child(place: Place, tail: str, within: Language) -> Place | None:
 
 def refusals(below: Place) -> Iterator[Probe]:
     """Yield what is refused below a place before anything looks at it: a bad escape (400), a long target (414), a large header (431)."""
-    base = below.path.removesuffix(CHILD)
-    for tail, why in (("/%zz", ESCAPE), ("/" + "x" * LARGE, TARGET)):
-        yield replace(replace(below, path=base + tail).probe("plain", "GET"), why=why)
-    large = below.probe("plain", "GET")
-    yield replace(large, request=large.request.with_(X_Large="x" * LARGE), why=HEADER)
+    for why in (ESCAPE, TARGET, HEADER):
+        yield refusal(below, why)
+
+
+def refusal(below: Place, why: str) -> Probe:
+    """Return the request below a place that is refused for one of `REFUSALS`."""
+    if why == METHOD:
+        return unknown_method(below)
+    if why == BODY:
+        return oversize(below)
+    if why == HEADER:
+        probe = below.probe("plain", "GET")
+        return replace(probe, request=probe.request.with_(X_Large="x" * LARGE), why=why)
+    tail = "/%zz" if why == ESCAPE else "/" + "x" * LARGE
+    return replace(replace(below, path=below.path.removesuffix(CHILD) + tail).probe("plain", "GET"), why=why)
 
 
 def unknown_method(below: Place, method: str = "BREW") -> Probe:
@@ -55,3 +65,11 @@ def oversize(below: Place) -> Probe:
     probe = below.probe("plain", "POST")
     request = probe.request.with_(Content_Length=str(OVERSIZE), Expect="100-continue")
     return replace(probe, request=replace(request, body_length=OVERSIZE), why=BODY)
+
+
+def dealt(urls: Sequence[Place], whys: Sequence[str], spent: Callable[[Place], int]) -> dict[Place, list[str]]:
+    """Deal out what is asked once, each at the URL that takes the fewest requests so far (`spent` before any of these)."""
+    hands: dict[Place, list[str]] = {url: [] for url in urls}
+    for why in whys if urls else ():
+        hands[min(hands, key=lambda url: spent(url) + len(hands[url]))].append(why)
+    return hands

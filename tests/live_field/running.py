@@ -27,11 +27,15 @@ class Field:
     log: Path
 
     def asked(self) -> Counter[str]:
-        """Count the requests since the last time by path, as the server logged them, and begin the log anew."""
+        """Count the requests since the last time by path, as the server logged them, and begin the log anew.
+
+        What the server refused before it knew a path counts for the path that was asked for.
+        """
         lines = self.log.read_text().splitlines()
         with self.log.open("r+") as log:
             log.truncate()
-        return Counter(line.split("|")[1] for line in lines)
+        fields = [line.split("|", 4) for line in lines]
+        return Counter(path if path != "-" else request.split(" ")[1] for _, path, _, _, request in fields)
 
     def with_configuration(self, *only: str) -> Path:
         """Write the policy of these URLs with their part of the configuration among its targets, and return it."""
@@ -72,7 +76,7 @@ def running_field(folder: Path, host: str, **target: Any) -> Iterator[Field]:
     log = folder / "requests.log"
     text = configuration(host, f"127.0.0.1:{secure} ssl http2", f"127.0.0.1:{clear}")
     http = (
-        f"log_format one '$request_method|$uri|$server_protocol|$status|$http_origin'; access_log {log} one;\n"
+        f"log_format one '$request_method|$uri|$server_protocol|$status|$request'; access_log {log} one;\n"
         f"ssl_certificate {folder}/certificate.pem; ssl_certificate_key {folder}/key.pem;\n{text}"
     )
     with running_nginx(http.replace("access_log off;", ""), folder, secure, clear):
