@@ -47,14 +47,20 @@ class Difference:
 
 
 def compare(
-    old: Path, new: Path, *, mounts: Mapping[str, str] | None = None, version: str = "1.31.3"
+    old: Path,
+    new: Path,
+    *,
+    mounts: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
+    version: str = "1.31.3",
 ) -> list[Difference]:
     """Return every change of answer between two configurations, smallest witness first.
 
-    `mounts` say where a path inside the container is; a relative one is seen from each of the two files.
+    `mounts` say where a path inside the container is; a relative one is seen from each of the two files. `variables`
+    fill both where they are templates.
     Raises ConfigurationError where nginx would refuse one of them.
     """
-    pair = (_load(old, mounts, version), _load(new, mounts, version))
+    pair = (_load(old, mounts, variables, version), _load(new, mounts, variables, version))
     changes: dict[object, Difference] = {}
     for request in _requests(pair):
         before, after = (_side(configuration, request) for configuration in pair)
@@ -73,11 +79,13 @@ def compare(
     return sorted(changes.values(), key=lambda change: _size(change.request))
 
 
-def _load(file: Path, mounts: Mapping[str, str] | None, version: str) -> Configuration:
+def _load(
+    file: Path, mounts: Mapping[str, str] | None, variables: Mapping[str, str] | None, version: str
+) -> Configuration:
     if not file.is_file():
         raise ConfigurationError(f"there is no file {file}")
     here = {inside: str(file.parent / local) for inside, local in (mounts or {}).items()}
-    configuration = load([file], prefix=file.parent, mounts=here, version=version)
+    configuration = load([file], prefix=file.parent, mounts=here, variables=variables, version=version)
     if configuration.problems:
         raise ConfigurationError.of(configuration.problems)
     return configuration

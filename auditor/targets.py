@@ -163,7 +163,8 @@ class Assembler:
             mounts = _mounts_of(files[0], composes)
         prefix = files[0].parent if target.prefix == "." else self._paths(target.id, [target.prefix])[0]
         version = self.nginx_version or target.version or LATEST_NGINX
-        configuration = load(files, prefix=prefix, mounts=mounts, version=version)
+        variables = _environment_of(files[0], composes) | {k: str(v) for k, v in target.variables.items()}
+        configuration = load(files, prefix=prefix, mounts=mounts, variables=variables, version=version)
         assembly.mounts.update(mounts)
         assembly.problems += [(target.id, problem) for problem in configuration.problems]
         assembly.missing += [(target.id, unknown) for unknown in configuration.missing]
@@ -384,6 +385,17 @@ def _mounts_of(main: Path, composes: Sequence[Any]) -> dict[str, str]:
             files = compose.files_in(service)
             if any(Path(source).resolve() == main.resolve() for source in files.values()):
                 return dict(files)
+    return {}
+
+
+def _environment_of(main: Path, composes: Sequence[Compose]) -> dict[str, str]:
+    """Return what the container that is given this nginx file as a template fills it with, where a Compose file says so."""
+    file = main.resolve()
+    for compose in composes:
+        for name, service in compose.services.items():
+            sources = (Path(source).resolve() for to, source in compose.files_in(name).items() if "template" in to)
+            if any(source in (file, *file.parents) for source in sources):
+                return {key: item.value for key, item in service.environment.items() if item.value is not None}
     return {}
 
 

@@ -127,3 +127,15 @@ def test_everything_is_compared(tmp_path: Path) -> None:
     assert {change.request.headers.get("X-Debug") for change in seen["one header"]} == {"on"}
     assert gained(seen["a faster limit"], "limited to 9 a second")
     assert gained(seen["another upstream"], "asks 127.0.0.1:82")
+
+
+def test_templates_are_filled(tmp_path: Path) -> None:
+    """Two templates that are filled alike are compared; unfilled they would be refused."""
+    for name, code in (("old", 200), ("new", 404)):
+        text = f"events {{}} http {{ server {{ listen ${{PORT}}; return {code}; }} }}"
+        (tmp_path / f"{name}.conf.template").write_text(text)
+    pair = (tmp_path / "old.conf.template", tmp_path / "new.conf.template")
+    with pytest.raises(ConfigurationError, match="not substituted"):
+        compare(*pair)
+    (change,) = compare(*pair, variables={"PORT": "8080"})
+    assert change.lost != change.gained

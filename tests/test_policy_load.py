@@ -483,6 +483,8 @@ def test_a_profile_needs_no_policy_file() -> None:
     loaded = load_profiles(["cors-strict"], nginx=Path("conf/nginx.conf"), version="1.27.1", now=NOW)
     (target,) = loaded.policy.targets
     assert (target.files, target.prefix, target.version) == (("conf/nginx.conf",), "conf", "1.27.1")
+    filled = load_profiles(["cors-strict"], nginx=Path("a.template"), variables={"UP": "${x}:80"}, now=NOW)
+    assert filled.policy.targets[0].variables == {"UP": "${x}:80"}
     assert loaded.policy.routes[0].cors is not None
     assert loaded.locate("routes[0].cors").file == "builtin:cors-strict"
     with pytest.raises(PolicyError, match="no built-in profile"):

@@ -285,7 +285,10 @@ def test_templates(tmp_path: Path) -> None:
     assert names.args == ("example.com", "example.com")
     assert names.location.column == 26
     tree = http(tmp_path, text)
-    assert sorted({problem.hint for problem in tree.problems}) == ["pass --var DOMAIN=…", "pass --var PORT=…"]
+    assert sorted({problem.hint for problem in tree.problems}) == [
+        "set it in the target's variables; without a policy, pass --var DOMAIN=…",
+        "set it in the target's variables; without a policy, pass --var PORT=…",
+    ]
     tree = http(tmp_path, text, variables={"PORT": "0", "DOMAIN": "a"})
     (problem,) = tree.problems
     assert problem.location is not None

@@ -50,13 +50,14 @@ def trace(url: str | None, **values: Any) -> int:
 @click.option(
     "--mount", "mounts", multiple=True, callback=pairs, metavar="INSIDE=HERE", help="Where a container path is."
 )
+@click.option("--var", "variables", multiple=True, callback=pairs, metavar="K=V", help="A template variable.")
 @click.option("--nginx-version", metavar="X.Y.Z", default="1.31.3", help="The nginx version to model.")
-def diff(old: Path, new: Path, mounts: dict[str, str], nginx_version: str) -> int:
+def diff(old: Path, new: Path, mounts: dict[str, str], variables: dict[str, str], nginx_version: str) -> int:
     """Show which requests get another answer from a new nginx configuration; exit 1 if any does."""
     from auditor.difference import compare
     from auditor.report.difference import render
 
-    changes = compare(old, new, mounts=mounts, version=nginx_version)
+    changes = compare(old, new, mounts=mounts, variables=variables, version=nginx_version)
     click.echo(render(changes), nl=False)
     return 1 if changes else 0
 

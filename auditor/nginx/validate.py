@@ -44,6 +44,12 @@ Locate = Callable[[Directive, int], Location]
 """Finds the place of a directive's argument (-1: of its name)."""
 
 
+def _unfilled(match: re.Match[str]) -> tuple[str, str]:
+    """Say that a template was not filled, and how to fill it."""
+    hint = f"set it in the target's variables; without a policy, pass --var {match[1]}=…"
+    return f'"{match[0]}" is not substituted', hint
+
+
 @dataclass(slots=True)
 class Validator:
     """Checks one tree for one version; `open`: things may be defined in files that are not here."""
@@ -56,7 +62,7 @@ class Validator:
     def problem(self, directive: Directive, index: int, message: str, hint: str) -> None:
         """Keep a problem at an argument of a directive (-1: at its name); one that a template left says so."""
         if index >= 0 and (match := _ENVIRONMENT_NAME.search(directive.args[index])):
-            message, hint = f'"{match[0]}" is not substituted', f"pass --var {match[1]}=…"
+            message, hint = _unfilled(match)
         if len(self.problems) < MOST_PROBLEMS:
             self.problems.append(Problem(message, self.locate(directive, index), hint))
 
@@ -188,7 +194,7 @@ class Validator:
         elif foreign(name):
             scope.variables.foreign(directive)
         elif match := _ENVIRONMENT_NAME.search(name):
-            self.problem(directive, -1, f'"{match[0]}" is not substituted', f"pass --var {match[1]}=…")
+            self.problem(directive, -1, *_unfilled(match))
         else:
             self.problem(directive, -1, f'"{name}" is not a directive of nginx', _spelling(name, self.version))
 

@@ -65,6 +65,7 @@ KEYS: dict[str, dict[str, str]] = {
         "files": "The main configuration file, and others read with it.",
         "prefix": "What relative paths in the configuration start from.",
         "mounts": "Paths inside the container, and the files here that are mounted there.",
+        "variables": "What envsubst fills the configuration's templates with; the Compose service's environment holds too.",
         "version": "The nginx version that runs, such as 1.28.",
     },
     "TraefikTarget": {

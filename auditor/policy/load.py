@@ -102,22 +102,23 @@ def load_profiles(
 ) -> LoadedPolicy:
     """Return the policy "this nginx file keeps these built-in profiles", for which no policy file is needed.
 
-    Raises PolicyError where a profile does not exist.
+    `variables` fill the file where it is a template. Raises PolicyError where a profile does not exist.
     """
     import json  # noqa: PLC0415 - only this way in needs it
 
     target = {"id": "nginx", "type": "nginx", "files": [str(nginx)], "prefix": str(nginx.parent)}
+    filled = {name: value.replace("${", "$${") for name, value in (variables or {}).items()}
     document = {
         "version": 1,
         "name": "+".join(names),
         "extends": [f"{PREFIX}{name}" for name in names],
-        "targets": [target | ({"version": version} if version else {})],
+        "targets": [target | {"variables": filled} | ({"version": version} if version else {})],
         "layers": ["nginx"],
     }
     sources = Sources()
     name = "--profile"
     root = sources.load_text(json.dumps(document), name)
-    return _finish(sources, root, name, None, _Context(variables or {}, now, checks))
+    return _finish(sources, root, name, None, _Context({}, now, checks))
 
 
 def _finish(sources: Sources, root: Node | None, file: str, environment: str | None, context: _Context) -> LoadedPolicy:

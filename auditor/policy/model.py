@@ -106,13 +106,17 @@ class Settings(Model):
 
 
 class NginxTarget(Model):
-    """An nginx configuration; the first of `files` is the main file, `mounts` maps its paths to files here."""
+    """An nginx configuration; the first of `files` is the main file, `mounts` maps its paths to files here.
+
+    `variables` fill a template as envsubst does; those of the Compose service that runs it need not be written again.
+    """
 
     id: Id
     type: Literal["nginx"]
     files: Annotated[Texts, Field(min_length=1)]
     prefix: Text = "."
     mounts: dict[str, Text] = Field(default_factory=dict)
+    variables: dict[str, str | int] = Field(default_factory=dict)
     version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$")] | None = None
 
 
