@@ -2,7 +2,7 @@ r"""A rate limit refuses with another status than the policy's.
 
 ## What it checks
 
-Whether a request over the limit is answered with the policy's `status` (429 tells a client to wait; nginx's default is 503, which says that the server is broken).
+Whether a request over the limit is answered with the policy's `status` (429 tells a client to wait; nginx's default is 503, which says that the server is broken). An error page whose file is not among the files given is taken to be there: without it the client would get a 404 instead.
 
 ## Why it matters
 
@@ -70,15 +70,20 @@ CHECK = CheckInfo(
     "rate-limit-wrong-status", "A rate limit refuses with another status than the policy's", Severity.LOW, "0.1.0"
 )
 KINDS = {"rate_limit": ("status",)}
+UNLIKELY = frozenset({"file-missing", "directory-found"})
 
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every limit that refuses with another status."""
     if rule.value.status is None:
         return
-    for case in facts.of(rule.route, "plain"):
+    limited = [(c, c.exchange.outcome.when.split("+")) for c in facts.of(rule.route, "plain")]
+    paged = {case.probe.key for case, when in limited if {"limited", "file-found"} <= set(when)}
+    for case, when in limited:
         response = case.response
-        if "limited" not in case.exchange.outcome.when.split("+") or response is None or response.status is None:
+        if "limited" not in when or response is None or response.status is None:
+            continue
+        if case.probe.key in paged and not UNLIKELY.isdisjoint(when):
             continue
         if response.status == rule.value.status:
             yield None
