@@ -87,6 +87,26 @@ def test_a_draft_is_green_at_once_and_says_what_is_there(project: Path, capsys: 
     assert str(project) not in text
 
 
+def test_a_rate_that_a_template_leaves_open_is_not_promised(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A limit whose rate is filled in at deployment gets a remark, and the draft is written all the same."""
+    (project / "deploy" / "nginx.conf").write_text(NGINX.replace("rate=10r/s", "rate=${RATE}"))
+    assert init() == 1
+    assert "${RATE}" in capsys.readouterr().out
+    text = (project / "auditor.yaml").read_text()
+    assert "# the limit at deploy/nginx.conf:16 has no rate that is known here: state it" in text
+    assert all("rate_limit" not in route for route in yaml.safe_load(text)["routes"])
+
+
+def test_an_upstream_that_is_no_address_is_not_promised(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A placeholder for the backend's address is what nginx refuses, and no reason to write no policy."""
+    (project / "deploy" / "nginx.conf").write_text(NGINX.replace("http://127.0.0.1:8000", "http://host:port"))
+    assert init() == 1
+    out = capsys.readouterr().out
+    assert "Not waived, because the program would not start" in out
+    assert "host:port" in out
+    assert "served_by" not in (project / "auditor.yaml").read_text()
+
+
 def test_what_looks_wrong_is_waived_by_name_and_ends(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A header lost in a location is listed and waived until its day; after it, the gate fails."""
     assert init() == 0
@@ -336,3 +356,49 @@ def test_strangers_configurations_reach_a_green_gate(name: str, tmp_path: Path) 
     loaded = load_text(policy.read_text(), str(policy), now=date(2026, 6, 1))
     assert loaded.policy.routes
     assert os.path.commonpath([folder, policy]) == folder
+
+
+TEMPLATE = "server { listen ${PORT}; location / { proxy_pass http://${API}; } }\n"
+
+
+def test_a_template_is_filled(project: Path) -> None:
+    """What envsubst will fill in is given with --var, and stands in the policy."""
+    (project / "deploy" / "nginx.conf").unlink()
+    (project / "default.conf.template").write_text(TEMPLATE)
+    variables = ["--var", "PORT=80", "--var", "API=127.0.0.1:8000"]
+    assert cli.run(["policy", "init", "--owner", "web@example.com", "--now", "2026-06-01", *variables]) == 0
+    (target,) = yaml.safe_load((project / "auditor.yaml").read_text())["targets"]
+    assert target["variables"] == {"PORT": "80", "API": "127.0.0.1:8000"}
+
+
+def test_a_template_is_filled_from_compose(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The environment of the container that is given the template fills it; what it lacks is said with its name."""
+    (project / "deploy" / "nginx.conf").unlink()
+    (project / "templates").mkdir()
+    (project / "templates" / "default.conf.template").write_text(TEMPLATE)
+    compose = (
+        "services:\n  web:\n    image: nginx\n    volumes: ['./templates:/etc/nginx/templates:ro']\n"
+        "    environment: {PORT: 80, API: 'api:8000'}\n    ports: ['80:80']\n  api: {image: api}\n"
+    )
+    (project / "compose.yaml").write_text(compose)
+    assert init() == 0
+    (project / "compose.yaml").write_text(compose.replace("PORT: 80, ", ""))
+    assert cli.run(["check", "--now", "2026-06-01"]) == 1
+    out = capsys.readouterr().out
+    assert '"${PORT}" is not substituted' in out
+    assert "set it in the target's variables" in out
+
+
+def test_the_folder_that_becomes_the_nginx_folder_is_recognised(project: Path) -> None:
+    """Files beside the main file, which it includes as /etc/nginx/…, are read, and the policy says from where."""
+    (project / "deploy" / "conf.d").mkdir()
+    (project / "deploy" / "nginx.conf").write_text(
+        "events {}\nhttp {\n  include /etc/nginx/mime.types;\n  include /etc/nginx/conf.d/*.conf;\n}\n"
+    )
+    (project / "deploy" / "conf.d" / "shop.conf").write_text(
+        "server { listen 80; location /api/ { add_header X-A b always; return 200; } }\n"
+    )
+    assert init() == 0
+    policy = yaml.safe_load((project / "auditor.yaml").read_text())
+    assert policy["targets"][0]["mounts"] == {"/etc/nginx": "deploy"}
+    assert [route["id"] for route in policy["routes"]] == ["api", "site"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditor.cli.closing import closing, show_warnings
-from auditor.cli.options import policy_path, selection
+from auditor.cli.options import pairs, policy_path, selection
 from auditor.cli.terminal import waiting
 from auditor.errors import Location, UsageError
 
@@ -73,6 +73,7 @@ def policy_show(**values: Any) -> int:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The policy file (default: auditor.yaml in the folder)."
 )
+@click.option("--var", "variables", multiple=True, callback=pairs, metavar="K=V", help="What fills an nginx template.")
 @click.option("--owner", metavar="WHO", help="Who answers for what is waived (default: git's user.email).")
 @click.option("--now", metavar="DATE", help="The day of the draft (YYYY-MM-DD).")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
@@ -93,7 +94,7 @@ def policy_init(folder: Path, output: Path | None, owner: str | None, now: str |
     who = Author.of(file, owner or author(folder) or "unassigned", Options("policy", now=now).today)
     with waiting("asking the configuration what it does"):
         found = find(folder, values["nginx"])
-        drafted = draft(found, who)
+        drafted = draft(found, who, values["variables"])
     for kind, path in found.others:
         click.echo(f"note: also found, and left out: {visible(short_path(str(path)))} ({kind})", err=True)
     try:
@@ -124,6 +125,13 @@ def _drafted(drafted: Draft, file: str) -> int:
         click.echo(
             "The above is waived in the policy for now, each by its fingerprint: correct it, or confirm it there."
         )
+    refused = [f for f in drafted.run.findings if f.check == "configuration-refused" and f.disposition == "open"]
+    if refused:
+        click.echo("Not waived, because the program would not start: correct it, then run `auditor check`.")
+    for finding in refused:
+        hint = f": {visible(finding.notes[0].text)}" if finding.notes and finding.notes[0].text else ""
+        place = f"  {where(finding.notes[0].location)}" if finding.notes else ""
+        click.echo(f"  {finding.severity.word:<8} {visible(finding.message)}{hint}{place}")
     click.echo("Next: read the policy, then put `auditor check` into CI; `auditor check -v` shows what was evaluated.")
     return closing(status, reason if status else f"{file} written; auditor check passes: {reason}")
 

@@ -7,6 +7,7 @@ it, until a day that is not far.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import date, timedelta
@@ -15,7 +16,7 @@ from typing import Any
 
 from auditor.audit import catalogue, finish, judge, predict
 from auditor.dataclass import dataclass
-from auditor.drafting.found import Found
+from auditor.drafting.found import Found, installed
 from auditor.drafting.observing import Drafted, observe, upstream
 from auditor.drafting.places import ALL, Place, places
 from auditor.drafting.proxying import error_pages, mentioned
@@ -77,15 +78,23 @@ class _Work:
     answers: tuple[Any, Facts, Assembly] | None = None
 
 
-def draft(found: Found, author: Author) -> Draft:
-    """Write a policy for the files that were found. Raises UsageError where there is nothing to write one for."""
+def draft(found: Found, author: Author, variables: Mapping[str, str] | None = None) -> Draft:
+    """Write a policy for the files that were found; `variables` fill an nginx template.
+
+    Raises UsageError where there is nothing to write one for.
+    """
     if found.nothing:
         raise UsageError(
             "no nginx, Traefik, Compose or FastAPI configuration found",
             hint="name one: auditor policy init --nginx FILE",
         )
-    targets, layers = _targets(found, author.file.parent)
+    targets, layers = _targets(found, author.file.parent, variables or {})
     facts, assembly = _skeleton(targets, layers, author)
+    if assembly.missing and not assembly.mounts and (mounts := installed(found.nginx)):
+        folder = author.file.parent
+        named = {inside: os.path.relpath(here, folder) for inside, here in mounts.items()}
+        targets = [{**target, "mounts": named} if target["type"] == "nginx" else target for target in targets]
+        facts, assembly = _skeleton(targets, layers, author)
     drafted = [observe(place, facts) for place in _places(assembly)]
     if not any(item.reached for item in drafted) and assembly.doors is None:
         raise _nothing_served(assembly)
@@ -113,9 +122,7 @@ def _nothing_served(assembly: Assembly) -> UsageError:
     return UsageError(f"what was found serves nothing: {why}", place, "name the file with the servers: --nginx FILE")
 
 
-def _targets(found: Found, folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    import os  # noqa: PLC0415 - a relative path needs it, pathlib's only since Python 3.12
-
+def _targets(found: Found, folder: Path, variables: Mapping[str, str]) -> tuple[list[dict[str, Any]], list[str]]:
     def here(paths: Sequence[Path]) -> list[str]:
         return [os.path.relpath(path, folder) for path in paths]
 
@@ -131,7 +138,8 @@ def _targets(found: Found, folder: Path) -> tuple[list[dict[str, Any]], list[str
         ("env", "client", found.env),
     ):
         if files:
-            targets.append({"id": name, "type": kind, "files": here(files)})
+            filled = {"variables": dict(variables)} if kind == "nginx" and variables else {}
+            targets.append({"id": name, "type": kind, "files": here(files), **filled})
     return targets, [t["id"] for t in targets if t["type"] in {"traefik", "nginx", "asgi"}]
 
 

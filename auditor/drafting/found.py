@@ -23,7 +23,9 @@ _NGINX_NAME = re.compile(
     r"(\.conf|\.nginx|\.vhost|nginx[^/]*\.(template|tmpl))$|\.conf\.(template|tmpl|dist)$", re.IGNORECASE
 )
 _NGINX_TEXT = re.compile(r"^\s*(server|http|location\s[^{};]*|upstream\s+\S+)\s*\{", re.MULTILINE)
-_NGINX_WORD = re.compile(r"\b(listen|proxy_pass|add_header|server_name|root|return|fastcgi_pass)\s[^;{}]*;")
+_NGINX_WORD = re.compile(
+    r"\b(listen|proxy_pass|add_header|server_name|root|return|fastcgi_pass)\s(?:[^;{}]|\$\{\w+\})*;"
+)
 _COMPOSE_NAME = re.compile(r"^(docker-)?compose\.ya?ml$")
 _APPLICATION = re.compile(r"^\s*\w+(?::\s*\w+)?\s*=\s*(?:\w+\.)?(FastAPI|Starlette)\(", re.MULTILINE)
 _BROWSER_BUILD = re.compile(
@@ -131,6 +133,18 @@ def _nginx(files: Sequence[Path], others: list[tuple[str, Path]]) -> tuple[Path,
             others += [("nginx", file) for file in fitting if file not in beside]
             return tuple(beside)
     return ()
+
+
+_INSTALLED = re.compile(r"^\s*include\s+[\"']?(/etc/nginx|/usr/local/nginx/conf)/([^;\"'\s]+)", re.MULTILINE)
+
+
+def installed(files: Sequence[Path]) -> dict[str, Path]:
+    """Return where nginx's folder is here, when the main file includes by absolute paths what is beside it."""
+    for file in files[:1]:
+        for match in _INSTALLED.finditer(_text(file)):
+            if not Path(match[1], match[2]).exists() and any(file.parent.glob(match[2])):
+                return {match[1]: file.parent}
+    return {}
 
 
 def _traefik(files: Sequence[Path], others: list[tuple[str, Path]]) -> tuple[Path | None, tuple[Path, ...]]:

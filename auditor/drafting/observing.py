@@ -14,6 +14,7 @@ from auditor.drafting.proxying import timeouts, websocket
 from auditor.drafting.writing import Noted, seen_at
 from auditor.exchange import Field, Limit
 from auditor.plan.facts import Case, Facts
+from auditor.policy.values import host_port
 
 PROMISED = (
     "Content-Security-Policy",
@@ -85,7 +86,12 @@ def upstream(case: Case) -> str:
         return ""
     if address.startswith("unix:") or any(c in address for c in "$ \ufffd"):
         return ""
-    return address if ":" in address.rpartition("]")[2] else f"{address}:{443 if scheme == 'https' else 80}"
+    address = address if ":" in address.rpartition("]")[2] else f"{address}:{443 if scheme == 'https' else 80}"
+    try:
+        host_port(address)
+    except ValueError:
+        return ""
+    return address
 
 
 def _cors(place: Place, facts: Facts, remarks: list[str]) -> Any:
@@ -179,6 +185,9 @@ def _rate_limit(cases: Sequence[Case], remarks: list[str]) -> Any:
         return None
     strictest = min((limit for limits in each for limit in limits), key=lambda limit: limit.rate)
     if not all(any(limit.zone == strictest.zone for limit in limits) for limits in each):
+        return None
+    if not strictest.rate:
+        remarks.append(f"the limit at {seen_at(strictest.location)} has no rate that is known here: state it")
         return None
     key = _key(strictest)
     if key is None:
