@@ -126,7 +126,6 @@ def test_what_cannot_be_sent_is_a_row() -> None:
         assert "cannot be sent" in exchange.error
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio's own server, Python 3.11
 def test_tls_failures_say_what_is_wrong(tmp_path: Path) -> None:
     """Untrusted, wrongly named and broken TLS are rows; with the authority at hand the request goes through."""
     context, authority = certificates("shop.example")

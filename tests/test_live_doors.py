@@ -14,9 +14,6 @@ from auditor.live.dial import Dialler, Resolver
 from auditor.live.doors import knock, planned, tls_versions
 from tests.live_field.serving import certificates, head, serving, target
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-"""asyncio's own server leaves a transport open after a handshake that it refused (Python 3.11)."""
-
 
 async def greeting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer as an application server does."""

@@ -196,7 +196,6 @@ MINIMUM = "tls: {min_version: '1.2'}\n"
 
 
 @pytest.mark.parametrize("case", ["untrusted", "misnamed", "plain", "silent", "garbling", "alerting", "goodbyes"])
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio's own server, Python 3.11
 def test_tls_that_fails_is_a_row_and_exit_3(tmp_path: Path, case: str) -> None:
     """Whatever goes wrong before or in TLS and HTTP/2 is said, and counts as not evaluated."""
     context, authority = certificates("shop.example")

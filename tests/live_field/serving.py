@@ -14,6 +14,18 @@ from auditor.policy.model import HttpTarget
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
+async def stop_accepting(server: asyncio.Server) -> None:
+    """Close a server once every connection that it has accepted is one that can be closed.
+
+    Python 3.11 makes a connection's transport in a task of its own; where the server is closed between the two, an
+    assertion of `Server._attach` ends the task and leaves the socket open, known to nobody.
+    """
+    for listener in server.sockets:
+        asyncio.get_running_loop().remove_reader(listener.fileno())
+    await asyncio.sleep(0.02)
+    server.close()
+
+
 def close_all(loop: asyncio.AbstractEventLoop) -> None:
     """Close every connection of a loop, also one in the middle of a TLS handshake, which no handler has heard of."""
     for transport in list(loop._transports.values()):  # type: ignore[attr-defined]
@@ -47,7 +59,7 @@ def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> Iterator[int
         ready.set()
 
     async def stop() -> None:
-        started[0].close()
+        await stop_accepting(started[0])
         ended = loop.time() + 2
         # A connection that was just accepted has a task of its own, or is about to: one cancelled too early closes
         # nothing, so that only handlers that have begun are, until nothing else is left.

@@ -11,6 +11,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from tests.live_field.serving import close_all, stop_accepting
+
 WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 PAGES: dict[str, list[tuple[str, str]]] = {
     "/page": [],
@@ -31,7 +33,6 @@ class RecordingServer:
         self.asked: dict[tuple[str, str, str], int] = defaultdict(int)
         self.set_cookies = set_cookies
         self.servers: list[asyncio.Server] = []
-        self.writers: list[asyncio.StreamWriter] = []
         self.plain = 0
         self.secure = 0
 
@@ -48,15 +49,12 @@ class RecordingServer:
     async def stop(self) -> None:
         """Close both listeners and every connection that they took, also one that a browser keeps or has just opened."""
         for server in self.servers:
-            server.close()
-        for _ in range(4):
-            for writer in self.writers:
-                writer.transport.abort()
-            await asyncio.sleep(0.05)
+            await stop_accepting(server)
+        close_all(asyncio.get_running_loop())
+        await asyncio.sleep(0.05)
 
     def _handler(self, scheme: str) -> Any:
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self.writers.append(writer)
             try:
                 while await self._one(scheme, reader, writer):
                     pass
