@@ -7,6 +7,7 @@ from dataclasses import field
 
 from auditor.dataclass import dataclass
 from auditor.exchange import Action, Ask, Exchange, Layer, Outcome, Request, Response, Unknown, amended
+from auditor.memory import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Stack:
     no layer does. An address that nobody declared leads to the next layer inward if that listens on its port, or, past
     the last but one, to any backend. `ports` are the ports that a layer listens on, where they are known.
     `peers` maps a layer to the address that it opens connections from, as the next layer sees it.
+    `memories` are those of the layers that give an answer again where it holds, outermost first.
     `same` maps other names of a host, or of an address, to the one that the policy and the Compose file use.
     """
 
@@ -40,7 +42,10 @@ class Stack:
     peers: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, frozenset[int]] = field(default_factory=dict)
     same: Mapping[str, str] = field(default_factory=dict)
+    memories: tuple[Memory, ...] = ()
     _names: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    _ways: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = field(default_factory=dict, compare=False, repr=False)
+    _reached: dict[tuple[int, str], int | None] = field(default_factory=dict, compare=False, repr=False)
 
     def canonical(self, address: str) -> str:
         """Return the one name of an address, or of a host, that may be written in several ways."""
@@ -65,24 +70,33 @@ class Stack:
         """Evaluate one request at one entry: an exchange per outcome that the configuration allows."""
         names = [name for name, _ in self.layers]
         outcomes = self._answer(names.index(entry.layer), amended(request, listen=entry.listen))
-        return tuple(Exchange("predicted", request, outcome, asked=self._asked(outcome)) for outcome in outcomes)
+        return tuple([Exchange("predicted", request, outcome, "", self._asked(outcome)) for outcome in outcomes])
 
     def _asked(self, outcome: Outcome) -> tuple[str, ...]:
         """Return who was asked on the way to an outcome, and the upstream that the last layer names."""
         last = outcome.upstream_request
-        address = self.canonical(last.listen) if last is not None else ""
-        if not address or any(mark.endswith(f"@{address}") for mark in outcome.passed):
+        if last is None or not last.listen:
             return outcome.passed
-        return (*outcome.passed, f"?@{address}")
+        key = (outcome.passed, last.listen)
+        if key not in self._ways:
+            mark = f"@{self.canonical(last.listen)}"
+            there = any(known.endswith(mark) for known in outcome.passed)
+            self._ways[key] = outcome.passed if there else (*outcome.passed, f"?{mark}")
+        return self._ways[key]
 
     def _mark(self, name: str, address: str) -> str:
         return f"{name}@{self.canonical(address)}" if address else name
 
     def _answer(self, index: int, request: Request) -> tuple[Outcome, ...]:
+        if index < len(self.memories):
+            return self.memories[index].recall(request, lambda sent: self._made(index, sent))
+        return self._made(index, request)
+
+    def _made(self, index: int, request: Request) -> tuple[Outcome, ...]:
         name, layer = self.layers[index]
         mark = self._mark(name, request.listen)
         outcomes = layer.answer(request, self._next(index))
-        return tuple(amended(outcome, passed=(mark, *outcome.passed)) for outcome in outcomes)
+        return tuple([amended(outcome, passed=(mark, *outcome.passed)) for outcome in outcomes])
 
     def _next(self, index: int) -> Ask | None:
         if not self.addresses and index + 1 >= len(self.layers):
@@ -102,6 +116,12 @@ class Stack:
         return ask
 
     def _layer_at(self, index: int, address: str) -> int | None:
+        key = (index, address)
+        if key not in self._reached:
+            self._reached[key] = self._find(index, address)
+        return self._reached[key]
+
+    def _find(self, index: int, address: str) -> int | None:
         address = self.canonical(address)
         host, _, port = address.rpartition(":")
         for declared in (address, host):

@@ -11,12 +11,13 @@ ROOT = Path(__file__).parents[1] / "auditor"
 
 LINE = (
     {"dataclass"},
-    {"errors"},
+    {"errors", "sealed"},
     {"exchange", "graph"},
     {"finding"},
     {"policy"},
     {"language", "tree"},
     {"nginx", "traefik", "backend", "compose"},
+    {"memory"},
     {"stack"},
     {"doors"},
     {"browser"},

@@ -8,6 +8,7 @@ from dataclasses import field, replace
 from auditor.dataclass import dataclass
 from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE, Field, Headers, Request, Response, Unknown
+from auditor.sealed import result_of
 
 LAYER = "backend"
 _ALL_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
@@ -85,6 +86,21 @@ class Cors:
             return True
         return None if {"allow_origins", "allow_origin_regex"} & set(self.unknown) else False
 
+    def allowing(self, origin: str) -> str:
+        """Return the argument that allows an origin."""
+        return "allow_origins" if self.all_origins or origin in self.allow_origins else "allow_origin_regex"
+
+    def allows_method(self, method: str) -> bool:
+        """Whether a preflight may ask for a method."""
+        return method in self.methods()
+
+    def allows_headers(self, names: str) -> bool:
+        """Whether a preflight may ask for these names, in the words of Access-Control-Request-Headers."""
+        if "*" in self.allow_headers:
+            return True
+        known = {header.lower() for header in self.headers()}
+        return all(name.lower().strip() in known for name in names.split(","))
+
     def doubts(self) -> tuple[Unknown, ...]:
         """Say what the undecided arguments leave open."""
         made = []
@@ -131,20 +147,18 @@ def preflight(cors: Cors, request: Request) -> Response:
     requested = request.headers.get("Access-Control-Request-Headers")
     lines = _preflight_lines(cors, requested)
     failures: list[str] = []
-    allowed = cors.allows(origin)
+    allowed = result_of(cors.allows, origin)
     explicit = not cors.all_origins or cors.allow_credentials
     if allowed and explicit:
-        lines.append(_line(cors, "Access-Control-Allow-Origin", origin, _allowing(cors, origin)))
+        lines.append(_line(cors, "Access-Control-Allow-Origin", origin, result_of(cors.allowing, origin)))
     elif allowed is None:
         lines.append(Field("access-control-allow-origin", UNKNOWN_VALUE, cors.place("allow_origins"), LAYER))
     elif not allowed:
         failures.append("origin")
-    if (request.headers.get("Access-Control-Request-Method") or "") not in cors.methods():
+    if not result_of(cors.allows_method, request.headers.get("Access-Control-Request-Method") or ""):
         failures.append("method")
-    if requested is not None and "*" not in cors.allow_headers:
-        known = {header.lower() for header in cors.headers()}
-        if any(header.lower().strip() not in known for header in requested.split(",")):
-            failures.append("headers")
+    if requested is not None and not result_of(cors.allows_headers, requested):
+        failures.append("headers")
     if cors.generation.private_network and "Access-Control-Request-Private-Network" in request.headers:
         if cors.allow_private_network:
             lines.append(_line(cors, "Access-Control-Allow-Private-Network", "true", "allow_private_network"))
@@ -157,10 +171,6 @@ def preflight(cors: Cors, request: Request) -> Response:
     content = Field("content-type", "text/plain; charset=utf-8", cors.location, LAYER)
     length = Field("content-length", str(len(body)) if decided else UNKNOWN_VALUE, cors.location, LAYER)
     return Response(status, Headers((*lines, length, content)), body if decided else None)
-
-
-def _allowing(cors: Cors, origin: str) -> str:
-    return "allow_origins" if origin in cors.allow_origins or cors.all_origins else "allow_origin_regex"
 
 
 _WIDE_VARY = (
@@ -196,7 +206,7 @@ def decorate(cors: Cors, request: Request, response: Response) -> Response:
         response = _simple(cors, response)
     elif not cors.generation.vary_always:
         return response
-    allowed = cors.allows(origin) if origin is not None else False
+    allowed = result_of(cors.allows, origin) if origin is not None else False
     explicit = origin is not None and (
         (cors.all_origins and cors.allow_credentials) or (not cors.all_origins and allowed)
     )
@@ -207,7 +217,7 @@ def decorate(cors: Cors, request: Request, response: Response) -> Response:
     if explicit and origin is not None:
         if not cors.generation.vary_always and cors.all_origins and "Cookie" not in request.headers:
             return response
-        response = _set(response, _line(cors, "Access-Control-Allow-Origin", origin, _allowing(cors, origin)))
+        response = _set(response, _line(cors, "Access-Control-Allow-Origin", origin, result_of(cors.allowing, origin)))
         return _vary(response, cors)
     return _vary(response, cors) if cors.generation.vary_always else response
 

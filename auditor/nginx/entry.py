@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from auditor.exchange import Field
 from auditor.nginx.model import Node, server_names
-from auditor.nginx.request_size import AROUND, buffers_for
+from auditor.nginx.request_size import AROUND, buffers_for, too_large
 from auditor.nginx.select import clean_host, find_server
 from auditor.nginx.state import Run
 from auditor.nginx.uri import parse, plausible
 from auditor.nginx.user_agent import browsers
 from auditor.nginx.variables import PROXY_CREDENTIALS, SINGLE_HEADERS, mapped
+from auditor.sealed import longest
 
 if TYPE_CHECKING:
     from auditor.nginx.engine import Engine
@@ -63,7 +64,7 @@ def _request_line(engine: Engine, run: Run) -> int:  # noqa: C901 - follows ngin
         line = len(request.method) + len(request.target) + len(request.version) + 9
         run.buffers = buffers_for(run.server, line, request.headers.fields)
         if run.buffers is not None and not run.buffers.take(line, run.server):
-            return 414
+            return too_large(414, request.headers.fields)
     if version is None:
         return 400
     if request.method == "CONNECT" and engine.version >= (1, 31, 0):
@@ -158,8 +159,8 @@ def _header_lines(engine: Engine, run: Run) -> int:  # noqa: C901 - follows ngin
     buffers = run.buffers
     for line in run.request.headers.fields:
         key, lower, kind = key_of(line.name)
-        if buffers is not None and not buffers.take(len(line.name) + len(line.value) + AROUND, run.server):
-            return 494
+        if buffers is not None and not buffers.take(len(line.name) + longest(line.value) + AROUND, run.server):
+            return too_large(494, run.request.headers.fields)
         if kind:
             if kind == 2:
                 return 400
@@ -195,7 +196,9 @@ def _header_lines(engine: Engine, run: Run) -> int:  # noqa: C901 - follows ngin
                 run.host = host
                 _select(run, host)
                 most = _most_headers(run.server)
-    return 494 if buffers is not None and not buffers.take(2, run.server) else 0
+    if buffers is not None and not buffers.take(2, run.server):
+        return too_large(494, run.request.headers.fields)
+    return 0
 
 
 def _most_headers(server: Node) -> int:

@@ -57,7 +57,7 @@ class Configuration:
             step = Step("ssl_reject_handshake on", None, "the TLS handshake is refused for this name", LAYER)
             return (Outcome("always", None, Action("close"), LAYER, why=(step,)),)
         pending: list[Pending] = [()]
-        asked: dict[Request, tuple[Outcome, ...]] = {}
+        asked: list[tuple[Request, tuple[Outcome, ...]]] = []
         budget = [MOST_PATHS]
         outcomes: list[Outcome] = []
         while pending:
@@ -87,7 +87,7 @@ class Configuration:
         ask: Ask | None,
         path: tuple[int, ...],
         pending: list[Pending],
-        asked: dict[Request, tuple[Outcome, ...]],
+        asked: list[tuple[Request, tuple[Outcome, ...]]],
         budget: list[int],
         *,
         explain: bool,

@@ -269,7 +269,7 @@ def build_headers(run: Run, passing: Passing, host: str) -> Headers:
             text = host
         else:
             text = value(run)
-            room -= len(text)
+            room -= len(text) if passing.twice else 0
         if text:
             lines.append(Field(name, text, None, "nginx"))
     if passing.twice and room < 0:

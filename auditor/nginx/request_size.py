@@ -6,6 +6,7 @@ from auditor.dataclass import dataclass
 from auditor.exchange import Field
 from auditor.nginx.model import Node
 from auditor.nginx.settings import size
+from auditor.sealed import ReadError, is_sealed, longest
 
 FIRST = 1024
 """Bytes of the buffer that a connection begins with, unless `client_header_buffer_size` says otherwise."""
@@ -45,8 +46,20 @@ def buffers_for(server: Node, request_line: int, headers: tuple[Field, ...]) -> 
     first = FIRST if line is None or not line.args else size(line.args[0]) or FIRST
     whole = request_line + 2
     for field in headers:
-        whole += len(field.name) + len(field.value) + AROUND
+        whole += len(field.name) + longest(field.value) + AROUND
     return Buffers(first) if whole > first else None
+
+
+def too_large(status: int, headers: tuple[Field, ...]) -> int:
+    """Return the status of a request that does not fit.
+
+    Raises:
+        ReadError: it might fit with a shorter value in place of one that is sealed. (The reverse cannot be: lines that
+            are shorter take no more buffers.)
+    """
+    if any(is_sealed(field.value) for field in headers):
+        raise ReadError
+    return status
 
 
 def _large(server: Node) -> tuple[int, int]:

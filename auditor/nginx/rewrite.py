@@ -15,6 +15,7 @@ from auditor.nginx.state import LAYER, Run, Undecided
 from auditor.nginx.template import ScriptError, Value, split
 from auditor.nginx.tokens import Directive
 from auditor.nginx.uri import escape_args, unescape_redirect
+from auditor.sealed import result_of
 
 if TYPE_CHECKING:
     from auditor.nginx.variables import Variables
@@ -335,9 +336,13 @@ def _truth(get: Callable[[Run], str], subject: str, place: Location) -> Conditio
         value = get(run)
         if value == UNKNOWN_VALUE:
             return run.either(f"{subject} is not decided by the configuration", place, ("if", subject, str(place)))
-        return value not in {"", "0"}
+        return result_of(_is_true, value)
 
     return test
+
+
+def _is_true(value: str) -> bool:
+    return value not in {"", "0"}
 
 
 def _equality(get: Callable[[Run], str], subject: str, value: Value, equal: bool, place: Location) -> Condition:

@@ -11,6 +11,7 @@ from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE, Action, Ask, Field, Limit, Outcome, Request, Step, Unknown
 from auditor.nginx.disk import ANY_KIND
 from auditor.nginx.regex import Regex, RegexError
+from auditor.sealed import result_of
 
 if TYPE_CHECKING:
     from auditor.nginx.model import Listen, Node
@@ -164,7 +165,7 @@ class Run:
         self.facts: dict[tuple[str, ...], int] = {}
         self.taken: list[int] = []
         self.pending: list[Pending] = []
-        self.asked: dict[Request, tuple[Outcome, ...]] = {}
+        self.asked: list[tuple[Request, tuple[Outcome, ...]]] = []
         self.look: Callable[[str], frozenset[str]] = anything
         self.evaluate: Callable[[str], Callable[[Run], str]] = _literal
 
@@ -279,7 +280,7 @@ class Run:
         Without `captures` nothing is kept (`ngx_regex_exec_array`).
         """
         try:
-            found = regex.match(subject)
+            found = result_of(regex.match, subject)
         except UnicodeEncodeError:
             truth = self.either(
                 f"{what} is not decided by the configuration", location, ("regex", regex.pattern, subject)

@@ -15,6 +15,7 @@ from auditor.nginx.regex import Regex
 from auditor.nginx.state import Run
 from auditor.nginx.template import Getter, Value
 from auditor.nginx.tokens import Directive
+from auditor.sealed import Sealed, result_of
 
 if TYPE_CHECKING:
     from auditor.nginx.variables import Variables
@@ -23,7 +24,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One line of a `map`: its key as written, its value, its place."""
 
@@ -46,6 +47,37 @@ class MapTable:
     hostnames: bool = False
     volatile: bool = False
     unread: Location | None = None
+    kinds: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    captures: bool | None = None
+
+    def captureless(self) -> bool:
+        """Whether its expressions have no groups: all that can be seen of a text then is which value it selects."""
+        if self.captures is None:
+            self.captures = any(regex.named() or regex.groups for regex, _ in self.regexes)
+        return not self.captures
+
+    def kind_of(self, text: str) -> tuple[str, str]:
+        """Return how a line is selected by a text, and its value as written; `kinds` has a line of each kind."""
+        entry, how = self.listed(text), "listed"
+        if entry is None and text:
+            entry = next((line for regex, line in self.regexes if regex.match(text) is not None), None)
+            how = "matched"
+        if entry is None:
+            entry, how = self.default, "default"
+        kind = (how, entry.value.text) if entry is not None else ("", "")
+        if entry is not None:
+            self.kinds.setdefault(kind, entry)
+        return kind
+
+    def listed(self, text: str) -> Entry | None:
+        """Return the line whose key, or host name, a text is."""
+        key = lower(text)
+        if self.hostnames and key.endswith("."):
+            key = key[:-1]
+        found = self.exact.get(key)
+        if found is None and self.hostnames and key and (self.heads or self.tails):
+            found = find_host(self, key)
+        return found
 
 
 def lower(text: str) -> str:
@@ -108,17 +140,15 @@ def find_host(table: MapTable, host: str) -> Entry | None:
 
 
 def look_up(table: MapTable, run: Run, text: str) -> Entry | None:
-    """Return the line of a map that a text selects, or the default, or None."""
-    key = lower(text)
-    if table.hostnames and key.endswith("."):
-        key = key[:-1]
-    found = table.exact.get(key)
+    """Return the line of a map that a text selects, or the default, or None; for a sealed text, one like it."""
+    if isinstance(text, Sealed) and table.captureless():
+        kind = result_of(table.kind_of, text)
+        if kind[0] == "matched":
+            run.captures = ("",)
+        return table.kinds.get(kind)
+    found = result_of(table.listed, text)
     if found is not None:
         return found
-    if table.hostnames and key and (table.heads or table.tails):
-        found = find_host(table, key)
-        if found is not None:
-            return found
     if text:
         for regex, entry in table.regexes:
             if run.matches(regex, text, entry.location, table.source.text):

@@ -169,9 +169,10 @@ def _exchange(  # noqa: PLR0917 - follows nginx's own
         run.action = Action("proxy", f"{scheme}://{peer}{asked.target if scheme in {'http', 'https'} else ''}")
         if run.ask is None:
             return _any(engine, run, what)
-        outcomes = run.asked.get(request)
+        outcomes = next((known for earlier, known in run.asked if earlier == request), None)
         if outcomes is None:
-            outcomes = run.asked[request] = tuple(run.ask(request))
+            outcomes = tuple(run.ask(request))
+            run.asked.append((request, outcomes))
         if len(outcomes) == 1:
             outcome = outcomes[0]
         elif number + 1 < len(order):
