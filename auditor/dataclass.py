@@ -20,13 +20,13 @@ Known = dict[str, Any]
 """What the text of a method refers to."""
 
 
-def _dataclass(*, slots: bool, frozen: bool = False) -> Callable[[type], type]:
+def _dataclass(*, slots: bool, frozen: bool = False, kw_only: bool = False) -> Callable[[type], type]:
     """Return the decorator; `slots` has to be true, and is said so that a reader knows this dataclass from others."""
     assert slots, "a dataclass without slots is the standard library's"  # noqa: S101 - a mistake of ours, not of a user
 
     def decorate(given: type) -> type:
         given.__doc__ = given.__doc__ or given.__name__  # the library would write a signature instead, which takes long
-        made: type = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True)(given)
+        made: type = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True, kw_only=kw_only)(given)
         methods = {
             "__init__": _when_called(made, "__init__", _frozen_init if frozen else _init),
             "__eq__": _when_called(made, "__eq__", _eq),
@@ -59,7 +59,9 @@ def _when_called(made: type, name: str, text: Callable[[type, Known], str]) -> C
 
 def _init(made: type, known: Known, store: str = "self.{name} = {value}") -> str:
     """Return the text of `__init__`; `store`: how it keeps a value."""
-    taken, body = [], []
+    taken: list[str] = []
+    named: list[str] = []
+    body: list[str] = []
     for item in fields(made):
         name, value = item.name, item.name
         if item.default_factory is not MISSING:
@@ -67,14 +69,16 @@ def _init(made: type, known: Known, store: str = "self.{name} = {value}") -> str
             value = f"make_{name}() if {name} is MISSING else {name}" if item.init else f"make_{name}()"
         if item.init and item.default is not MISSING:
             known[f"default_{name}"] = item.default
-            taken.append(f"{name}=default_{name}")
+            (named if item.kw_only else taken).append(f"{name}=default_{name}")
         elif item.init:
-            taken.append(name if item.default_factory is MISSING else f"{name}=MISSING")
+            (named if item.kw_only else taken).append(name if item.default_factory is MISSING else f"{name}=MISSING")
         elif item.default_factory is MISSING:
             continue
         body.append(store.format(name=name, value=value))
     if hasattr(made, "__post_init__"):
         body.append("self.__post_init__()")
+    if named:
+        taken += ["*", *named]
     return f"def __init__({', '.join(('self', *taken))}):\n " + "\n ".join(body or ("pass",))
 
 

@@ -32,10 +32,14 @@ class Severity(IntEnum):
     CRITICAL = 4
 
     @property
-    def word(self) -> str:
+    def word(self) -> SeverityWord:
         """The lower-case word used in policies and reports."""
-        return self.name.lower()
+        return SEVERITY_WORDS[self]
 
+
+SeverityWord = Literal["info", "low", "medium", "high", "critical"]
+SEVERITY_WORDS: tuple[SeverityWord, ...] = ("info", "low", "medium", "high", "critical")
+"""The word of each severity, in their order."""
 
 Evidence = Literal["predicted", "observed", "both", "contradicted"]
 Disposition = Literal["open", "waived", "baselined"]

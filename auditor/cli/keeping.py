@@ -46,11 +46,11 @@ def keeper(values: dict[str, Any]) -> Keep | None:
     opening: Future[History] = executor.submit(open_history, values["history_url"])
 
     def keep(report: Report) -> None:
+        from auditor.report.document import values as plain
+
         history = opening.result()
         executor.shutdown()
-        recorded = history.record(
-            report.model_dump(mode="json"), target=values["record_as"] or name_of(report, values["targets"])
-        )
+        recorded = history.record(plain(report), target=values["record_as"] or name_of(report, values["targets"]))
         history.close()
         if not values["quiet"]:
             new, fixed = len(recorded.drift.of("new")), len(recorded.drift.of("fixed"))
@@ -151,12 +151,12 @@ def show(run: int | None, target: str | None, history_url: str | None, **values:
     kept = open_history(history_url)
     from auditor.cli.stored import rendered
     from auditor.history import queries
-    from auditor.report.model import Report
+    from auditor.report.document import made_of
 
     number = queries.latest(kept.database, target) if run is None else run
     report = queries.report(kept.database, number)
     kept.close()
-    return rendered(Report.model_validate(report), values)
+    return rendered(made_of(report), values)
 
 
 @history.command("diff")
@@ -322,12 +322,13 @@ def metrics(output: Path | None, history_url: str | None) -> int:
 @where
 def import_reports(files: tuple[Path, ...], record_as: str | None, history_url: str | None) -> int:
     """Record JSON reports that were made elsewhere, in the order given."""
+    from auditor.report.document import values
     from auditor.report.stored import read_report
 
     reports = [read_report(file) for file in files]
     kept = open_history(history_url)
     for report in reports:
-        recorded = kept.record(report.model_dump(mode="json"), target=record_as or name_of(report))
+        recorded = kept.record(values(report), target=record_as or name_of(report))
         click.echo(f"recorded: run {recorded.run} of {recorded.target}", err=True)
     kept.close()
     return 0

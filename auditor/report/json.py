@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from auditor.report.document import text
 from auditor.report.model import Report
 from auditor.report.text import INVISIBLE
 from auditor.report.view import View
@@ -14,8 +15,7 @@ _TO_ESCAPE = re.compile(rf"(?!\n){INVISIBLE.pattern}|#(?=#\[)")
 def render(report: Report, view: View) -> str:
     """Return the report as JSON text: two spaces, a final newline, nothing invisible and no workflow command."""
     del view
-    text = report.model_dump_json(indent=2)
-    return _TO_ESCAPE.sub(_escaped, text) + "\n"
+    return _TO_ESCAPE.sub(_escaped, text(report)) + "\n"
 
 
 def _escaped(found: re.Match[str]) -> str:

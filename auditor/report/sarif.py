@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
@@ -109,8 +110,8 @@ def _invocation(report: Report) -> dict[str, Any]:
             for r in undecided
         ],
         "properties": {
-            "policy": run.policy.model_dump(),
-            "git": run.git.model_dump() if run.git else None,
+            "policy": asdict(run.policy),
+            "git": asdict(run.git) if run.git else None,
             "requestsEvaluated": report.coverage.requests_evaluated,
             "requestsSent": run.requests_sent,
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from auditor.dataclass import dataclass
@@ -37,8 +38,8 @@ def narrowed(report: Report, minimum: Severity) -> Report:
     hidden = len(report.results) - len(kept)
     if not hidden:
         return report
-    summary = report.summary.model_copy(update={"hidden": hidden})
-    return report.model_copy(update={"results": kept, "summary": summary})
+    summary = replace(report.summary, hidden=hidden)
+    return replace(report, results=kept, summary=summary)
 
 
 def severity_of(result: Result) -> Severity:
