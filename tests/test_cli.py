@@ -289,6 +289,8 @@ NOT_FOR_A_CHECK = [
     "websockets",
     "fastapi",
     "rich",
+    "pydantic",
+    "pydantic_core",
     "sqlalchemy",
     "jinja2",
     "dask",

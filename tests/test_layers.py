@@ -36,6 +36,7 @@ LINE = (
 
 ONLY_IN = {
     "httpx": {"live", "watch"},
+    "pydantic": {"accepted", "report"},
     "websockets": {"live", "demo"},
     "hypothesis": {"live"},
     "crossplane": {"nginx"},

@@ -131,7 +131,7 @@ def _matches(route: Node) -> tuple[Node, ...]:
 
 
 def _texts(node: Node | None) -> frozenset[str]:
-    return frozenset(str(item.value) for item in node.items) if node is not None else frozenset()
+    return frozenset(item.word for item in node.items if item.word) if node is not None else frozenset()
 
 
 def _hosts(routes: list[Node]) -> frozenset[str] | None:
