@@ -225,10 +225,10 @@ def conclude(loaded: LoadedPolicy, verdicts: Sequence[Finding], witnesses: Seque
     if observed is not None:
         raw += unanswered(observed)
         raw += leaving(observed, next(t for t in loaded.policy.targets if isinstance(t, HttpTarget)))
-    replays = {
-        c.probe.request.wire: c.exchange for cases in (observed.cases if observed else {}).values() for c in cases
-    }
     named = frozenset(probe.path.partition("?")[0] for route in loaded.policy.routes for probe in route.probes)
+    if observed is None:
+        return consolidate(raw, named=named)
+    replays = {c.probe.request.wire: c.exchange for cases in observed.cases.values() for c in cases}
     places: dict[object, set[tuple[str, str]]] = {}
     for case in (c for cases in (predicted.cases if predicted else {}).values() for c in cases):
         outcome = case.exchange.outcome
@@ -291,7 +291,8 @@ def finish(
 ) -> Run:
     """Apply waivers, the baseline and what was there before, and make the run that reports are rendered from."""
     predicted = [facts for facts in witnesses if facts.kind == "predicted"]
-    evaluated = sum(len(cases) for facts in predicted for cases in facts.cases.values())
+    cases = [case for facts in predicted for found in facts.cases.values() for case in found]
+    probes = {id(case.probe): case.probe for case in cases}  # each has a case for every outcome
     targets = tuple(sorted(assembly.targets, key=lambda target: target.id))
     folder = Path(loaded.file).parent
     files = [file for target in targets for file, _ in target.files]
@@ -316,8 +317,8 @@ def finish(
         extends=loaded.extends,
         targets=targets,
         routes=tuple(route.id for route in loaded.policy.routes),
-        cells=len({case.probe.key for facts in predicted for cases in facts.cases.values() for case in cases}),
-        requests_evaluated=evaluated,
+        cells=len({probe.key for probe in probes.values()}),
+        requests_evaluated=len(cases),
         requests_sent=sent,
         started=started,
         finished=_now(),

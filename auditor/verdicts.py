@@ -22,7 +22,7 @@ Places = Mapping[object, frozenset[tuple[str, str]]]
 
 def consolidate(
     raw: Sequence[Finding],
-    replays: Mapping[object, Exchange],
+    replays: Mapping[object, Exchange] | None = None,
     places: Places | None = None,
     named: frozenset[str] = frozenset(),
 ) -> tuple[Finding, ...]:
@@ -32,8 +32,8 @@ def consolidate(
     (or names the same subject), or, for checks that only predictions can decide and that a replay can confirm, the
     witness was answered exactly as predicted. It is `contradicted` where the check can see its violation in an answer
     and the very same request was answered otherwise.
-    `replays` maps a request on the wire to its observed exchange, `places` to the blocks that may answer it. What only
-    was observed stands for itself.
+    `replays` maps a request on the wire to its observed exchange (None: the running stack was not asked), `places` to
+    the blocks that may answer it. What only was observed stands for itself.
     Of two witnesses, one at a path that the policy names (`named`) says more than one at a path made up.
     """
     groups: dict[tuple[str, str, str, str], list[Finding]] = {}
@@ -43,7 +43,10 @@ def consolidate(
     def telling(finding: Finding) -> tuple[bool, bool, int, int, str]:
         return _size(finding, named)
 
-    seen = _Observations(raw, replays, telling)
+    if not replays and all(finding.evidence != "observed" for finding in raw):  # nobody asked the running stack
+        best = [min(items, key=telling) for items in groups.values()]
+        return tuple(sorted(_without_shadowed_passes(best), key=_order))
+    seen = _Observations(raw, replays or {}, telling)
     merged: list[Finding] = []
     for items in groups.values():
         predicted = sorted((item for item in items if item.evidence != "observed"), key=telling)
