@@ -27,7 +27,7 @@ from auditor.report.formats import FORMATS, render
 from auditor.report.github import summary
 from auditor.report.markdown import code, plain
 from auditor.report.sarif import plain as sarif_plain
-from auditor.report.text import curl_line, visible
+from auditor.report.text import INVISIBLE, curl_line, visible
 from auditor.report.view import View
 
 TEXTS = tuple(name for name in FORMATS if name != "pdf")
@@ -287,6 +287,11 @@ def test_an_argument_is_no_option(tmp_path: Path) -> None:
     """A host that looks like an option stays inside the URL."""
     arguments = run_curl(curl_line(Request("GET", "/", Headers.of([("Host", "-o/etc/x")]))), "sh", tmp_path)
     assert arguments == [b"-i", b"http://-o/etc/x/"]
+
+
+def test_no_invisible_character_counts_as_printable() -> None:
+    """Text that Python calls printable has none of the characters that are escaped, in all of Unicode."""
+    assert [code for code in range(0x110000) if chr(code).isprintable() and INVISIBLE.search(chr(code))] == []
 
 
 def test_visible_text_stays_what_it_was() -> None:

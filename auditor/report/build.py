@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from functools import cache
 
 from auditor import __version__
 from auditor.errors import Location
-from auditor.exchange import Exchange
-from auditor.finding import Finding, Note, Run, Severity, Verdict, WaiverUse, Witness
+from auditor.exchange import Exchange, Request
+from auditor.finding import Finding, Note, Run, Severity, Verdict, WaiverUse
 from auditor.report.model import (
     Check,
     Coverage,
@@ -34,17 +34,14 @@ from auditor.report.model import (
     WitnessInfo,
 )
 from auditor.report.reach import place, told
-from auditor.report.text import curl_line, header_value, short_path, source_line, where
+from auditor.report.text import curl_line, header_value, short_path, source_line, source_lines, where
 from auditor.report.verdict import verdict
 from auditor.report.view import ACCEPTED
-
-Quote = Callable[[Location], str]
-"""Returns the line of a file that a location points at."""
 
 
 def report(run: Run) -> Report:
     """Build the public report of a run; the lines that findings point at are read from the files now."""
-    quote = cache(source_line)
+    shared = _Shared()
     failing = [f for f in run.findings if f.verdict is Verdict.FAIL]
     undecided = [f for f in run.findings if f.verdict in {Verdict.UNKNOWN, Verdict.ERROR}]
     return Report(
@@ -66,7 +63,7 @@ def report(run: Run) -> Report:
             Check(id=c.id, title=c.title, severity=c.severity.word, since=c.since, help=c.help) for c in run.checks
         ],
         coverage=_coverage(run, undecided),
-        results=[_result(f, quote) for f in run.findings],
+        results=[_result(f, shared) for f in run.findings],
         waivers=[_waiver(item, run.today) for item in run.waivers],
         graph=told(run.graph) if run.graph is not None else None,
     )
@@ -175,12 +172,63 @@ def _waiver(item: WaiverUse, today: str) -> WaiverInfo:
     )
 
 
-def _result(finding: Finding, quote: Quote) -> Result:
+class _Shared:
+    """What many findings of one run have in common, each told once: places, requests, answers, and files read."""
+
+    def __init__(self) -> None:
+        """Remember nothing yet; requests and answers are told apart by identity, and live as long as their run."""
+        self.place = cache(place)
+        self.span = cache(self._span)
+        self._where = cache(where)
+        self._lines = cache(source_lines)
+        self._witnesses: dict[int, WitnessInfo] = {}
+        self._exchanges: dict[int, ExchangeInfo] = {}
+
+    def witness(self, request: Request) -> WitnessInfo:
+        """Tell the request that shows a violation."""
+        told = self._witnesses.get(id(request))
+        if told is None:
+            told = self._witnesses[id(request)] = WitnessInfo(
+                method=request.method,
+                url=request.url,
+                headers=[(h.name, header_value(h)) for h in request.headers],
+                curl=curl_line(request),
+            )
+        return told
+
+    def exchange(self, exchange: Exchange) -> ExchangeInfo:
+        """Tell an answer and what made it."""
+        told = self._exchanges.get(id(exchange))
+        if told is None:
+            response = exchange.response
+            told = self._exchanges[id(exchange)] = ExchangeInfo(
+                kind=exchange.kind,
+                when=exchange.outcome.when,
+                status=response.status if response else None,
+                headers=[(h.name, header_value(h)) for h in response.headers] if response else [],
+                trace=[_step(s.directive, s.note, self._where(s.location)) for s in exchange.outcome.why],
+                error=exchange.error,
+            )
+        return told
+
+    def _span(self, location: Location, note: str, primary: bool) -> Span:
+        return Span(
+            file=short_path(location.file),
+            line=location.line,
+            column=location.column,
+            end_column=location.end_column,
+            note=note,
+            primary=primary,
+            source=source_line(location, self._lines),
+        )
+
+
+def _result(finding: Finding, shared: _Shared) -> Result:
     return Result(
         check=finding.check,
         rule=finding.rule,
         subject=finding.subject,
-        rule_location=place(finding.rule_location),
+        rule_location=shared.place(finding.rule_location),
         target=finding.target,
         route=finding.route,
         verdict=finding.verdict,
@@ -191,48 +239,14 @@ def _result(finding: Finding, quote: Quote) -> Result:
         expected=finding.expected,
         observed=finding.observed,
         fingerprint=finding.fingerprint,
-        locations=[_span(n.location, n.text, quote, primary=i == 0) for i, n in enumerate(finding.notes)],
-        witness=_witness(finding.witness) if finding.witness else None,
-        exchanges=[_exchange(e) for e in finding.exchanges],
+        locations=[shared.span(n.location, n.text, i == 0) for i, n in enumerate(finding.notes)],
+        witness=shared.witness(finding.witness.request) if finding.witness else None,
+        exchanges=[shared.exchange(e) for e in finding.exchanges],
         remediation=finding.remediation,
         waiver=finding.waiver,
         in_browser=finding.in_browser,
         screenshot=b64encode(finding.screenshot).decode(),
         agreement=finding.agreement,
-    )
-
-
-def _span(location: Location, note: str, quote: Quote, *, primary: bool) -> Span:
-    return Span(
-        file=short_path(location.file),
-        line=location.line,
-        column=location.column,
-        end_column=location.end_column,
-        note=note,
-        primary=primary,
-        source=quote(Location(location.file, location.line)),
-    )
-
-
-def _witness(witness: Witness) -> WitnessInfo:
-    request = witness.request
-    return WitnessInfo(
-        method=request.method,
-        url=request.url,
-        headers=[(h.name, header_value(h)) for h in request.headers],
-        curl=curl_line(request),
-    )
-
-
-def _exchange(exchange: Exchange) -> ExchangeInfo:
-    response = exchange.response
-    return ExchangeInfo(
-        kind=exchange.kind,
-        when=exchange.outcome.when,
-        status=response.status if response else None,
-        headers=[(h.name, header_value(h)) for h in response.headers] if response else [],
-        trace=[_step(s.directive, s.note, where(s.location)) for s in exchange.outcome.why],
-        error=exchange.error,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -40,6 +41,8 @@ def visible(text: str) -> str:
     So is the start of a workflow command that GitHub's runner obeys anywhere in a line of a step's output
     (`##[`, actions/runner, ActionCommand.TryParse).
     """
+    if text.isprintable() and "##[" not in text:  # nothing of the above is printable in Unicode's sense
+        return text
     return INVISIBLE.sub(lambda match: _escape(match.group()), text).replace("##[", "\\x23#[")
 
 
@@ -121,20 +124,22 @@ def _shell_word(word: str) -> str:
     return f"$'{escaped}'".replace("##[", "#\\x23[")
 
 
-def source_line(location: Location, *, limit: int = 160) -> str:
+def source_lines(file: str) -> Sequence[str]:
+    """Return the lines of a file that a location names, () where it cannot be read."""
+    from auditor.policy.profiles import source  # noqa: PLC0415 - only where a profile or a file is quoted
+
+    try:
+        with source(file).open(encoding="latin-1") as opened:
+            return opened.readlines()
+    except OSError:
+        return ()
+
+
+def source_line(location: Location, lines: Callable[[str], Sequence[str]] = source_lines, *, limit: int = 160) -> str:
     """Return the line of the file that a location points at, without its newline, or "" where it cannot be read.
 
     A tab is shown as one space, so that columns stay what they are.
     """
-    if not location.line:
-        return ""
-    from auditor.policy.profiles import source  # noqa: PLC0415 - only where a profile or a file is quoted
-
-    try:
-        with source(location.file).open(encoding="latin-1") as file:
-            for number, line in enumerate(file, 1):
-                if number == location.line:
-                    return visible(line.rstrip("\r\n").replace("\t", " "))[:limit]
-    except OSError:
-        return ""
-    return ""
+    known = lines(location.file) if location.line else ()
+    here = known[location.line - 1 : location.line]
+    return visible(here[0].rstrip("\r\n").replace("\t", " "))[:limit] if here else ""
