@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from auditor.finding import Finding, TargetInfo
@@ -22,13 +23,18 @@ def placed(findings: Sequence[Finding], targets: Sequence[TargetInfo], folder: P
     local[f"{folder.resolve()}{os.sep}"] = ""
     if str(folder) != ".":
         local[f"{folder}{os.sep}"] = ""
-    return tuple(_named(finding, files, live, local) for finding in findings)
+
+    @cache
+    def target_of(file: str) -> str:
+        return files.get(os.path.realpath(file), "")
+
+    return tuple(_named(finding, target_of, live, local) for finding in findings)
 
 
-def _named(finding: Finding, files: Mapping[str, str], live: str, local: Mapping[str, str]) -> Finding:
+def _named(finding: Finding, target_of: Callable[[str], str], live: str, local: Mapping[str, str]) -> Finding:
     target = finding.target
     if not target and finding.notes:
-        target = files.get(os.path.realpath(finding.notes[0].location.file), "")
+        target = target_of(finding.notes[0].location.file)
     if not target and finding.evidence == "observed":
         target = live
     subject = finding.subject

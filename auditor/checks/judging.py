@@ -174,14 +174,17 @@ def place_subject(case: Case) -> str:
     return f"{outcome.server or ''}|{outcome.location or ''}"
 
 
+_USUAL = NORMAL | {"file-missing"}
+
+
 def normal(case: Case) -> bool:
     """Whether nothing went wrong: no layer failed, refused or limited."""
-    return all(part in NORMAL for part in case.exchange.outcome.when.split("+"))
+    return NORMAL.issuperset(case.exchange.outcome.when.split("+"))
 
 
 def answered_here(case: Case) -> bool:
     """Whether the request went its normal way, whatever files are on disk."""
-    return all(part in NORMAL | {"file-missing"} for part in case.exchange.outcome.when.split("+"))
+    return _USUAL.issuperset(case.exchange.outcome.when.split("+"))
 
 
 def in_force(case: Case) -> tuple[Limit, ...]:
