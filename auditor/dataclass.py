@@ -67,9 +67,12 @@ def _init(made: type, known: Known, store: str = "self.{name} = {value}") -> str
         if item.default_factory is not MISSING:
             known[f"make_{name}"] = item.default_factory
             value = f"make_{name}() if {name} is MISSING else {name}" if item.init else f"make_{name}()"
-        if item.init and item.default is not MISSING:
+        if item.default is not MISSING:
             known[f"default_{name}"] = item.default
+        if item.init and item.default is not MISSING:
             (named if item.kw_only else taken).append(f"{name}=default_{name}")
+        elif item.default is not MISSING:  # a slot has no default of its own
+            value = f"default_{name}"
         elif item.init:
             (named if item.kw_only else taken).append(name if item.default_factory is MISSING else f"{name}=MISSING")
         elif item.default_factory is MISSING:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
+from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeVar
 
 from auditor.dataclass import dataclass
@@ -55,7 +56,7 @@ class Headers:
     """Header field lines in the order they were sent; names compare case-insensitively, repeats are kept."""
 
     fields: tuple[Field, ...] = ()
-    _by_name: dict[str, tuple[Field, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _names: tuple[str, ...] | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, str]]) -> Headers:
@@ -72,20 +73,27 @@ class Headers:
 
     def __contains__(self, name: object) -> bool:
         """Whether at least one line has this name."""
-        return isinstance(name, str) and bool(self.lines(name))
+        return isinstance(name, str) and name.lower() in _places(self._names or self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The lines' names in order, as written: what there is to know of where lines stand depends on them alone."""
+        names = self._names
+        if names is None:
+            names = tuple([line.name for line in self.fields])
+            object.__setattr__(self, "_names", names)  # made once, and no part of the value
+        return names
 
     def lines(self, name: str) -> tuple[Field, ...]:
         """Return the field lines with this name, in order."""
-        index = self._by_name
-        if not index and self.fields:
-            for line in self.fields:
-                key = line.name.lower()
-                index[key] = (*index.get(key, ()), line)
-        return index.get(name.lower(), ())
+        places = _places(self._names or self.names).get(name.lower())
+        if places is None:
+            return ()
+        return (self.fields[places[0]],) if len(places) == 1 else tuple([self.fields[place] for place in places])
 
     def all(self, name: str) -> tuple[str, ...]:
         """Return the values of the lines with this name, in order."""
-        return tuple(f.value for f in self.lines(name))
+        return tuple([f.value for f in self.lines(name)])
 
     def get(self, name: str) -> str | None:
         """Return the value of the first line with this name, or None."""
@@ -109,7 +117,17 @@ class Headers:
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Return (name, value) pairs in order."""
-        return tuple((f.name, f.value) for f in self.fields)
+        return tuple([(f.name, f.value) for f in self.fields])
+
+
+@lru_cache(maxsize=4096)
+def _places(names: tuple[str, ...]) -> Mapping[str, tuple[int, ...]]:
+    """Return where the lines of each lower-case name stand; the answers of one stack have few different sets of names."""
+    index: dict[str, tuple[int, ...]] = {}
+    for place, name in enumerate(names):
+        key = name.lower()
+        index[key] = (*index.get(key, ()), place)
+    return index
 
 
 @dataclasses.dataclass(frozen=True)

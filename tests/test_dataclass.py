@@ -29,6 +29,7 @@ class Ours:
     note: str = field(default="", compare=False)
     secret: str = field(default="s", repr=False)
     counted: dict[str, int] = field(init=False, default_factory=dict, compare=False)
+    made: str | None = field(init=False, default=None, compare=False)
 
     @property
     def twice(self) -> int:
@@ -46,6 +47,7 @@ class Theirs:
     note: str = field(default="", compare=False)
     secret: str = field(default="s", repr=False)
     counted: dict[str, int] = field(init=False, default_factory=dict, compare=False)
+    made: str | None = field(init=False, default=None, compare=False)
 
     @property
     def twice(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -30,12 +30,18 @@ def values(response: Response, name: str) -> list[str]:
 
     SP and HTAB around a value go, a blank before the colon is tolerated.
     """
-    size = len(name)
-    return [
-        field.value.strip(" \t")
-        for field in response.headers.fields
-        if len(field.name) >= size and field.name.rstrip(" \t").lower() == name
-    ]
+    headers = response.headers
+    places = _read(headers.names).get(name)
+    return [] if places is None else [headers.fields[place].value.strip(" \t") for place in places]
+
+
+@lru_cache(maxsize=4096)
+def _read(names: tuple[str, ...]) -> Mapping[str, list[int]]:
+    """Return where the lines of each name stand, lower case and without blanks at its end."""
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name.rstrip(" \t").lower(), []).append(place)
+    return places
 
 
 def combined(response: Response, name: str) -> str | None:

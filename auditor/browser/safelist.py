@@ -161,6 +161,7 @@ def unsafe_names(headers: Iterable[tuple[str, str]], profile: Profile) -> tuple[
     return tuple(sorted(unsafe))
 
 
+@lru_cache(maxsize=4096)
 def list_tokens(value: str | None) -> tuple[str, ...] | None:
     """Read a combined `#token` list (RFC 9110 §5.6.1); None where any element is not a token."""
     if value is None:

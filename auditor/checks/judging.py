@@ -124,15 +124,16 @@ def undecided(case: Case, *headers: str) -> str:
     if response is None:
         return ""
     for name in headers:
-        if not all(line.decided for line in response.headers.lines(name)):
-            return f"the value of {name} depends on something the configuration does not decide"
+        for line in response.headers.lines(name):
+            if not line.decided:
+                return f"the value of {name} depends on something the configuration does not decide"
     return ""
 
 
 def open_backend(case: Case, *headers: str) -> str:
     """Say that a backend nobody modelled may add one of these headers, or "" where none can."""
     response = case.response
-    if response is None or not any(response.may_have_more(name) for name in headers):
+    if response is None or not response.further_headers or not any(response.may_have_more(name) for name in headers):
         return ""
     upstream = case.exchange.outcome.action.upstream or "the backend"
     return f"{upstream} is not described by any target: it may add {' or '.join(headers)} of its own"
@@ -159,6 +160,8 @@ def redirects_to_https(case: Case) -> bool:
 
 def promised_redirect(facts: Facts, case: Case) -> bool:
     """Whether the policy wants this request redirected to HTTPS, and it is."""
+    if case.probe.entry.scheme != "http":
+        return False
     tls = facts.policy.policy.tls
     return tls is not None and tls.redirect == "required" and redirects_to_https(case)
 

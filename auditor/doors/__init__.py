@@ -257,8 +257,13 @@ class _Builder:
     def seen(self, exchanges: Iterable[Exchange]) -> None:
         """Add what was reached by requests although no literal address says so."""
         known = {(edge.source, edge.target) for edge in self.edges}
+        looked_at: set[tuple[str, ...]] = set()
         for exchange in exchanges:
-            visited = [entry.partition("@") for entry in exchange.asked[-2:]]
+            last = exchange.asked[-2:]
+            if last in looked_at:
+                continue
+            looked_at.add(last)
+            visited = [entry.partition("@") for entry in last]
             if len(visited) < 2 or visited[0][0] not in self.running:
                 continue
             item = self.running[visited[0][0]]
@@ -270,6 +275,7 @@ class _Builder:
                 outcome = exchange.outcome
                 by = f"location {outcome.location}" if item.kind == "nginx" and outcome.location else ""
                 self._reach(source, item, Hop(by, target, outcome.selected, by_request=True))
+                looked_at.clear()  # what is there now may be where another request came from
 
     def finished(self) -> Graph | None:
         """Return the graph with every way from outside, judged."""

@@ -255,25 +255,29 @@ class Facts:
 
 def _size(case: Case) -> tuple[int, int]:
     request = case.probe.request
-    return (len(request.target), sum(len(line.name) + len(line.value) for line in request.headers))
+    return (len(request.target), sum([len(line.name) + len(line.value) for line in request.headers.fields]))
 
 
 @lru_cache(maxsize=4096)
-def _compared(name: str) -> bool:
-    """Whether a header says more than who asked and when."""
-    lower = name.lower()
-    return not lower.startswith("access-control-") and lower not in {"date", "content-length"}
+def _telling(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return those of a response's headers that say more than who asked and when, and where they stand."""
+    told = [
+        (name, place)
+        for place, name in enumerate(names)
+        if not name.lower().startswith("access-control-") and name.lower() not in {"date", "content-length"}
+    ]
+    return tuple([name for name, _ in told]), tuple([place for _, place in told])
 
 
 def _answer(case: Case) -> object:
     outcome, response = case.exchange.outcome, case.response
-    headers = (
-        ()
-        if response is None
-        else tuple([(line.name, line.value) for line in response.headers.fields if _compared(line.name)])
-    )
-    status = None if response is None else response.status
-    open_ = response is not None and response.further_headers
+    headers: tuple[object, object] = ((), ())
+    status, open_ = None, False
+    if response is not None:
+        names, places = _telling(response.headers.names)
+        fields = response.headers.fields
+        headers = (names, tuple([fields[place].value for place in places]))
+        status, open_ = response.status, response.further_headers
     return (case.probe.entry.scheme, outcome.when, outcome.selected, status, open_, headers, outcome.unknown)
 
 
