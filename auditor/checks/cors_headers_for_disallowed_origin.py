@@ -109,7 +109,7 @@ from collections.abc import Iterator
 
 from auditor.browser.consequence import page_words
 from auditor.checks.judging import fail, made_at, place_subject, shown
-from auditor.checks.reading import Asking
+from auditor.checks.reading import Asking, refused
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -126,14 +126,10 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         "cors": rule.value.on_disallowed_origin.cors_headers,
         "preflight": rule.value.preflight.on_disallowed.cors_headers,
     }
-    asking = Asking(facts, rule.route)
-    for case in facts.of(rule.route, "cors", "preflight"):
-        origin, response = case.probe.origin, case.response
-        if wanted[case.probe.purpose] != "absent":
-            continue
-        if origin.value is None or origin.allowed or response is None:
-            continue
-        if asking.gives(case):
+    asking = Asking.of(facts, rule.route)
+    for case in refused(facts, rule.route):
+        origin, response = case.probe.origin.value or "", case.response
+        if wanted[case.probe.purpose] != "absent" or response is None or asking.gives(case):
             continue
         lines = [line for line in response.headers if line.name.lower().startswith("access-control-")]
         if not lines:
@@ -144,7 +140,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         yield fail(
             CHECK,
             rule,
-            f"{page_words(origin.value)} cannot {verb} {case.probe.method} {case.probe.path}, and is sent {', '.join(names)}",
+            f"{page_words(origin)} cannot {verb} {case.probe.method} {case.probe.path}, and is sent {', '.join(names)}",
             case=case,
             at=made_at(lines[0]),
             note="sent whatever the origin",

@@ -6,15 +6,13 @@ A check's `decide(rule, facts)` yields one of these for every case it looked at:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from auditor.errors import Location
 from auditor.exchange import Field, Limit, Request, Response
 from auditor.finding import CheckInfo, Finding, Note, Verdict, Witness
 from auditor.plan.facts import NORMAL, Case, Facts, Purpose, Reach
 from auditor.policy.loaded import Rule
-
-UNPLACED = Location("")
-"""Stands for a place that is not known."""
 
 SAFELISTED_METHODS = frozenset({"GET", "HEAD", "POST"})
 """Fetch, CORS-safelisted method: sent across origins without a preflight."""
@@ -41,22 +39,31 @@ def fail(
     expected: str = "",
     observed: str = "",
     subject: str = "",
+    remediation: str = "",
+    credentials: bool = True,
 ) -> Finding:
     """Build the finding of a violation; without `at` it points at the block that answered.
 
-    `request` is the witness where no single exchange is.
+    `request` is the witness where no single exchange is; `credentials`: whether it works with the user's cookies.
     """
-    notes = (Note(at or (case.place if case else None) or UNPLACED, note), *also)
-    return _finding(
-        Verdict.FAIL,
-        check,
-        rule,
-        message,
-        case=case,
-        notes=tuple(n for n in notes if n.location is not UNPLACED),
-        said=(expected, observed),
-        subject=subject,
-        request=request,
+    place = at or (case.place if case else None)
+    shown_by = case.probe.request if case else request
+    return Finding(
+        check=check.id,
+        rule=rule.id,
+        verdict=Verdict.FAIL,
+        severity=rule.severity if rule.severity is not None else check.severity,
+        message=message,
+        subject=subject or (_subject(case) if case else ""),
+        route=rule.route or "",
+        rule_location=rule.location,
+        notes=also if place is None else (Note(place, note), *also),
+        expected=expected,
+        observed=observed,
+        witness=None if shown_by is None else Witness(shown_by, credentials),
+        exchanges=(case.exchange,) if case else (),
+        evidence=case.exchange.kind if case else "predicted",
+        remediation=remediation,
     )
 
 
@@ -70,39 +77,8 @@ def unknown(
     subject: str = "",
 ) -> Finding:
     """Build the finding of something the configuration does not decide."""
-    place = at or (case.place if case else None)
-    notes = (Note(place),) if place else ()
-    return _finding(Verdict.UNKNOWN, check, rule, reason, case=case, notes=notes, said=("", ""), subject=subject)
-
-
-def _finding(
-    verdict: Verdict,
-    check: CheckInfo,
-    rule: Rule,
-    message: str,
-    *,
-    case: Case | None,
-    notes: tuple[Note, ...],
-    said: tuple[str, str],
-    subject: str,
-    request: Request | None = None,
-) -> Finding:
-    return Finding(
-        check=check.id,
-        rule=rule.id,
-        verdict=verdict,
-        severity=rule.severity if rule.severity is not None else check.severity,
-        message=message,
-        subject=subject or (_subject(case) if case else ""),
-        route=rule.route or "",
-        rule_location=rule.location,
-        notes=notes,
-        expected=said[0],
-        observed=said[1],
-        witness=Witness(case.probe.request) if case else Witness(request) if request else None,
-        exchanges=(case.exchange,) if case else (),
-        evidence=case.exchange.kind if case else "predicted",
-    )
+    found = fail(check, rule, reason, case=case, at=at, subject=subject)
+    return replace(found, verdict=Verdict.UNKNOWN)
 
 
 def _subject(case: Case) -> str:

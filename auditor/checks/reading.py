@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import lru_cache
 
 from auditor.browser.answers import leads_elsewhere
@@ -22,7 +21,7 @@ from auditor.checks.judging import (
     unknown,
 )
 from auditor.exchange import Response
-from auditor.finding import CheckInfo, Finding, Note, Witness
+from auditor.finding import CheckInfo, Finding, Note
 from auditor.plan.cells import origin_policy
 from auditor.plan.facts import Case, Facts, Pattern
 from auditor.policy.loaded import Rule
@@ -35,14 +34,22 @@ def readers(
     check: CheckInfo, rule: Rule, facts: Facts, note: str, mine: Callable[[Case], bool]
 ) -> Iterator[Finding | None]:
     """Yield a finding for every refused origin of a check's kind that a browser would let read an answer, or send more."""
-    asking = Asking(facts, rule.route)
-    for case in facts.of(rule.route, "cors", "preflight"):
-        if case.probe.origin.value is None or case.probe.origin.allowed:
-            continue
+    asking = Asking.of(facts, rule.route)
+    for case in refused(facts, rule.route):
         if not mine(case) or case.response is None or promised_redirect(facts, case):
             yield None
         else:
             yield _judge(check, rule, case, note, asking)
+
+
+def refused(facts: Facts, route: str | None) -> tuple[Case, ...]:
+    """Return the cases of a route in which an origin asks that the policy does not allow."""
+
+    def found() -> tuple[Case, ...]:
+        asked = facts.of(route, "cors", "preflight")
+        return tuple(case for case in asked if case.probe.origin.value is not None and not case.probe.origin.allowed)
+
+    return facts.once(("refused origins", route), found)
 
 
 def _judge(check: CheckInfo, rule: Rule, case: Case, note: str, asking: Asking) -> Finding | None:
@@ -60,7 +67,7 @@ def _judge(check: CheckInfo, rule: Rule, case: Case, note: str, asking: Asking) 
     made = made_at(next(iter(response.headers.lines(ALLOW_ORIGIN)), None))
     echo = (Note(made, "and this line sends it back"),) if made is not None and places else ()
     secretly = cors_check(origin, credentials=True, response=response) is None
-    found = fail(
+    return fail(
         check,
         rule,
         f"{page_words(origin)} can {_verb(case)} {case.probe.method} {case.probe.path}"
@@ -72,8 +79,9 @@ def _judge(check: CheckInfo, rule: Rule, case: Case, note: str, asking: Asking) 
         expected=f"no {ALLOW_ORIGIN} for an origin outside the policy",
         observed=shown(response, ALLOW_ORIGIN),
         subject=f"{place_subject(case)}|{case.probe.origin.kind}|{' '.join(p.text for p in case.probe.origin.matched)}",
+        remediation=_remedy(rule, case),
+        credentials=secretly,
     )
-    return replace(found, remediation=_remedy(rule, case), witness=Witness(case.probe.request, credentials=secretly))
 
 
 class Asking:
@@ -81,10 +89,16 @@ class Asking:
 
     def __init__(self, facts: Facts, route: str | None) -> None:
         """Remember the preflights of a route by the place and the origin that they are about."""
+        self._given: dict[int, bool] = {}
         self.preflights: dict[object, list[Response]] = {}
         for case in facts.of(route, "preflight"):
             if case.response is not None:
                 self.preflights.setdefault(self._about(case), []).append(case.response)
+
+    @classmethod
+    def of(cls, facts: Facts, route: str | None) -> Asking:
+        """Return what all checks ask about a route."""
+        return facts.once(("asking", route), lambda: cls(facts, route))
 
     def gives(self, case: Case) -> bool:
         """Whether the page may read the answer or, of a preflight, have its request sent.
@@ -92,6 +106,12 @@ class Asking:
         An answer that only redirects is never read: where it leads is another place of the plan. A method that needs a
         preflight is never sent where no preflight from there grants it.
         """
+        key = id(case)  # the facts keep it
+        if key not in self._given:
+            self._given[key] = self._gives(case)
+        return self._given[key]
+
+    def _gives(self, case: Case) -> bool:
         response, origin = case.response, case.probe.origin.value or ""
         if response is None or cors_check(origin, credentials=False, response=response) is not None:
             return False

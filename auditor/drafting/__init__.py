@@ -252,7 +252,7 @@ def _checked(work: _Work, author: Author) -> Run:
     questions = _questions(loaded)
     if work.answers is None or work.answers[0] != questions:
         work.answers = (questions, *predict(loaded, options))
-    facts, assembly = replace(work.answers[1], policy=loaded, _distinct={}), work.answers[2]
+    facts, assembly = replace(work.answers[1], policy=loaded), work.answers[2]
     return finish(loaded, options, assembly, judge(loaded, [facts]), (facts,), started="")
 
 

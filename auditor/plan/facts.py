@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
@@ -14,6 +14,8 @@ from auditor.exchange import Exchange, Request, Response, Unknown
 from auditor.graph import Graph
 from auditor.policy.loaded import LoadedPolicy
 from auditor.stack import Entry
+
+Kept = TypeVar("Kept")
 
 Purpose = Literal["plain", "cors", "preflight", "websocket", "anywhere", "denied", "variant"]
 
@@ -221,7 +223,14 @@ class Facts:
     failed: tuple[tuple[Probe, str], ...] = ()
     graph: Graph | None = None
     said: Facts | None = None
-    _distinct: dict[str, tuple[Case, ...]] = field(default_factory=dict, compare=False, repr=False)
+    _worked_out: dict[object, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def once(self, key: object, work_out: Callable[[], Kept]) -> Kept:
+        """Return what is worked out of these facts under this key; where several checks need it, the first does it."""
+        if key not in self._worked_out:
+            self._worked_out[key] = work_out()
+        kept: Kept = self._worked_out[key]
+        return kept
 
     def distinct(self, route: str | None) -> tuple[Case, ...]:
         """Return the plain and CORS cases of a route, one of those that differ only in who asked.
@@ -231,13 +240,14 @@ class Facts:
         """
         if self.kind == "observed":
             return tuple(self.of(route, "plain", "cors"))
-        key = route or ""
-        if key not in self._distinct:
+
+        def distinct() -> tuple[Case, ...]:
             found: dict[object, Case] = {}
             for case in sorted(self.of(route, "plain", "cors"), key=_size):
                 found.setdefault(_answer(case), case)
-            self._distinct[key] = tuple(found.values())
-        return self._distinct[key]
+            return tuple(found.values())
+
+        return self.once(("distinct", route or ""), distinct)
 
     def read(self, path: str) -> str | None:
         """Return the text of a file at a path inside the container, None where no mount leads to it."""
