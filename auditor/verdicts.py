@@ -44,7 +44,7 @@ def consolidate(
         return _size(finding, named)
 
     if not replays and all(finding.evidence != "observed" for finding in raw):  # nobody asked the running stack
-        best = [min(items, key=telling) for items in groups.values()]
+        best = [min(items, key=telling) if len(items) > 1 else items[0] for items in groups.values()]
         return tuple(sorted(_without_shadowed_passes(best), key=_order))
     seen = _Observations(raw, replays or {}, telling)
     merged: list[Finding] = []
@@ -194,7 +194,7 @@ def _size(finding: Finding, named: frozenset[str]) -> tuple[bool, bool, int, int
     if finding.witness is None:
         return (False, False, 0, 0, finding.message)
     request = finding.witness.request
-    headers = sum(len(f.name) + len(f.value) for f in request.headers)
+    headers = sum([len(f.name) + len(f.value) for f in request.headers.fields])
     return (request.method != "GET", request.path not in named, len(request.target), headers, finding.message)
 
 

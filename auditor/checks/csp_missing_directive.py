@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import csp_policies, csp_sources, header_name, judged
+from auditor.checks.heading import csp_policies, csp_sources, judged
 from auditor.checks.judging import fail, place_subject
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -58,16 +58,14 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     if wanted is None or not wanted.require:
         return
     for case in judged(facts, rule):
-        line = next(iter(case.response.headers.lines(header_name(rule))), None) if case.response else None
+        line = next(iter(case.response.headers.lines(rule.name)), None) if case.response else None
         if line is None:
             continue
         lacking = [
             f"{directive} {source}"
             for directive, sources in wanted.require.items()
             for source in sources
-            if not any(
-                source.lower() in csp_sources(policy, directive) for policy in csp_policies(case, header_name(rule))
-            )
+            if not any(source.lower() in csp_sources(policy, directive) for policy in csp_policies(case, rule.name))
         ]
         if not lacking:
             yield None

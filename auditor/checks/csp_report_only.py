@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import header_name, judged
+from auditor.checks.heading import judged
 from auditor.checks.judging import fail, place_subject
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -58,7 +58,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         if case.response is None:
             continue
         lines = case.response.headers.lines("Content-Security-Policy-Report-Only")
-        if not lines or header_name(rule) in case.response.headers:
+        if not lines or rule.name in case.response.headers:
             yield None
             continue
         yield fail(

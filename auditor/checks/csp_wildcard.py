@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import csp_allows, csp_policies, header_name, judged
+from auditor.checks.heading import csp_allows, csp_policies, judged
 from auditor.checks.judging import fail, place_subject
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -59,14 +59,14 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     if wanted is None or not any(set(sources) & set(FORBIDDEN) for sources in wanted.forbid.values()):
         return
     for case in judged(facts, rule):
-        line = next(iter(case.response.headers.lines(header_name(rule))), None) if case.response else None
+        line = next(iter(case.response.headers.lines(rule.name)), None) if case.response else None
         if line is None:
             continue
         bad = [
             f"{directive} {source}"
             for directive, sources in wanted.forbid.items()
             for source in sources
-            if source in FORBIDDEN and csp_allows(csp_policies(case, header_name(rule)), directive, source)
+            if source in FORBIDDEN and csp_allows(csp_policies(case, rule.name), directive, source)
         ]
         if not bad:
             yield None

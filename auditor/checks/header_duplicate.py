@@ -39,7 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import header_name, judged
+from auditor.checks.heading import judged
 from auditor.checks.judging import fail, place_subject
 from auditor.finding import CheckInfo, Finding, Note, Severity
 from auditor.plan.facts import Facts
@@ -55,10 +55,10 @@ LISTS = frozenset({"content-security-policy", "cache-control", "vary", "permissi
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every place that sends the header twice."""
-    if rule.value.absent or header_name(rule).lower() in LISTS:
+    if rule.value.absent or rule.name.lower() in LISTS:
         return
     for case in judged(facts, rule):
-        lines = case.response.headers.lines(header_name(rule)) if case.response else ()
+        lines = case.response.headers.lines(rule.name) if case.response else ()
         if len(lines) > 1:
             also = tuple(Note(line.made_by, "and here again") for line in lines[1:] if line.made_by)
             yield fail(
@@ -68,7 +68,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
                 case=case,
                 at=lines[0].made_by,
                 also=also,
-                expected=f"one {header_name(rule)}",
+                expected=f"one {rule.name}",
                 observed=", ".join(line.value for line in lines),
                 subject=place_subject(case),
             )

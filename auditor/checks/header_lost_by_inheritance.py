@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import expectation, header_name, judged, lost_by_inheritance
+from auditor.checks.heading import expectation, judged, lost_by_inheritance
 from auditor.checks.judging import fail, place_subject, undecided
 from auditor.finding import CheckInfo, Finding, Note, Severity
 from auditor.plan.facts import Facts
@@ -58,23 +58,18 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         return
     for case in judged(facts, rule):
         response = case.response
-        lost = lost_by_inheritance(case, header_name(rule))
-        if (
-            response is None
-            or header_name(rule) in response.headers
-            or lost is None
-            or undecided(case, header_name(rule))
-        ):
+        lost = lost_by_inheritance(case, rule.name)
+        if response is None or rule.name in response.headers or lost is None or undecided(case, rule.name):
             yield None
             continue
         yield fail(
             CHECK,
             rule,
-            f"{header_name(rule)} is set further out and lost for {case.probe.path}",
+            f"{rule.name} is set further out and lost for {case.probe.path}",
             case=case,
             note="has an add_header of its own, which drops those of the levels above",
             also=(Note(lost, "this line has no effect there"),),
             expected=expectation(rule),
-            observed=f"no {header_name(rule)}",
+            observed=f"no {rule.name}",
             subject=place_subject(case),
         )

@@ -39,7 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import expectation, header_name, judged, lost_by_inheritance
+from auditor.checks.heading import expectation, judged, lost_by_inheritance
 from auditor.checks.judging import fail, open_backend, place_subject, undecided, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -55,26 +55,21 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         return
     for case in judged(facts, rule):
         response = case.response
-        if (
-            response is None
-            or response.status is None
-            or response.status < 400
-            or header_name(rule) in response.headers
-        ):
+        if response is None or response.status is None or response.status < 400 or rule.name in response.headers:
             yield None
-        elif undecided(case, header_name(rule)) or open_backend(case, header_name(rule)):
-            reason = undecided(case, header_name(rule)) or open_backend(case, header_name(rule))
+        elif undecided(case, rule.name) or open_backend(case, rule.name):
+            reason = undecided(case, rule.name) or open_backend(case, rule.name)
             yield unknown(CHECK, rule, reason, case=case, subject=place_subject(case))
-        elif facts.kind == "predicted" and lost_by_inheritance(case, header_name(rule)):
+        elif facts.kind == "predicted" and lost_by_inheritance(case, rule.name):
             yield None
         else:
             yield fail(
                 CHECK,
                 rule,
-                f"the {response.status} of {case.probe.path} ({case.exchange.outcome.when}) lacks {header_name(rule)}",
+                f"the {response.status} of {case.probe.path} ({case.exchange.outcome.when}) lacks {rule.name}",
                 case=case,
                 note="its error answers lack the header",
                 expected=expectation(rule) + " on errors too",
-                observed=f"status {response.status}, no {header_name(rule)}",
+                observed=f"status {response.status}, no {rule.name}",
                 subject=place_subject(case),
             )

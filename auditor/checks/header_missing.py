@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import expectation, header_name, judged, lost_by_inheritance
+from auditor.checks.heading import expectation, judged, lost_by_inheritance
 from auditor.checks.judging import fail, open_backend, place_subject, undecided, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -56,20 +56,20 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         return
     for case in judged(facts, rule):
         response = case.response
-        if response is None or (response.status or 200) >= 400 or header_name(rule) in response.headers:
+        if response is None or (response.status or 200) >= 400 or rule.name in response.headers:
             yield None
-        elif reason := undecided(case, header_name(rule)) or open_backend(case, header_name(rule)):
+        elif reason := undecided(case, rule.name) or open_backend(case, rule.name):
             yield unknown(CHECK, rule, reason, case=case, subject=place_subject(case))
-        elif facts.kind == "predicted" and lost_by_inheritance(case, header_name(rule)):
+        elif facts.kind == "predicted" and lost_by_inheritance(case, rule.name):
             yield None
         else:
             yield fail(
                 CHECK,
                 rule,
-                f"{case.probe.path} is answered without {header_name(rule)}",
+                f"{case.probe.path} is answered without {rule.name}",
                 case=case,
                 note="answers without it",
                 expected=expectation(rule),
-                observed=f"no {header_name(rule)}",
+                observed=f"no {rule.name}",
                 subject=place_subject(case),
             )

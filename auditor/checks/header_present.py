@@ -39,7 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import header_name, judged
+from auditor.checks.heading import judged
 from auditor.checks.judging import fail, open_backend, place_subject, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -54,7 +54,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     if not rule.value.absent:
         return
     for case in judged(facts, rule):
-        lines = case.response.headers.lines(header_name(rule)) if case.response else ()
+        lines = case.response.headers.lines(rule.name) if case.response else ()
         if lines:
             yield fail(
                 CHECK,
@@ -62,11 +62,11 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
                 f"{case.probe.path} is answered with {lines[0].name}",
                 case=case,
                 at=lines[0].made_by,
-                expected=f"no {header_name(rule)}",
+                expected=f"no {rule.name}",
                 observed=f"{lines[0].name}: {lines[0].value}",
                 subject=place_subject(case),
             )
-        elif reason := open_backend(case, header_name(rule)):
+        elif reason := open_backend(case, rule.name):
             yield unknown(CHECK, rule, reason, case=case, subject=place_subject(case))
         else:
             yield None

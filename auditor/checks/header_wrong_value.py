@@ -39,7 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import expectation, header_name, judged, value_problem
+from auditor.checks.heading import expectation, judged, value_problem
 from auditor.checks.judging import fail, place_subject, undecided, unknown
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -53,11 +53,11 @@ KINDS = {"headers": ("exact", "one_of", "regex", "not_regex", "contains", "not_c
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every place that sends another value."""
-    if rule.value.absent or (header_name(rule).lower() == "server" and rule.value.not_regex):
+    if rule.value.absent or (rule.name.lower() == "server" and rule.value.not_regex):
         return
     for case in judged(facts, rule):
         response = case.response
-        lines = response.headers.lines(header_name(rule)) if response else ()
+        lines = response.headers.lines(rule.name) if response else ()
         wrong = [(line, problem) for line in lines if (problem := value_problem(rule.value, line.value))]
         if not wrong:
             yield None

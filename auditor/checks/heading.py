@@ -17,19 +17,20 @@ if TYPE_CHECKING:
     from auditor.browser.cookies import SetCookie
 
 
-def header_name(rule: Rule) -> str:
-    """The header that a rule of kind "headers" is about."""
-    return rule.name
+def judged(facts: Facts, rule: Rule) -> tuple[Case, ...]:
+    """Return the answers that a rule about a header (`rule.name`) judges: not promised redirects, nor HSTS over HTTP."""
+    hsts = rule.value.hsts is not None
 
+    def found() -> tuple[Case, ...]:
+        return tuple(
+            case
+            for case in facts.distinct(rule.route)
+            if case.response is not None
+            and not (hsts and case.probe.entry.scheme == "http")
+            and not promised_redirect(facts, case)
+        )
 
-def judged(facts: Facts, rule: Rule) -> Iterator[Case]:
-    """Yield the answers that a header rule is about: the route's, but for promised redirects, and HSTS over HTTP."""
-    for case in facts.distinct(rule.route):
-        if case.response is None or promised_redirect(facts, case):
-            continue
-        if rule.value.hsts is not None and case.probe.entry.scheme == "http":
-            continue
-        yield case
+    return facts.once(("judged", rule.route, hsts), found)
 
 
 def lost_by_inheritance(case: Case, name: str) -> Location | None:
@@ -39,7 +40,7 @@ def lost_by_inheritance(case: Case, name: str) -> Location | None:
 
 def expectation(rule: Rule) -> str:
     """Say what the rule wants, for a finding's `expected`."""
-    return f"{header_name(rule)}: {matcher_words(rule.value)}"
+    return f"{rule.name}: {matcher_words(rule.value)}"
 
 
 def matcher_words(value: Any) -> str:

@@ -51,7 +51,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import header_name
 from auditor.checks.judging import fail, place_subject
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -70,7 +69,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         if case.probe.entry.scheme != "http" or response is None:
             yield None
             continue
-        line = next(iter(response.headers.lines(header_name(rule))), None)
+        line = next(iter(response.headers.lines(rule.name)), None)
         if line is None:
             yield None
             continue

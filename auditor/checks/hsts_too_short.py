@@ -52,7 +52,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from auditor.checks.heading import header_name, judged
+from auditor.checks.heading import judged
 from auditor.checks.judging import fail, place_subject
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -68,7 +68,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     if wanted is None or wanted.min_max_age is None:
         return
     for case in judged(facts, rule):
-        line = next(iter(case.response.headers.lines(header_name(rule))), None) if case.response else None
+        line = next(iter(case.response.headers.lines(rule.name)), None) if case.response else None
         if case.probe.entry.scheme != "https" or line is None:
             continue
         found = re.search(r"(?:^|;)\s*max-age\s*=\s*\"?([0-9]+)", line.value, re.IGNORECASE)

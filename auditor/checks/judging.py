@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from auditor.errors import Location
 from auditor.exchange import Field, Limit, Request, Response
@@ -153,17 +154,22 @@ def place_subject(case: Case) -> str:
     return f"{outcome.server or ''}|{outcome.location or ''}"
 
 
-_USUAL = NORMAL | {"file-missing"}
-
-
 def normal(case: Case) -> bool:
     """Whether nothing went wrong: no layer failed, refused or limited."""
-    return NORMAL.issuperset(case.exchange.outcome.when.split("+"))
+    return _within(case.exchange.outcome.when, NORMAL)
 
 
 def answered_here(case: Case) -> bool:
     """Whether the request went its normal way, whatever files are on disk."""
-    return _USUAL.issuperset(case.exchange.outcome.when.split("+"))
+    return _within(case.exchange.outcome.when, _WHATEVER_FILES)
+
+
+_WHATEVER_FILES = NORMAL | {"file-missing"}
+
+
+@lru_cache(maxsize=1024)
+def _within(when: str, parts: frozenset[str]) -> bool:
+    return parts.issuperset(when.split("+"))
 
 
 def in_force(case: Case) -> tuple[Limit, ...]:

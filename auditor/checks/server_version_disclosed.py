@@ -39,7 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import header_name, judged, value_problem
+from auditor.checks.heading import judged, value_problem
 from auditor.checks.judging import fail, place_subject
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -51,7 +51,7 @@ KINDS = {"headers": ("not_regex",)}
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every place whose Server header matches the forbidden expression."""
-    if header_name(rule).lower() != "server" or not rule.value.not_regex:
+    if rule.name.lower() != "server" or not rule.value.not_regex:
         return
     for case in judged(facts, rule):
         lines = case.response.headers.lines("Server") if case.response else ()
