@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from auditor.finding import Verdict
 from auditor.report.markdown import parts
 from auditor.report.model import Report, Result
 from auditor.report.verdict import headline
-from auditor.report.view import View, findings, grouped, is_open, others, places, repository_path, severity_of
+from auditor.report.view import View, findings, grouped, is_open, others, places, repository_paths, severity_of
 
 COMMAND = {"critical": "error", "high": "error", "medium": "warning", "low": "notice", "info": "notice"}
 PER_STEP = 10
@@ -31,7 +31,8 @@ def render(report: Report, view: View) -> str:
         by_command[COMMAND[first.severity] if first.verdict is Verdict.FAIL else "warning"].append(group)
     kept = {name: of[: PER_STEP - (name == "notice")] for name, of in by_command.items()}
     left = sum(len(of) for of in by_command.values()) - sum(len(of) for of in kept.values())
-    lines = [_annotation(report, name, group) for name, of in kept.items() for group in of]
+    path_of = repository_paths()
+    lines = [_annotation(report, name, group, path_of) for name, of in kept.items() for group in of]
     closing = headline(report) + (f"; {left} more places are in the job summary and the other reports" if left else "")
     lines.append(f"::notice title=auditor::{_data(closing)}")
     return "\n".join(lines) + "\n"
@@ -57,10 +58,10 @@ def _size(part: str) -> int:
     return len(part.encode()) + 2
 
 
-def _annotation(report: Report, command: str, group: Sequence[Result]) -> str:
+def _annotation(report: Report, command: str, group: Sequence[Result], path_of: Callable[[str], str]) -> str:
     first = group[0]
     span = places(report, first)[0]
-    properties = {"file": repository_path(span.file)}
+    properties = {"file": path_of(span.file)}
     if span.line:
         properties |= {"line": str(span.line), "endLine": str(span.line)}
     if span.line and span.column:

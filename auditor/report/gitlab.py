@@ -8,7 +8,7 @@ from collections import Counter
 
 from auditor.finding import Verdict
 from auditor.report.model import Report
-from auditor.report.view import View, findings, is_open, places, repository_path
+from auditor.report.view import View, findings, is_open, places, repository_paths
 
 SEVERITY = {"critical": "blocker", "high": "critical", "medium": "major", "low": "minor", "info": "info"}
 
@@ -17,6 +17,7 @@ def render(report: Report, view: View) -> str:
     """Return the open findings as GitLab's subset of the Code Climate format."""
     del view
     entries = []
+    path_of = repository_paths()
     seen: Counter[str] = Counter()
     for result in findings(report):
         if not is_open(result):
@@ -30,7 +31,7 @@ def render(report: Report, view: View) -> str:
                 "check_name": f"auditor/{result.check}",
                 "fingerprint": result.fingerprint if number == 1 else _numbered(result.fingerprint, number),
                 "severity": SEVERITY[result.severity] if result.verdict is Verdict.FAIL else "major",
-                "location": {"path": repository_path(span.file), "lines": {"begin": max(span.line, 1)}},
+                "location": {"path": path_of(span.file), "lines": {"begin": max(span.line, 1)}},
             }
         )
     return json.dumps(entries, indent=2, ensure_ascii=False) + "\n"

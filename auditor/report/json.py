@@ -6,16 +6,17 @@ import re
 
 from auditor.report.document import text
 from auditor.report.model import Report
-from auditor.report.text import INVISIBLE
+from auditor.report.text import INVISIBLE, is_visible
 from auditor.report.view import View
 
-_TO_ESCAPE = re.compile(rf"(?!\n){INVISIBLE.pattern}|#(?=#\[)")
+_TO_ESCAPE = re.compile(rf"{INVISIBLE.pattern}|#(?=#\[)")
 
 
 def render(report: Report, view: View) -> str:
     """Return the report as JSON text: two spaces, a final newline, nothing invisible and no workflow command."""
     del view
-    return _TO_ESCAPE.sub(_escaped, text(report)) + "\n"
+    lines = text(report).split("\n")
+    return "\n".join([line if is_visible(line) else _TO_ESCAPE.sub(_escaped, line) for line in lines]) + "\n"
 
 
 def _escaped(found: re.Match[str]) -> str:

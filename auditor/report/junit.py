@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
 from auditor.finding import Verdict
 from auditor.report.model import Report, Result
-from auditor.report.view import ACCEPTED, EVIDENCE, View, places, repository_path, rule_text, span_text, summary_line
+from auditor.report.view import ACCEPTED, EVIDENCE, View, places, repository_paths, rule_text, span_text, summary_line
 
 NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What is no character of XML 1.0 (§2.2)."""
@@ -24,8 +25,9 @@ def render(report: Report, view: View) -> str:
         suites.setdefault(result.route or ELSEWHERE, []).append(result)
     name = report.run.policy.name or "auditor"
     root = ET.Element("testsuites", {"name": _text(name), **_counted(report.results)})
+    path_of = repository_paths()
     for route, results in sorted(suites.items()):
-        root.append(_suite(report, route, results))
+        root.append(_suite(report, route, results, path_of))
     ET.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
@@ -50,7 +52,7 @@ def _state(result: Result) -> str:
     return "failure" if result.verdict is Verdict.FAIL else "error"
 
 
-def _suite(report: Report, route: str, results: list[Result]) -> ET.Element:
+def _suite(report: Report, route: str, results: list[Result], path_of: Callable[[str], str]) -> ET.Element:
     run = report.run
     suite = ET.Element("testsuite", {"name": _text(route), **_counted(results)})
     if run.started:
@@ -66,11 +68,11 @@ def _suite(report: Report, route: str, results: list[Result]) -> ET.Element:
     for name, value in told.items():
         ET.SubElement(properties, "property", {"name": name, "value": _text(value)})
     for result in sorted(results, key=lambda r: (r.check, r.rule, r.fingerprint)):
-        suite.append(_case(report, route, result))
+        suite.append(_case(report, route, result, path_of))
     return suite
 
 
-def _case(report: Report, route: str, result: Result) -> ET.Element:
+def _case(report: Report, route: str, result: Result, path_of: Callable[[str], str]) -> ET.Element:
     state = _state(result)
     name = f"{result.check}: {result.rule}" + (f" [{result.fingerprint[:8]}]" if state else "")
     case = ET.Element(
@@ -78,7 +80,7 @@ def _case(report: Report, route: str, result: Result) -> ET.Element:
     )
     case.set("time", "0")
     span = places(report, result)[0]
-    case.set("file", _text(repository_path(span.file)))
+    case.set("file", _text(path_of(span.file)))
     if span.line:
         case.set("line", str(span.line))
     if state == "skipped":

@@ -8,14 +8,19 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
 from auditor import __version__
 from auditor.finding import Severity, Verdict
 from auditor.report.model import Check, ExchangeInfo, Report, Result, Span
-from auditor.report.view import ACCEPTED, View, findings, is_open, places, repository_path, severity_of
+from auditor.report.view import ACCEPTED, View, findings, is_open, places, repository_paths, severity_of
+
+Artifact = Callable[[str], dict[str, Any]]
+"""Names a file, by its path in the report, as SARIF does."""
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 ROOT = "%SRCROOT%"
@@ -32,6 +37,7 @@ def render(report: Report, view: View) -> str:
     del view
     shown = [r for r in findings(report) if is_open(r) or not _on_github()]
     rules = {check.id: index for index, check in enumerate(report.checks)}
+    artifact = _artifacts()
     run: dict[str, Any] = {
         "tool": {"driver": _driver(report)},
         "automationDetails": {"id": _category(report)},
@@ -39,10 +45,10 @@ def render(report: Report, view: View) -> str:
         "originalUriBaseIds": {ROOT: {"description": {"text": "The root of the repository."}}},
         "invocations": [_invocation(report)],
         "artifacts": [
-            {"location": _artifact(file.path), "hashes": {"sha-256": file.sha256}, "roles": ["analysisTarget"]}
+            {"location": artifact(file.path), "hashes": {"sha-256": file.sha256}, "roles": ["analysisTarget"]}
             for file in {file.path: file for target in report.run.targets for file in target.files}.values()
         ],
-        "results": [_result(report, r, rules[r.check]) for r in shown if r.check in rules],
+        "results": [_result(report, r, rules[r.check], artifact) for r in shown if r.check in rules],
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
 
@@ -128,10 +134,10 @@ def plain(text: str) -> str:
     return escaped.replace("{", "{{").replace("}", "}}")
 
 
-def _result(report: Report, result: Result, index: int) -> dict[str, Any]:
+def _result(report: Report, result: Result, index: int, artifact: Artifact) -> dict[str, Any]:
     spans = places(report, result)
     failed = result.verdict is Verdict.FAIL
-    location = _location(spans[0])
+    location = _location(spans[0], artifact)
     if result.witness is not None:
         location["logicalLocations"] = [{"fullyQualifiedName": result.witness.url, "kind": "resource"}]
     made: dict[str, Any] = {
@@ -155,7 +161,7 @@ def _result(report: Report, result: Result, index: int) -> dict[str, Any]:
             "observed": result.observed,
         },
     }
-    related = [_location(span, number) for number, span in enumerate(_related(result, spans), 1)]
+    related = [_location(span, artifact, number) for number, span in enumerate(_related(result, spans), 1)]
     if related:
         made["relatedLocations"] = related
     _add_disposition(made, result)
@@ -185,8 +191,8 @@ def _related(result: Result, spans: list[Span]) -> list[Span]:
     return more
 
 
-def _location(span: Span, number: int | None = None) -> dict[str, Any]:
-    physical: dict[str, Any] = {"artifactLocation": _artifact(span.file)}
+def _location(span: Span, artifact: Artifact, number: int | None = None) -> dict[str, Any]:
+    physical: dict[str, Any] = {"artifactLocation": artifact(span.file)}
     if span.line:
         region: dict[str, Any] = {"startLine": span.line}
         if span.column:
@@ -204,13 +210,20 @@ def _location(span: Span, number: int | None = None) -> dict[str, Any]:
     return location
 
 
-def _artifact(file: str) -> dict[str, Any]:
-    path = repository_path(file)
-    if path.startswith("builtin:"):
-        return {"uri": quote(path, safe=":@")}
-    if path.startswith("/"):
-        return {"uri": f"file://{quote(path)}"}
-    return {"uri": quote(path), "uriBaseId": ROOT}
+def _artifacts() -> Artifact:
+    """Return what names a file as SARIF does, each looked for once."""
+    path_of = repository_paths()
+
+    @cache
+    def artifact(file: str) -> dict[str, Any]:
+        path = path_of(file)
+        if path.startswith("builtin:"):
+            return {"uri": quote(path, safe=":@")}
+        if path.startswith("/"):
+            return {"uri": f"file://{quote(path)}"}
+        return {"uri": quote(path), "uriBaseId": ROOT}
+
+    return artifact
 
 
 def _add_disposition(made: dict[str, Any], result: Result) -> None:

@@ -28,10 +28,10 @@ WIDEST = 60
 
 def render(report: Report, view: View) -> str:
     """Return the whole report."""
-    shown = findings(report)
-    parts = [group_text(group) for group in grouped(shown)]
-    if shown:
-        parts.append(_table(shown))
+    groups = grouped(findings(report))
+    parts = [group_text(group) for group in groups]
+    if groups:
+        parts.append(_table(groups))
     if view.verbose:
         parts.append(_passes(report))
     parts.append(summary_line(report))
@@ -95,9 +95,9 @@ def carets_of(span: Span) -> tuple[int, str]:
     return indent, ("^" if span.primary else "-") * min(width, WIDEST)
 
 
-def _table(results: Sequence[Result]) -> str:
+def _table(groups: Sequence[Sequence[Result]]) -> str:
     rows = []
-    for group in grouped(results):
+    for group in groups:
         first = group[0]
         evidence = sorted({r.evidence for r in group})
         rows.append(

@@ -41,9 +41,14 @@ def visible(text: str) -> str:
     So is the start of a workflow command that GitHub's runner obeys anywhere in a line of a step's output
     (`##[`, actions/runner, ActionCommand.TryParse).
     """
-    if text.isprintable() and "##[" not in text:  # nothing of the above is printable in Unicode's sense
+    if is_visible(text):
         return text
     return INVISIBLE.sub(lambda match: _escape(match.group()), text).replace("##[", "\\x23#[")
+
+
+def is_visible(text: str) -> bool:
+    """Whether there is nothing in a text that `visible` would escape: what is invisible is not printable in Unicode."""
+    return text.isprintable() and "##[" not in text
 
 
 def _escape(character: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from auditor.dataclass import dataclass
@@ -130,14 +131,20 @@ def summary_line(report: Report) -> str:
     )
 
 
-def repository_path(file: str) -> str:
-    """Return a path as the hosts of repositories want it: from the repository's root, with forward slashes.
+def repository_paths() -> Callable[[str], str]:
+    """Return what makes of a path the one that the hosts of repositories want, looking for each file once.
 
-    Links are resolved. Outside a repository it is relative to the current folder, and outside that absolute.
+    It is from the repository's root, with forward slashes; links are resolved. Outside a repository it is relative to
+    the current folder, and outside that absolute.
     """
-    if file.startswith("builtin:"):
-        return file
     here = Path.cwd().resolve()
     root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
-    path = Path(os.path.realpath(here / file))
-    return visible(path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix())
+
+    @cache
+    def repository_path(file: str) -> str:
+        if file.startswith("builtin:"):
+            return file
+        path = Path(os.path.realpath(here / file))
+        return visible(path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix())
+
+    return repository_path
