@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal
 
 from auditor.browser.cache import DEFAULT_MAX_AGE, read_max_age
@@ -68,6 +69,17 @@ def _understood(name: str, value: str) -> bool:
     if name == MAX_AGE:
         return read_max_age(value, SPEC) is not None or read_max_age(value, CHROMIUM) == 0
     return list_tokens(value) is not None
+
+
+def cors_lines(response: Response) -> list[Field]:
+    """Return the lines of the answer's CORS headers, known and unknown, in order."""
+    fields = response.headers.fields
+    return [fields[place] for place in _cors_places(response.headers.names)]
+
+
+@lru_cache(maxsize=4096)
+def _cors_places(names: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(place for place, name in enumerate(names) if name.lower().startswith("access-control-"))
 
 
 def shared_alike(answers: Iterable[Response]) -> bool:

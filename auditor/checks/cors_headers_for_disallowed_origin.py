@@ -107,6 +107,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from auditor.browser.answers import cors_lines
 from auditor.browser.consequence import page_words
 from auditor.checks.judging import fail, made_at, place_subject, shown
 from auditor.checks.reading import Asking, refused
@@ -131,7 +132,7 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
         origin, response = case.probe.origin.value or "", case.response
         if wanted[case.probe.purpose] != "absent" or response is None or asking.gives(case):
             continue
-        lines = [line for line in response.headers if line.name.lower().startswith("access-control-")]
+        lines = cors_lines(response)
         if not lines:
             yield None
             continue

@@ -57,6 +57,8 @@ class LoadedPolicy:
     warnings: tuple[Problem, ...] = ()
     environments: tuple[str, ...] = ()
     tree: Node = field(default_factory=lambda: Node({}, Location("")), repr=False)
+    read: dict[str, tuple[Rule, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Its rules and those of its targets, once they were asked for (`policy.rules`)."""
 
     def folder(self, path: str) -> Path:
         """Return the folder that a file named at this path is relative to: that of the policy file that names it."""

@@ -18,15 +18,19 @@ _EXPOSURE = ("backends", "unreachable", "published_ports", "direct_routes", "den
 
 def rules(loaded: LoadedPolicy) -> tuple[Rule, ...]:
     """Return every rule of the policy, routes first, in the order of the file."""
-    return (*_routes(loaded), *_top(loaded))
+    if "rules" not in loaded.read:
+        loaded.read["rules"] = (*_routes(loaded), *_top(loaded))
+    return loaded.read["rules"]
 
 
 def target_rules(loaded: LoadedPolicy) -> tuple[Rule, ...]:
     """Return one rule per target, for what is said about a target itself: that it can be read, that it answers."""
-    return tuple(
-        _rule(loaded, (f"targets.{target.id}", "targets"), f"targets[{index}]", target, name=target.id)
-        for index, target in enumerate(loaded.policy.targets)
-    )
+    if "targets" not in loaded.read:
+        loaded.read["targets"] = tuple(
+            _rule(loaded, (f"targets.{target.id}", "targets"), f"targets[{index}]", target, name=target.id)
+            for index, target in enumerate(loaded.policy.targets)
+        )
+    return loaded.read["targets"]
 
 
 def _rule(
