@@ -402,3 +402,24 @@ def test_the_folder_that_becomes_the_nginx_folder_is_recognised(project: Path) -
     policy = yaml.safe_load((project / "auditor.yaml").read_text())
     assert policy["targets"][0]["mounts"] == {"/etc/nginx": "deploy"}
     assert [route["id"] for route in policy["routes"]] == ["api", "site"]
+
+
+def test_a_compose_file_alone_is_enough(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its open doors are the policy, and a password without a value decides none of them."""
+    (project / "deploy" / "nginx.conf").unlink()
+    compose = "services:\n  web: {image: shop, ports: ['80:80']}\n  db: {image: postgres, environment: {POSTGRES_PASSWORD: '${PW}'}}\n"
+    (project / "compose.yaml").write_text(compose)
+    assert init() == 0
+    assert "unknown" not in capsys.readouterr().out
+    policy = yaml.safe_load((project / "auditor.yaml").read_text())
+    assert policy["exposure"]["published_ports"] == {"allow": ["web:80"]}
+    (project / "compose.yaml").write_text(compose.replace("image: postgres", "image: postgres, ports: ['5432:5432']"))
+    assert cli.run(["check", "--now", "2026-06-01"]) == 1
+
+
+def test_names_that_a_template_leaves_open_are_no_hosts(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The draft is written, and says what to fill in."""
+    text = NGINX.replace("server_name shop.example", "server_name www.${DOMAIN}")
+    (project / "deploy" / "nginx.conf").write_text(text)
+    assert init() == 1
+    assert '"${DOMAIN}" is not substituted' in capsys.readouterr().out

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 
-from auditor.compose.browser import ClientUrl, load_env, urls
+from auditor.compose.browser import PREFIXES, ClientUrl, load_env, urls
 from auditor.compose.interpolate import Interpolator, Unset, Variable, parse_env
 from auditor.compose.merge import merge
 from auditor.compose.model import Build, Compose, Door, Mount, Network, Port, Service
@@ -47,6 +47,7 @@ def load(
         loader.problems.append(Problem("the files declare no services", root.location, "is this a Compose file?"))
     loader.problems.extend(_missing(item) for item in loader.unset if item.required is not None)
     enabled = {name: found for name, found in services.items() if _enabled(found, wanted)}
+    idle = {place for name, node in (section.children() if section else ()) for place in _idle(services[name], node)}
     networks = _networks(root, enabled)
     _check(enabled, networks, builder)
     return Compose(
@@ -54,11 +55,27 @@ def load(
         networks=networks,
         disabled=tuple(name for name in services if name not in enabled),
         problems=tuple(loader.problems),
-        unknown=(*builder.unknown, *(_unknown(item) for item in loader.unset)),
+        unknown=(*builder.unknown, *(_unknown(item) for item in loader.unset if item.location not in idle)),
         unset=tuple(loader.unset),
         files=tuple((document.path, document.sha256) for document in loader.documents.values()),
         project=loader.variables["COMPOSE_PROJECT_NAME"],
     )
+
+
+_READ = re.compile(r"nginx|openresty|traefik", re.IGNORECASE)
+"""Images whose configuration is read here, and may come from their environment."""
+
+
+def _idle(service: Service, node: Node) -> Iterator[Location]:
+    """Yield the lines of an environment that decides nothing here: a database's password, say.
+
+    What is built here may be an application or a front end that is read; other images are not looked into.
+    """
+    values = node.get("environment")
+    if values is None or service.build is not None or not service.image or _READ.search(service.image):
+        return
+    named = values.children() if values.entries is not None else [(item.text, item) for item in values.sequence()]
+    yield from (value.location for name, value in named if not name.startswith(PREFIXES))
 
 
 def _project_name(files: Sequence[Path]) -> str:

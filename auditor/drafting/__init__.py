@@ -18,7 +18,7 @@ from auditor.audit import catalogue, finish, judge, predict
 from auditor.dataclass import dataclass
 from auditor.drafting.found import Found, installed
 from auditor.drafting.observing import Drafted, observe, upstream
-from auditor.drafting.places import ALL, Place, places
+from auditor.drafting.places import ALL, Place, is_host, places
 from auditor.drafting.proxying import error_pages, mentioned
 from auditor.drafting.writing import Noted, seen_at, write
 from auditor.errors import UsageError
@@ -151,7 +151,8 @@ def _skeleton(targets: list[dict[str, Any]], layers: list[str], author: Author) 
     assembly = Assembler(first).assemble()
     asked: dict[str, Any] = {"cors": {}} if _mentions_cors(assembly) else {}
     asked |= {"websocket": {}} if mentioned(_texts(assembly)) else {}
-    document["routes"] = [{"id": p.id, "match": [_match(p)], **asked} for p in _places(assembly)]
+    routes = [{"id": p.id, "match": [_match(p)], **asked} for p in _places(assembly)]
+    document["routes"] = routes or document["routes"]
     facts, assembly = predict(_loaded(document, author), Options("policy"))
     return facts, assembly
 
@@ -192,6 +193,7 @@ def _places(assembly: Assembly) -> tuple[Place, ...]:
 def _named(found: tuple[Place, ...], assembly: Assembly) -> tuple[Place, ...]:
     """Give routes without hosts those that a layer in front routes by, where these are a few names."""
     names = {m.pattern for m in assembly.matchers if m.subject == "host" and m.kind == "exact" and "." in m.pattern}
+    names = {name for name in names if is_host(name)}
     if any(place.hosts for place in found) or not 0 < len(names) <= 4:
         return found
     return tuple(replace(place, hosts=tuple(sorted(names))) for place in found)

@@ -123,6 +123,11 @@ def _host(name: str) -> Iterator[str]:
         yield name
 
 
+def is_host(name: str) -> bool:
+    """Whether a policy can name this host; what a template has left open it cannot."""
+    return _HOST.fullmatch(name) is not None
+
+
 def _only_sends_on(server: Directive) -> bool:
     """Whether a server only redirects to another scheme or host, or closes the connection."""
     block = server.block or ()
