@@ -42,9 +42,9 @@ def settings_shown(node: Node, upstreams: Mapping[str, Directive]) -> dict[str, 
         )
         if lines:
             found[name] = Setting(tuple(arg for line in lines for arg in line.args), lines[-1].location)
-    passing = node.own.get("proxy_pass")
-    if passing and passing[0].args:
-        block = upstreams.get(passing[0].args[0].partition("://")[2].partition("/")[0].lower())
+    passing = node.handler or node.enclosing().handler  # an `if` without one goes on as its location does
+    if passing is not None and passing.name == "proxy_pass" and passing.args:
+        block = upstreams.get(passing.args[0].partition("://")[2].partition("/")[0].lower())
         for line in (block.block or ()) if block is not None else ():
             if line.name == "keepalive":
                 found["upstream_keepalive"] = Setting(line.args, line.location)
