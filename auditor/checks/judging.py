@@ -200,8 +200,9 @@ def variants(facts: Facts, route: str | None, kind: str) -> Iterator[tuple[str, 
 
 
 def paired_limits(base: Case, other: Case) -> Iterator[tuple[Limit, Limit]]:
-    """Pair the limits in force that two requests pass, by layer and zone."""
-    after = {(limit.layer, limit.zone): limit for limit in in_force(other)}
+    """Pair the limits in force of a request with those that another passes, by layer and zone; these may not count it."""
+    limits = (limit for limit in other.exchange.outcome.limits if limit.kind == "requests" and not limit.dry_run)
+    after = {(limit.layer, limit.zone): limit for limit in limits}
     for limit in in_force(base):
         if (limit.layer, limit.zone) in after:
             yield limit, after[limit.layer, limit.zone]

@@ -163,12 +163,22 @@ class _Collector:
                 yield Matcher("method", "exact", method, caseless=False, location=server.place or Location("nginx"))
         for name, table in self.http.tables.items():
             yield from (replace(found, table=name) for found in self._table(name, table))
+        yield from self._above()
         for server in self.http.servers:
             scope = scope_of(server)
+            if (merging := server.last("merge_slashes")) is not None and merging.args[:1] == ("off",):
+                yield Matcher("request_uri", "regex", "^//", caseless=False, location=merging.location)
             for node in server.below():
                 yield from (replace(found, scope=scope) for found in self._node(node))
         if types:
             yield from self._types()
+
+    def _above(self) -> Iterator[Matcher]:
+        """Yield what is tested for all servers alike, by the lines around them."""
+        above = self.http.servers[0].parent if self.http.servers else None
+        if above is not None:
+            found = self._rules(above, above.place or Location("nginx"))
+            yield from (m for m in found if m.subject != "header:accept-encoding")
 
     # ------------------------------------------------------------------ what a test means
 
@@ -392,6 +402,10 @@ class _Collector:
         zone = self.http.zones.get(f"{kind}_zone:{name}")
         if zone is not None and zone.args:
             yield from self.test(zone.args[0], "nonempty", "", line.location)
+            for subject in self.subjects(zone.args[0])[
+                0
+            ]:  # whatever else the key has, this part chooses the bucket too
+                yield Matcher(subject, "nonempty", "", caseless=False, location=line.location)
 
     def _types(self) -> Iterator[Matcher]:
         engine = self.configuration.engine

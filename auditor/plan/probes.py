@@ -244,7 +244,8 @@ class Planner:
         first = methods[0]
         for method in methods[1:]:
             yield place.probe("plain", method)
-        for why, change in view.variations():
+        changes = [*view.variations(), *view.spellings(place.path)]
+        for why, change in changes:
             yield replace(place.probe("plain", first), request=change(place.request(first)), why=why)
         if route.caching is not None and route.caching.compression is not None:
             asking = place.probe("plain", first)
@@ -254,6 +255,10 @@ class Planner:
             for name, value in FORGED:
                 forged = base.request.with_(**{name.replace("-", "_"): value})
                 yield replace(base, request=forged, variant="forged", why=name)
+            claimed = {name.lower() for name, _ in FORGED}
+            for why, change in changes:
+                if change.name.lower() not in claimed:
+                    yield replace(base, request=change(base.request), variant="forged", why=why)
             other = replace(base.request, client=OTHER_CLIENT)
             yield replace(base, request=other, variant="client", why="another client")
 
@@ -279,6 +284,9 @@ class Planner:
                 yield place.probe("cors", method, origin)
                 if method == "GET" and versions:
                     yield over_http2(place.probe("cors", method, origin))
+            for why, change in view.of_pages(place.path) if sendable else ():
+                probe = place.probe("cors", sendable[0], origin)
+                yield replace(probe, request=change(probe.request), why=why)
             if origin.value is None:
                 continue
             yield place.preflight(unsafe, headers, origin)
@@ -295,6 +303,8 @@ class Planner:
             return
         for origin in view.origins(socket.allow_origins, socket.null_origin, self._named()):
             yield place.upgrade(origin)
+            for why, change in view.of_pages(place.path):
+                yield replace(place.upgrade(origin), request=change(place.upgrade(origin).request), why=why)
 
     def anywhere(self) -> Iterator[Probe]:
         """Yield the probes that no route is about: every door, and the paths that must be denied."""
@@ -321,8 +331,14 @@ class Planner:
             within, concrete = [glob_set((glob,))], () if "*" in glob else (glob,)
             for entry in self.entries:
                 for host in self.known_hosts():
-                    for path in self._below(f"denied {glob}", self._view(entry, host), within, concrete):
-                        yield replace(Place("", entry, host, path).probe("denied", "GET"), why=glob)
+                    view = self._view(entry, host)
+                    for path in self._below(f"denied {glob}", view, within, concrete):
+                        probe = replace(Place("", entry, host, path).probe("denied", "GET"), why=glob)
+                        yield probe
+                        for _, change in (*view.variations(), *view.spellings(path), *view.claims()):
+                            yield replace(probe, request=change(probe.request))
+                        for method in view.decisive_methods():
+                            yield replace(probe, request=replace(probe.request, method=method), method=method)
 
 
 def asked_for(name: str) -> bool:

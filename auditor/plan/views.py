@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import field, replace
+from ipaddress import ip_network
 from typing import Protocol
 
 from auditor.dataclass import dataclass
 from auditor.exchange import Request
 from auditor.language import Language
 from auditor.plan.alike import entries_differ, tests_of_paths
-from auditor.plan.cells import Matcher, PathCells, languages, method_cells, origin_cells
+from auditor.plan.cells import METHODS, Matcher, PathCells, languages, method_cells, origin_cells
 from auditor.plan.facts import OriginCell
 from auditor.policy.model import Origin
 
@@ -18,6 +19,17 @@ SPECIAL = frozenset(
     {"origin", "host", "upgrade", "connection", "access-control-request-method", "access-control-request-headers"}
 )
 """Headers that probes set for reasons of their own."""
+
+OF_PAGES = frozenset({"accept", "accept-language", "content-language", "range", "referer", "user-agent"})
+"""Headers that come with the requests of a page, whatever a preflight grants; what they name decides on CORS rarely."""
+
+READS = r"^(?:GET|HEAD)\z"
+"""How serving files looks at the method."""
+
+_WORDS = {"header": "header", "cookie": "cookie", "arg": "argument"}
+
+OTHER = ("other", "zq7", "x0")
+"""Values that nothing names."""
 
 
 class Selection(Protocol):
@@ -42,7 +54,7 @@ class Selection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One part of a request set to a value: a header, a cookie, an argument."""
+    """One part of a request set to a value: a header, a cookie, an argument; or its target as it is written."""
 
     part: str
     name: str
@@ -50,6 +62,8 @@ class Change:
 
     def __call__(self, request: Request) -> Request:
         """Return the request with the part set."""
+        if self.part == "target":
+            return replace(request, target=self.value)
         if self.part == "arg":
             return replace(request, target=f"{request.target}?{self.name}={self.value}")
         if self.part == "cookie":
@@ -65,6 +79,8 @@ class View:
     _origins: dict[object, list[OriginCell]] = field(default_factory=dict)
     _methods: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     _variations: list[tuple[str, Change]] | None = None
+    _written: list[Language] | None = None
+    _decisive: tuple[str, ...] | None = None
     _paths: tuple[frozenset[object], list[Language] | None, bool] | None = None
 
     @property
@@ -111,13 +127,76 @@ class View:
             self._variations = list(self._changes())
         return self._variations
 
+    def of_pages(self, path: str) -> list[tuple[str, Change]]:
+        """Return the changes that a page of any origin can make, or its browser makes."""
+        found = [(why, c) for why, c in self.variations() if c.part != "header" or c.name.lower() in OF_PAGES]
+        return [*found, *self.spellings(path)]
+
+    def spellings(self, path: str) -> list[tuple[str, Change]]:
+        """Return other ways to write a path, as far as something that looks at the request line tells them apart."""
+        if self._written is None:
+            self._written = languages(self.matchers, "request_uri")
+        if not self._written:
+            return []
+        seen = {tuple(item.contains(path) for item in self._written)}
+        found = []
+        for text in _spelled(path):
+            if (tested := tuple(item.contains(text) for item in self._written)) not in seen:
+                seen.add(tested)
+                found.append((f"the way the path is written to {text}", Change("target", "", text)))
+        return found
+
+    def claims(self) -> list[tuple[str, Change]]:
+        """Return a header for each network that is told apart, in which a client claims an address of it."""
+        networks = dict.fromkeys(m.pattern for m in self.matchers if m.subject == "remote_addr" and m.kind == "network")
+        names = dict.fromkeys(
+            m.subject[7:] for m in self.matchers if m.subject.startswith("header:") and m.kind == "nonempty"
+        )
+        addresses = [address for network in networks if (address := _inside(network))]
+        return [(f"{name}: {value}", Change("header", name, value)) for name in names for value in addresses]
+
+    def decisive_methods(self) -> tuple[str, ...]:
+        """Return a method of each cell, where more looks at it than what serves files; GET and OPTIONS serve nothing new."""
+        if self._decisive is None:
+            files = {m.location for m in self.matchers if m.subject == "method" and m.pattern == READS}
+            decisive = [
+                m
+                for m in self.matchers
+                if m.subject == "method"
+                and m.pattern not in {READS, "TRACE", "CONNECT"}
+                and not (m.pattern == "POST" and m.location in files)
+            ]
+            cells = method_cells(decisive, METHODS) if decisive else []
+            self._decisive = tuple(method for method in cells if method not in {"GET", "OPTIONS"})
+        return self._decisive
+
     def _changes(self) -> Iterator[tuple[str, Change]]:
         subjects = sorted({m.subject for m in self.matchers if m.subject.startswith(("header:", "cookie:", "arg:"))})
         for subject in subjects:
             part, _, name = subject.partition(":")
             if part == "header" and name.lower() in SPECIAL:
                 continue
-            for found in languages(self.matchers, subject):
-                value = found.shortest()
-                if value:
-                    yield f"{subject}={value.decode('latin-1')}", Change(part, name, value.decode("latin-1"))
+            sets = languages(self.matchers, subject)
+            values = [text for found in sets if (text := (found.shortest() or b"").decode("latin-1"))]
+            values += [text for text in OTHER if not any(found.contains(text) for found in sets)][: 1 if sets else 0]
+            for value in values:
+                yield f"the {_WORDS[part]} {name} to {value}", Change(part, name, value)
+
+
+def _inside(network: str) -> str:
+    """Return an address of a network, "" where it is none."""
+    try:
+        found = ip_network(network, strict=False)
+    except ValueError:
+        return ""
+    return str(found[1] if found.num_addresses > 1 else found[0])
+
+
+def _spelled(path: str) -> Iterator[str]:
+    """Yield ways to write a path that nginx takes for the same, or that many a backend does."""
+    first = path[1:2]
+    if first:
+        yield f"/%{ord(first):02x}{path[2:]}"
+    yield f"/{path}"
+    yield f"/.{path}"
+    yield f"{path}?"
