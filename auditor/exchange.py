@@ -260,6 +260,10 @@ class Action:
     file: str | None = None
 
 
+CHOSEN = "192.0.2.99"
+"""The host that a request names where a client may choose the upstream (TEST-NET-1, RFC 5737): no name has to be resolved."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """A directive in force that no request shows by itself (a timeout, buffering, compression), and where it is."""

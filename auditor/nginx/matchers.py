@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from auditor.dataclass import dataclass
 from auditor.errors import Location
+from auditor.exchange import CHOSEN
 from auditor.nginx.model import Node
 from auditor.nginx.proxy import split_address
 from auditor.nginx.rewrite import condition_words
@@ -298,6 +299,7 @@ class _Collector:
         place = node.place or Location("nginx")
         if node.kind == "location":
             yield from _location(node, place)
+            yield from _climbing(node, place)
         if _serves(node):
             yield from _files(node, place)
         for line in _lines(node.script):
@@ -377,6 +379,7 @@ class _Collector:
         if node.handler is not None and node.handler.args and "$" in node.handler.args[0]:
             authority = node.handler.args[0].partition("://")[2].partition("/")[0] or node.handler.args[0]
             for subject in self.subjects(authority)[0]:
+                yield from _chosen(subject, node)
                 yield Matcher(
                     subject,
                     "other",
@@ -426,6 +429,32 @@ def _location(node: Node, place: Location) -> Iterator[Matcher]:
     parent = node.parent
     if parent is not None and parent.tree is not None and parent.tree.redirects.get(node.name[:-1]) is node:
         yield Matcher("path", "exact", node.name[:-1], caseless=False, location=place, selects=True)
+
+
+def _climbing(node: Node, place: Location) -> Iterator[Matcher]:
+    """Yield the path that climbs out of what a location leads to, where only that ends with a slash."""
+    if node.regex is not None or node.modifier in {"=", "@"} or node.name.endswith("/"):
+        return
+    aliases = [line.args[0] for line in node.own.get("alias", ()) if line.args]
+    passed = [
+        split_address(line.args[0].partition("://")[2])[1] for line in node.own.get("proxy_pass", ()) if line.args
+    ]
+    if any(text.endswith("/") for text in (*aliases, *passed)):
+        yield Matcher("path", "exact", f"{node.name}../x", caseless=False, location=place)
+
+
+def _chosen(subject: str, node: Node) -> Iterator[Matcher]:
+    """Yield the value that names a host of its own, where a part of the request is the upstream's address."""
+    line = node.handler or node.own["proxy_pass"][0]
+    owner = node.enclosing()
+    if subject.startswith(("arg:", "header:", "cookie:")) or subject == "host":
+        name = "host" if subject == "header:host" else subject
+        yield Matcher(name, "exact", CHOSEN, caseless=False, location=line.location)
+    elif subject == "path" and owner.regex is not None:
+        start = re.match(r"\^(/[\w/-]*)", owner.regex.pattern)
+        yield Matcher(
+            "path", "exact", f"{start[1] if start else '/'}{CHOSEN}/x", caseless=False, location=line.location
+        )
 
 
 def _serves(node: Node) -> bool:

@@ -11,7 +11,7 @@ from nginx_binary import need_nginx, nginx_version
 from nginx_live import Observed, Sandbox, Sent
 
 from auditor import audit
-from auditor.exchange import Request
+from auditor.exchange import CHOSEN, Request
 from auditor.finding import Finding, Verdict
 from auditor.options import Options
 
@@ -155,6 +155,11 @@ MISTAKES = (
     _one("a header frees from the limit", ZONE, 'map $http_x_inside $k { default ""; "" $binary_remote_addr; } limit_req_zone $k', "rate-limit-key-spoofable", "escape"),
     _one("a cookie frees from the limit", ZONE, 'map $cookie_vip $k { default ""; "" $binary_remote_addr; } limit_req_zone $k', "rate-limit-key-spoofable", "escape"),
     _one("the limit counts by an argument too", ZONE, "limit_req_zone $binary_remote_addr$arg_q", "rate-limit-key-spoofable", "escape"),
+    _one("an alias ends otherwise than its location", METRICS, METRICS + " location /files { alias @ROOT@/html/; }", "path-escapes-alias"),
+    _one("a path is put in the place of another", METRICS, METRICS + " location /v1 { proxy_pass http://app/public/; }", "path-escapes-alias"),
+    _one("an argument is the upstream", METRICS, METRICS + " location /fetch { proxy_pass http://$arg_to$request_uri; }", "upstream-chosen-by-client"),
+    _one("a header is the upstream", METRICS, METRICS + " location /fetch { proxy_pass http://$http_x_to$request_uri; }", "upstream-chosen-by-client"),
+    _one("a part of the path is the upstream", METRICS, METRICS + " location ~ ^/fetch/(.*)$ { proxy_pass http://$1; }", "upstream-chosen-by-client"),
     _one("a dry run", "limit_req_status", "limit_req_dry_run on; limit_req_status", "rate-limit-never-applies", "escape"),
 )  # fmt: skip
 
@@ -233,14 +238,21 @@ def test_a_planted_mistake_is_found_and_shown(mistake: Planted, sandbox: Sandbox
     assert fitting, [(f.check, f.verdict.value, f.message) for f in found if f.verdict is not Verdict.PASS]
     witness = fitting[0].witness
     assert witness is not None
+    (sandbox.root / "x").write_text("above html")
     started(text, sandbox)
-    if mistake.shown == "answer":
+    if mistake.check == "upstream-chosen-by-client":
+        other = sandbox.names["@UP2@"]
+        request = sent(witness.request)
+        headers = tuple((name, value.replace(CHOSEN, other)) for name, value in request.headers)
+        observed = sandbox.exchange(Sent("GET", request.target.replace(CHOSEN, other), headers=headers))
+        assert observed.asked
+    elif mistake.shown == "answer":
         passed(sandbox.exchange(sent(witness.request)), fitting[0])
-        return
-    plain = [sandbox.exchange(Sent("GET", "/api/a", headers=(("Host", "shop.example"),))).status for _ in range(6)]
-    assert mistake.check != "rate-limit-key-spoofable" or plain.count(429) >= 2
-    forged = [_numbered(sent(witness.request), number) for number in range(6)]
-    assert 429 not in [sandbox.exchange(request).status for request in forged]
+    else:
+        plain = [sandbox.exchange(Sent("GET", "/api/a", headers=(("Host", "shop.example"),))).status for _ in range(6)]
+        assert mistake.check != "rate-limit-key-spoofable" or plain.count(429) >= 2
+        forged = [_numbered(sent(witness.request), number) for number in range(6)]
+        assert 429 not in [sandbox.exchange(request).status for request in forged]
 
 
 def _numbered(request: Sent, number: int) -> Sent:
