@@ -264,6 +264,10 @@ CHOSEN = "192.0.2.99"
 """The host that a request names where a client may choose the upstream (TEST-NET-1, RFC 5737): no name has to be resolved."""
 
 
+INJECTED = "%0d%0aX-Injected:%20yes"
+"""What a path ends with where a client may write a header line: a line break, encoded, and the line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """A directive in force that no request shows by itself (a timeout, buffering, compression), and where it is."""

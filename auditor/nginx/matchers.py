@@ -3,57 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from auditor.dataclass import dataclass
 from auditor.errors import Location
-from auditor.exchange import CHOSEN
+from auditor.nginx.attempts import attempts, authority
 from auditor.nginx.model import Node
 from auditor.nginx.proxy import split_address
 from auditor.nginx.rewrite import condition_words
 from auditor.nginx.settings import settings_of
+from auditor.nginx.subjects import Matcher, Subjects, lines_of, subject_of
 from auditor.nginx.template import split
 from auditor.nginx.tokens import Directive
 
 if TYPE_CHECKING:
-    from auditor.nginx.compile import Http
     from auditor.nginx.evaluate import Configuration
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE")
-_SUBJECTS = {
-    "uri": "path", "document_uri": "path", "request_filename": "path", "request_uri": "request_uri", "host": "host",
-    "request_method": "method", "args": "args", "query_string": "args", "is_args": "args", "scheme": "scheme",
-    "https": "scheme", "remote_addr": "remote_addr", "binary_remote_addr": "remote_addr",
-    "realip_remote_addr": "remote_addr", "server_port": "listen", "server_addr": "listen",
-    "proxy_add_x_forwarded_for": "header:x-forwarded-for", "content_type": "header:content-type",
-    "content_length": "header:content-length", "remote_user": "header:authorization", "server_protocol": "version",
-    "request": "request_uri", "http2": "version", "http3": "version", "request_port": "header:host",
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Matcher:
-    """One test that the configuration makes on one part of a request.
-
-    `subject`: "origin", "path" (decoded), "request_uri", "host" (lower case, no port), "method", "args", "scheme",
-    "version", "listen", "remote_addr", "header:<name>", "cookie:<name>", "arg:<name>".
-    `kind`: "exact", "prefix", "suffix", "regex" (PCRE on bytes, found anywhere), "wildcard-host", "nonempty",
-    "network" (an address block), or "other": not expressible, `reason` says why.
-    `scope` names the server that makes the test, `table` the map, geo or split_clients; "" where neither does.
-    `selects`: all that it does is to choose a location.
-    """
-
-    subject: str
-    kind: str
-    pattern: str
-    caseless: bool
-    location: Location
-    reason: str = ""
-    scope: str = ""
-    table: str = ""
-    selects: bool = False
 
 
 def scope_of(server: Node) -> str:
@@ -61,63 +28,9 @@ def scope_of(server: Node) -> str:
     return str(server.place or "")
 
 
-def subject_of(name: str) -> str | None:
-    """Return the part of a request that one of nginx's own variables reads; None where it reads none."""
-    known = _SUBJECTS.get(name)
-    if known is not None:
-        return known
-    if name == "http_origin":
-        return "origin"
-    for prefix, kind in (("http_", "header"), ("cookie_", "cookie"), ("arg_", "arg")):
-        if name.startswith(prefix):
-            text = name[len(prefix) :]
-            return f"{kind}:{text.replace('_', '-') if kind == 'header' else text}"
-    return None
-
-
 def matchers(configuration: Configuration, *, types: bool = False) -> tuple[Matcher, ...]:
     """List every matcher of a configuration; with `types`, the extensions that choose a Content-Type too."""
     return tuple(dict.fromkeys(_Collector(configuration).collect(types=types)))
-
-
-class Subjects:
-    """What the texts of one configuration depend on; remembers which values each `set` variable may have."""
-
-    def __init__(self, http: Http) -> None:
-        """Read what `set` and the tables assign."""
-        self.http = http
-        self.assigned: dict[str, list[tuple[str, Location]]] = {}
-        for server in self.http.servers:
-            for node in server.below():
-                for line in _lines(node.script):
-                    if line.name == "set" and len(line.args) > 1:
-                        name = line.args[0].lstrip("$").lower()
-                        self.assigned.setdefault(name, []).append((line.args[1], line.location))
-        for name, table in self.http.tables.items():
-            if table.name in {"map", "split_clients"}:
-                values = [line.args[0] for line in table.block or () if line.args]
-                self.assigned.setdefault(name, []).extend((value, table.location) for value in values)
-
-    def of(self, text: str, seen: frozenset[str] = frozenset()) -> tuple[list[str], bool]:
-        """Return the parts of a request that a text repeats, and whether it is exactly one of them, unchanged."""
-        parts = split(text)
-        found: list[str] = []
-        exact = len(parts) == 1 and parts[0][0] == "variable"
-        for kind, name in parts:
-            if kind == "capture":
-                found.append("path")
-                exact = False
-            if kind != "variable" or name in seen:
-                continue
-            subject = subject_of(name)
-            if subject is not None:
-                found.append(subject)
-            if name in self.assigned:
-                for value, _ in self.assigned[name]:
-                    inner, same = self.of(value, seen | {name})
-                    found.extend(inner)
-                    exact &= same or not inner
-        return list(dict.fromkeys(found)), exact
 
 
 _MOVES = r"\^(/[\w\-./~]*)\(\.[*+]\)\$?"
@@ -128,7 +41,7 @@ def replacements(configuration: Configuration) -> tuple[tuple[str, str], ...]:
     found: dict[tuple[str, str], None] = {}
     for server in configuration.engine.http.servers:
         for node in server.below():
-            for line in _lines(node.script):
+            for line in lines_of(node.script):
                 if line.name == "rewrite" and line.args[2:] == ("break",) and line.args[1].endswith("$1"):
                     moved = re.fullmatch(_MOVES, line.args[0])
                     if moved is not None and "$" not in line.args[1][:-2]:
@@ -299,15 +212,15 @@ class _Collector:
         place = node.place or Location("nginx")
         if node.kind == "location":
             yield from _location(node, place)
-            yield from _climbing(node, place)
         if _serves(node):
             yield from _files(node, place)
-        for line in _lines(node.script):
+        for line in lines_of(node.script):
             if line.name == "if":
                 yield from self._if(line)
             elif line.name == "rewrite" and line.args:
                 yield from self._rewrite(line, node)
         yield from self._rules(node, place)
+        yield from attempts(node, self.known)
 
     def _if(self, line: Directive) -> Iterator[Matcher]:
         words = condition_words(line)
@@ -377,13 +290,12 @@ class _Collector:
                         reason="a location is chosen by this text",
                     )
         if node.handler is not None and node.handler.args and "$" in node.handler.args[0]:
-            authority = node.handler.args[0].partition("://")[2].partition("/")[0] or node.handler.args[0]
-            for subject in self.subjects(authority)[0]:
-                yield from _chosen(subject, node)
+            host = authority(node.handler)
+            for subject in self.subjects(host)[0]:
                 yield Matcher(
                     subject,
                     "other",
-                    authority,
+                    host,
                     caseless=False,
                     location=node.handler.location,
                     reason="names the upstream",
@@ -429,32 +341,6 @@ def _location(node: Node, place: Location) -> Iterator[Matcher]:
     parent = node.parent
     if parent is not None and parent.tree is not None and parent.tree.redirects.get(node.name[:-1]) is node:
         yield Matcher("path", "exact", node.name[:-1], caseless=False, location=place, selects=True)
-
-
-def _climbing(node: Node, place: Location) -> Iterator[Matcher]:
-    """Yield the path that climbs out of what a location leads to, where only that ends with a slash."""
-    if node.regex is not None or node.modifier in {"=", "@"} or node.name.endswith("/"):
-        return
-    aliases = [line.args[0] for line in node.own.get("alias", ()) if line.args]
-    passed = [
-        split_address(line.args[0].partition("://")[2])[1] for line in node.own.get("proxy_pass", ()) if line.args
-    ]
-    if any(text.endswith("/") for text in (*aliases, *passed)):
-        yield Matcher("path", "exact", f"{node.name}../x", caseless=False, location=place)
-
-
-def _chosen(subject: str, node: Node) -> Iterator[Matcher]:
-    """Yield the value that names a host of its own, where a part of the request is the upstream's address."""
-    line = node.handler or node.own["proxy_pass"][0]
-    owner = node.enclosing()
-    if subject.startswith(("arg:", "header:", "cookie:")) or subject == "host":
-        name = "host" if subject == "header:host" else subject
-        yield Matcher(name, "exact", CHOSEN, caseless=False, location=line.location)
-    elif subject == "path" and owner.regex is not None:
-        start = re.match(r"\^(/[\w/-]*)", owner.regex.pattern)
-        yield Matcher(
-            "path", "exact", f"{start[1] if start else '/'}{CHOSEN}/x", caseless=False, location=line.location
-        )
 
 
 def _serves(node: Node) -> bool:
@@ -507,11 +393,3 @@ def _referer(word: str) -> str:
 
 def _quoted(text: str) -> str:
     return "".join(f"\\{char}" if char in r".^$*+?()[]{}|\\/" else char for char in text)
-
-
-def _lines(script: Iterable[Directive]) -> Iterator[Directive]:
-    """Yield rewrite directives, those inside `if` too."""
-    for line in script:
-        yield line
-        if line.block:
-            yield from _lines(line.block)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from auditor.dataclass import dataclass
 from auditor.exchange import Request
-from auditor.nginx.matchers import Subjects, scope_of, subject_of
+from auditor.nginx.matchers import scope_of
 from auditor.nginx.model import PASSES, Node
 from auditor.nginx.regex import Regex, RegexError
 from auditor.nginx.select import clean_host, find_listen, find_location, find_server
 from auditor.nginx.state import Run, Undecided
+from auditor.nginx.subjects import Subjects, subject_of
 from auditor.nginx.template import split
 from auditor.nginx.tokens import Directive
 

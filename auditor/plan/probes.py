@@ -7,7 +7,7 @@ from dataclasses import field, replace
 
 from auditor.browser.safelist import is_forbidden_header
 from auditor.dataclass import dataclass
-from auditor.exchange import Exchange, Headers, Request
+from auditor.exchange import INJECTED, Exchange, Headers, Request
 from auditor.language import Language
 from auditor.plan.alike import answered_by
 from auditor.plan.cells import (
@@ -247,6 +247,9 @@ class Planner:
         changes = [*view.variations(), *view.spellings(place.path)]
         for why, change in changes:
             yield replace(place.probe("plain", first), request=change(place.request(first)), why=why)
+        if view.writes_paths and self.owner(place.host, f"{place.path}x", first) == route.id:
+            broken = replace(place.request(first), target=place.path + INJECTED)
+            yield replace(place.probe("plain", first), request=broken, why="a line break in the path")
         if route.caching is not None and route.caching.compression is not None:
             asking = place.probe("plain", first)
             yield replace(asking, request=asking.request.with_(Accept_Encoding="gzip"), why="Accept-Encoding")

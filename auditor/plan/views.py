@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from typing import Protocol
 
 from auditor.dataclass import dataclass
-from auditor.exchange import Request
+from auditor.exchange import INJECTED, Request
 from auditor.language import Language
 from auditor.plan.alike import entries_differ, tests_of_paths
 from auditor.plan.cells import METHODS, Matcher, PathCells, languages, method_cells, origin_cells
@@ -131,6 +131,11 @@ class View:
         """Return the changes that a page of any origin can make, or its browser makes."""
         found = [(why, c) for why, c in self.variations() if c.part != "header" or c.name.lower() in OF_PAGES]
         return [*found, *self.spellings(path)]
+
+    @property
+    def writes_paths(self) -> bool:
+        """Whether a line break in a path may end up in a header."""
+        return any(m.subject == "request_uri" and m.pattern == INJECTED for m in self.matchers)
 
     def spellings(self, path: str) -> list[tuple[str, Change]]:
         """Return other ways to write a path, as far as something that looks at the request line tells them apart."""

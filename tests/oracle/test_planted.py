@@ -160,6 +160,9 @@ MISTAKES = (
     _one("an argument is the upstream", METRICS, METRICS + " location /fetch { proxy_pass http://$arg_to$request_uri; }", "upstream-chosen-by-client"),
     _one("a header is the upstream", METRICS, METRICS + " location /fetch { proxy_pass http://$http_x_to$request_uri; }", "upstream-chosen-by-client"),
     _one("a part of the path is the upstream", METRICS, METRICS + " location ~ ^/fetch/(.*)$ { proxy_pass http://$1; }", "upstream-chosen-by-client"),
+    _one("a redirect writes the decoded path", METRICS, METRICS + " location /old/ { return 301 https://shop.example$uri; }", "header-injected-by-client"),
+    _one("a header has what an expression captured", METRICS, METRICS + " location ~ ^/old/([^/]*)$ { add_header X-Old $1 always; return 404; }", "header-injected-by-client"),
+    _one("the upstream is asked for the decoded path", METRICS, METRICS + " location /old/ { proxy_pass http://app$uri; }", "header-injected-by-client"),
     _one("a dry run", "limit_req_status", "limit_req_dry_run on; limit_req_status", "rate-limit-never-applies", "escape"),
 )  # fmt: skip
 
