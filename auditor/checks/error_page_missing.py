@@ -2,7 +2,7 @@ r"""Errors are not answered with the promised page.
 
 ## What it checks
 
-Whether the statuses of `error_pages.statuses`, when nginx makes them itself because the backend is down, are answered with the page `served_from`.
+Whether the statuses of `error_pages.statuses`, when nginx makes them itself because the backend is down, are answered with the page `served_from`, and stay errors: `error_page 502 =200 /error.html` tells clients, caches and monitors that all is well.
 
 ## Why it matters
 
@@ -55,13 +55,32 @@ CHECK = CheckInfo("error-page-missing", "Errors are not answered with the promis
 KINDS = {"error_pages": ("statuses", "served_from")}
 
 
+def _hidden(status: int, kind: str) -> bool:
+    """Whether a failure got the status of a success without anybody else's having answered."""
+    return status < 400 and kind != "proxy"
+
+
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every place whose own errors do not lead to the page."""
     if facts.kind == "observed" or rule.value.served_from is None:
         return
     for case in all_cases(facts, "plain"):
         outcome, response = case.exchange.outcome, case.response
-        if response is None or response.status not in rule.value.statuses or outcome.selected is None:
+        if response is None or response.status is None or outcome.selected is None:
+            continue
+        when = outcome.when.split("+")
+        if "upstream-down" in when and _hidden(response.status, outcome.action.kind) and "directory-found" not in when:
+            yield fail(
+                CHECK,
+                rule,
+                f"the failure of the upstream of {case.probe.path} is answered with status {response.status}",
+                case=case,
+                expected=f"status {', '.join(map(str, rule.value.statuses))} with the page {rule.value.served_from}",
+                observed=f"status {response.status}: no client can tell it from an answer",
+                subject=f"{place_subject(case)}|{response.status}",
+            )
+            continue
+        if response.status not in rule.value.statuses:
             continue
         if "upstream-down" not in outcome.when and "limited" not in outcome.when:
             continue

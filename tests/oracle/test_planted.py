@@ -86,6 +86,7 @@ routes:
   - id: rest
     match: [{hosts: [shop.example], paths: ["/**"]}]
 exposure: {denied_paths: [/metrics, /internal/**]}
+error_pages: {statuses: [502, 503, 504], served_from: /sorry}
 """
 
 
@@ -133,6 +134,7 @@ MISTAKES = (
     _one("always is gone", ORIGIN, ORIGIN.replace("$cors always", "$cors"), "cors-lost-on-error"),
     _one("an inner location has a header of its own", PASS, "            location ~ csv$ { add_header X-Kind csv; proxy_pass http://app; }\n" + PASS, "header-lost-by-inheritance"),
     _one("an if has a header of its own", PASS, "            if ($http_user_agent ~ curl) { add_header X-Kind curl; }\n" + PASS, "header-lost-by-inheritance"),
+    _one("a failure is called a success", "504 /sorry", "504 =200 /sorry", "error-page-missing"),
     Planted("an exact location of the API is elsewhere", ((METRICS, METRICS + " location = /api/export { return 200 all; }"),), "route-wrong-upstream"),
     _one("a rewrite leaves the API", METRICS, METRICS + " rewrite ^/api/legacy/(.*)$ /old/$1;", "route-unserved"),
     _one("another upstream for a part", METRICS, METRICS + " location ^~ /api/v2/ { proxy_pass http://@UP2@; }", "route-wrong-upstream"),
