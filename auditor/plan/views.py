@@ -20,8 +20,8 @@ SPECIAL = frozenset(
 )
 """Headers that probes set for reasons of their own."""
 
-OF_PAGES = frozenset({"accept", "accept-language", "content-language", "range", "referer", "user-agent"})
-"""Headers that come with the requests of a page, whatever a preflight grants; what they name decides on CORS rarely."""
+OF_PAGES = frozenset({"accept", "accept-language", "content-language", "range", "user-agent"})
+"""Headers that come with the requests of a page, whatever a preflight grants; a Referer names the page, not what it likes."""
 
 READS = r"^(?:GET|HEAD)\z"
 """How serving files looks at the method."""
