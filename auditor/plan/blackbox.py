@@ -11,10 +11,10 @@ from auditor.dataclass import dataclass
 from auditor.exchange import Response
 from auditor.language import Language
 from auditor.plan.cells import route_language
-from auditor.plan.facts import OriginCell, Probe
+from auditor.plan.facts import NO_HOST, OriginCell, Probe
 from auditor.plan.inquiry import SUFFIX, Answers, Handshakes, Inquiry, Rounds, passes
 from auditor.plan.near import named, near
-from auditor.plan.probes import NO_HOST, Place, Planner
+from auditor.plan.probes import Place, Planner
 from auditor.plan.refusals import CHILD, ESCAPE, HEADER, METHOD, TARGET, child, dealt
 from auditor.policy.model import HttpTarget, Origin, Policy, Route
 from auditor.stack import Entry

@@ -60,6 +60,9 @@ NORMAL = frozenset({"always", "upstream-success", "application-success", "file-f
 REPRODUCIBLE = frozenset({"always", "upstream-success", "application-success"})
 """Outcomes that a request produces by itself: no backend has to be down, no file to be there."""
 
+NO_HOST = "unknown.invalid"
+"""A host name that nobody has (RFC 6761)."""
+
 NO_ORIGIN = OriginCell(None, allowed=False, kind="none")
 
 

@@ -18,7 +18,7 @@ from auditor.plan.cells import (
     glob_set,
     host_cells,
 )
-from auditor.plan.facts import NO_ORIGIN, OriginCell, Probe, Purpose
+from auditor.plan.facts import NO_HOST, NO_ORIGIN, OriginCell, Probe, Purpose
 from auditor.plan.steering import Demand
 from auditor.plan.views import Selection, View
 from auditor.policy.model import Cors, Match, Origin, Policy, Route
@@ -38,9 +38,6 @@ FORGED = (
 
 OTHER_CLIENT = "203.0.113.9"
 """Another client's address (TEST-NET-3, RFC 5737)."""
-
-NO_HOST = "unknown.invalid"
-"""A host name that nobody has (RFC 6761)."""
 
 ELSEWHERE = "a probe that the route names although another route's globs match it"
 
@@ -314,7 +311,7 @@ class Planner:
         exposure = self.policy.exposure
         tls = self.policy.tls
         if (exposure is None or exposure.direct_routes == "allow") and (tls is None or tls.redirect is None):
-            hosts: list[str] = []
+            hosts = [NO_HOST] if exposure is not None and exposure.unknown_hosts == "refuse" else []
         else:
             hosts = [*self.known_hosts(), NO_HOST]
         for entry in self.entries:

@@ -264,6 +264,7 @@ class Exposure(Clause):
     published_ports: PublishedPorts | None = None
     networks: dict[str, Network] = field(default_factory=dict)
     direct_routes: Literal["forbid", "allow"] = "allow"
+    unknown_hosts: Literal["refuse", "serve"] = "serve"
     denied_paths: tuple[PathGlob, ...] = ()
 
 

@@ -203,6 +203,7 @@ KEYS: dict[str, dict[str, str]] = {
         "published_ports": "The ports that Compose may publish; no others.",
         "networks": "What Compose networks have to be, by name.",
         "direct_routes": "forbid: no route leads past a layer to a backend.",
+        "unknown_hosts": "refuse: a request for a host that nobody has is not served.",
         "denied_paths": "Paths that nobody outside gets an answer from.",
     },
     "Tls": {

@@ -13,7 +13,7 @@ _ABOUT = frozenset({"severity", "rationale", "references"})
 _ROUTE_CLAUSES = ("served_by", "cors", "rate_limit", "keepalive", "caching", "websocket")
 _NAMED = ("headers", "cookies")
 _TIMEOUTS = ("connect", "send", "read")
-_EXPOSURE = ("backends", "unreachable", "published_ports", "direct_routes", "denied_paths")
+_EXPOSURE = ("backends", "unreachable", "published_ports", "direct_routes", "unknown_hosts", "denied_paths")
 
 
 def rules(loaded: LoadedPolicy) -> tuple[Rule, ...]:
@@ -110,7 +110,7 @@ def _top(loaded: LoadedPolicy) -> Iterator[Rule]:
     if exposure is not None:
         for key in _EXPOSURE:
             value, path = getattr(exposure, key), f"exposure.{key}"
-            if value and value != "allow":
+            if value and value not in {"allow", "serve"}:
                 yield _rule(loaded, (path, path), path, value, within=exposure)
         for name, network in exposure.networks.items():
             path = join("exposure.networks", name)

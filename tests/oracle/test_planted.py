@@ -85,7 +85,7 @@ routes:
     keepalive: required
   - id: rest
     match: [{hosts: [shop.example], paths: ["/**"]}]
-exposure: {denied_paths: [/metrics, /internal/**]}
+exposure: {denied_paths: [/metrics, /internal/**], unknown_hosts: refuse}
 error_pages: {statuses: [502, 503, 504], served_from: /sorry}
 """
 
@@ -165,6 +165,9 @@ MISTAKES = (
     _one("a redirect writes the decoded path", METRICS, METRICS + " location /old/ { return 301 https://shop.example$uri; }", "header-injected-by-client"),
     _one("a header has what an expression captured", METRICS, METRICS + " location ~ ^/old/([^/]*)$ { add_header X-Old $1 always; return 404; }", "header-injected-by-client"),
     _one("the upstream is asked for the decoded path", METRICS, METRICS + " location /old/ { proxy_pass http://app$uri; }", "header-injected-by-client"),
+    Planted("no server is for other hosts",
+        (("    server { listen 127.0.0.1:@P1@ default_server; server_name _; return 444; }\n", ""), ("location / { return 404; }", "location / { return 200 shop; }")), "unknown-host-served"),
+    _one("the server of other hosts serves", "return 444; }", "location / { proxy_pass http://app; } }", "unknown-host-served"),
     _one("a dry run", "limit_req_status", "limit_req_dry_run on; limit_req_status", "rate-limit-never-applies", "escape"),
 )  # fmt: skip
 
