@@ -56,6 +56,10 @@ SLOW = (
     Setting("2r/s", "", 2, 0),
     Setting("50r/s", "burst=1 nodelay", 50, 1),
     Setting("40r/s", "burst=30 nodelay", 40, 30),
+    Setting("100r/s", "burst=5 nodelay", 100, 5),
+    Setting("100r/s", "burst=8 nodelay", 100, 8),
+    Setting("50r/s", "burst=2", 50, 2, 0),
+    Setting("50r/s", "burst=5", 50, 5, 0),
 )
 REPEATS = 14
 TRIES = range(6)
@@ -147,7 +151,8 @@ def exact_once(port: int, setting: Setting, tries: Sequence[int], *, expected: i
     """
     wrong: list[AssertionError] = []
     for repeat in tries:
-        found = estimate(client(port), "web", ask(f"/{SLOW.index(setting)}/{repeat}"), expected=expected)
+        pace = setting.rate if expected == setting.burst else 0.0
+        found = estimate(client(port), "web", ask(f"/{SLOW.index(setting)}/{repeat}"), expected=expected, pace=pace)
         hold(found, setting, exact=False)
         try:
             hold(found, setting)
@@ -205,7 +210,9 @@ def test_the_grid_from_far_away(far_port: int, setting: Setting) -> None:
     exact_once(far_port, setting, range(REPEATS), expected=setting.burst)
 
 
-def simulated(setting: Setting | None, way: Way, seed: int, *, cap: int = 128, expected: int = 0) -> Estimate | None:
+def simulated(
+    setting: Setting | None, way: Way, seed: int, *, cap: int = 128, expected: int = 0, pace: float = 0.0
+) -> Estimate | None:
     """Measure a simulated limiter (None: no limit) over a simulated way, on a clock that needs no time."""
     loop = VirtualLoop()
 
@@ -213,7 +220,7 @@ def simulated(setting: Setting | None, way: Way, seed: int, *, cap: int = 128, e
         limiter = None if setting is None else Limiter(setting.rate, setting.burst, setting.delay)
         gun = SimulatedGun(limiter, way, random.Random(seed))
         experiment = Experiment(gun, cap, loop.time() + 20, frozenset({429}))  # type: ignore[arg-type]
-        return await estimated(experiment, (), expected)
+        return await estimated(experiment, (), expected, pace)
 
     try:
         return loop.run_until_complete(measured())
@@ -236,9 +243,9 @@ def test_the_whole_grid_without_a_clock(setting: Setting) -> None:
 
 @pytest.mark.parametrize("setting", SLOW, ids=lambda s: f"{s.written} {s.more}")
 def test_the_grid_from_far_away_without_a_clock(setting: Setting) -> None:
-    """Round trips of 40 to 48 ms change nothing where the declared burst says how many requests to begin with."""
+    """Round trips of 40 to 48 ms change nothing where the policy says what to begin with."""
     for seed in range(3):
-        hold(simulated(setting, AWAY, seed, expected=setting.burst), setting)
+        hold(simulated(setting, AWAY, seed, expected=setting.burst, pace=setting.rate), setting)
 
 
 @pytest.mark.slow
@@ -247,31 +254,76 @@ def test_the_grid_from_far_away_without_a_clock(setting: Setting) -> None:
 def test_a_wider_grid_without_a_clock(rate: int, burst: int) -> None:
     """Any rate up to a hundred a second and any burst up to fifty: exact near by, whether a burst is expected or not.
 
-    From far away the truth is inside; it is exact up to ten a second. Above, a token comes every few milliseconds by
-    which arrivals differ (a burst of 0 remembers nothing beyond one token), so that some estimates are off.
+    From far away too, but where at most one request is remembered and a token comes within about twice the 4 ms by which
+    arrivals differ: there the truth is inside, and about one estimate in six off by more than a tenth.
     """
     setting = Setting("", "", rate, burst)
     for seed in range(3):
         hold(simulated(setting, HERE, seed), setting)
         hold(simulated(setting, HERE, seed, expected=burst), setting)
-        hold(simulated(setting, AWAY, seed, expected=burst), setting, exact=rate <= 10)
+        far = simulated(setting, AWAY, seed, expected=burst, pace=rate)
+        hold(far, setting, exact=burst > 1 or rate <= 50)
+
+
+def held(rate: float, burst: int, delay: int | None, way: Way, seed: int) -> bool:
+    """Measure a limit that may hold requests back; whether all of it is exact (the truth is inside in any case)."""
+    setting = Setting("", "", rate, burst, delay)
+    found = simulated(setting, way, seed, expected=burst, pace=rate)
+    hold(found, setting, exact=False)
+    try:
+        hold(found, setting)
+    except AssertionError:
+        return False
+    return True
+
+
+DELAYS = [(burst, delay) for burst in (2, 5, 8, 12, 20) for delay in (None, 0, 1, 4, 7, 8, 11, 19)]
+DELAYS = [(burst, delay) for burst, delay in DELAYS if delay is None or delay < burst]
+
+
+@pytest.mark.parametrize("way", [HERE, AWAY], ids=["near", "far"])
+def test_delay_modes_are_told_apart(way: Way) -> None:
+    """Also where a single request is held back, for as little as 20 ms: the delay is found, or that there is none."""
+    wrong = [(b, d) for b, d in DELAYS if not held(50, b, d, way, 3) or not held(10, b, d, way, 4)]
+    assert len(wrong) <= 1, wrong
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", [HERE, AWAY], ids=["near", "far"])
+@pytest.mark.parametrize("rate", [5, 10, 20, 30, 50, 75, 100])
+def test_delay_modes_are_told_apart_over_a_grid(rate: int, way: Way) -> None:
+    """The same at every rate, with ten noises each: 49 of 50 at least are exact in everything."""
+    results = [held(rate, burst, delay, way, seed) for burst, delay in DELAYS for seed in range(10)]
+    assert results.count(False) <= len(results) / 50
+
+
+@pytest.mark.parametrize("way", [Way(0.0002, 0.0003, serving=0.05), Way(0.02, 0.004, serving=0.2)])
+def test_an_application_that_takes_its_time_is_no_limiter_that_holds_back(way: Way) -> None:
+    """Refusals are quick and what passes is late, at random: neither a delay nor a wide interval comes of it."""
+    for rate, burst in ((2, 1), (10, 5), (10, 12), (20, 2)):
+        hold(simulated(Setting("", "", rate, burst), way, 1, expected=burst, pace=rate), Setting("", "", rate, burst))
 
 
 @given(
     rate=st.integers(1, 100),
     burst=st.integers(0, 40),
     delay=st.one_of(st.none(), st.integers(0, 30)),
-    way=st.sampled_from([HERE, AWAY, BUSY]),
-    seed=st.integers(0, 9999),
+    noise=st.tuples(
+        st.sampled_from([HERE, AWAY, BUSY, Way(0.05, 0.02), Way(0.02, 0.004, serving=0.1)]), st.integers(0, 9999)
+    ),
+    declared=st.one_of(st.none(), st.tuples(st.integers(0, 60), st.integers(1, 300))),
 )
-@settings(max_examples=15, deadline=None)
-def test_the_truth_is_inside_whatever_the_limit(rate: int, burst: int, delay: int | None, way: Way, seed: int) -> None:
-    """For any limit and any noise: the truth is in the interval; near by, the estimate costs 2 * burst + 25 at most."""
+@settings(max_examples=25, deadline=None)
+def test_the_truth_is_inside_whatever_the_limit(
+    rate: int, burst: int, delay: int | None, noise: tuple[Way, int], declared: tuple[int, int] | None
+) -> None:
+    """For any limit, any noise, any other limit declared: the truth is inside; near by it costs 2 * burst + 25 at most."""
     setting = Setting("", "", rate, burst, None if delay is None or delay >= burst else delay)
-    found = simulated(setting, way, seed)
+    expected, pace = declared or (0, 0)
+    found = simulated(setting, *noise, expected=expected, pace=pace)
     if found is not None and found.rate is not None:
         hold(found, setting, exact=False)
-        assert found.sent <= 2 * burst + 25 or way is not HERE
+        assert found.sent <= 2 * burst + 25 or noise[0] is not HERE
 
 
 @pytest.mark.parametrize("way", [HERE, AWAY, BUSY])

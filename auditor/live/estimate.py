@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from auditor.dataclass import dataclass
 from auditor.exchange import Request
 from auditor.live.client import Client
+from auditor.live.enclosure import Enclosure
 from auditor.live.experiment import Experiment, now
 from auditor.live.holding import delayed, released
-from auditor.live.narrowing import narrow
+from auditor.live.likelihood import likely
+from auditor.live.narrowing import chain, narrow
 from auditor.live.presence import first_shot
 from auditor.live.volley import REFUSALS, Gun
 from auditor.live.wire import Wire
@@ -25,9 +27,10 @@ class Estimate:
     """A limit as seen from outside.
 
     `rate` in requests per second and `burst` in requests are the likeliest of their intervals, which hold the truth
-    whatever the timing was; None: no limit was met within the cap. `delay`: how many of the burst pass at once (None: nodelay, all of it). `escapes`: headers in
-    which a client gets a bucket of its own (None: not decided). `sent` counts the requests of the estimate, `seconds`
-    is the time it took.
+    whatever the timing was; None: no limit was met within the cap. `delay`: how many of the burst pass at once (None:
+    nodelay, all of it). `escapes`: headers in which a client gets a bucket of its own (None: not decided). `sent` counts
+    the requests of the estimate, `seconds` is the time it took. `blur`: seconds by which answers differ, where that is
+    longer than a token takes, so that one which is held back so long looks like any other (0: it is shorter).
     """
 
     rate: float | None
@@ -41,6 +44,7 @@ class Estimate:
     passed: int
     seconds: float
     detail: str
+    blur: float = 0.0
 
     def __str__(self) -> str:
         """Say it in one line: each number with its interval, how excess is treated, what refusals look like."""
@@ -53,6 +57,8 @@ class Estimate:
         first, last = self.burst_interval
         burst = f"{first}" if first == last else f"{self.burst} ({first} to {last})"
         hold = "all of it at once" if self.delay is None else f"{self.delay} of it at once, the rest held back"
+        if self.blur and self.delay is None:
+            hold += f" as far as can be told (answers differ by {self.blur * 1000:.0f} ms, a token takes {1000 / self.rate:.0f})"
         return f"about {self.rate:.3g}/s ({low:.3g} to {high:.3g}), burst {burst}, {hold}; refused with {self.status}"
 
 
@@ -63,6 +69,7 @@ def estimate(
     *,
     cap: int = 128,
     expected: int = 0,
+    pace: float = 0.0,
     settle: float = 0.0,
     forged: Sequence[str] = (),
     seconds: float = 20.0,
@@ -71,7 +78,8 @@ def estimate(
     """Measure the limit that a request meets, in about 2 * burst + 25 requests.
 
     `settle`: seconds to wait first, so that the bucket is empty. `cap`: requests after which there is no limit.
-    `expected`: the burst that there should be; where it is another one, that costs a few requests more.
+    `expected` and `pace`: the burst and the rate (requests per second) that there should be, 0 where nothing is declared;
+    they only decide what is asked first: where it is another limit, that costs a few requests more.
     None where the request gets no answer, or only refusals.
     """
     found: list[Estimate | None] = [None]
@@ -83,7 +91,7 @@ def estimate(
             experiment = Experiment(gun, cap, now() + seconds, refusals)
             watch = asyncio.create_task(experiment.watch())
             try:
-                found[0] = await estimated(experiment, forged, expected)
+                found[0] = await estimated(experiment, forged, expected, pace)
             finally:
                 watch.cancel()
         finally:
@@ -93,13 +101,16 @@ def estimate(
     return found[0]
 
 
-async def estimated(experiment: Experiment, forged: Sequence[str], expected: int = 0) -> Estimate | None:
+async def estimated(
+    experiment: Experiment, forged: Sequence[str], expected: int = 0, pace: float = 0.0
+) -> Estimate | None:
     """Run an experiment, and then try which forged headers escape the limit."""
     started = now()
     first = await first_shot(experiment.gun, experiment.refusals, pause=1.0)
     if first is None:
         return None
     experiment.rtt = max((first.done or first.sent) - first.sent, 0.0005)
+    await chain(experiment, expected, pace)
     await experiment.ramp(expected)
     if any(shot.error for shot in experiment.shots):
         return None
@@ -107,16 +118,20 @@ async def estimated(experiment: Experiment, forged: Sequence[str], expected: int
     if status is None:
         return _none(experiment, started)
     held = await released(experiment)
-    if held is None:
-        await narrow(experiment)
-        enclosure, delay = experiment.enclosure(), None
+    enclosure, delay = await delayed(experiment, held) if held else (Enclosure(()), None)
+    if delay is not None:
+        rate, burst = enclosure.best
+        burst = likely(experiment.seen(), enclosure).burst
     else:
-        enclosure, delay = await delayed(experiment, held)
-    if not enclosure:
-        return None
-    rate, burst = enclosure.best
-    if held is None and (known := experiment.likely()) is not None:
-        rate, burst = known.rate, known.burst
+        await narrow(experiment)
+        found = experiment.suspect()
+        enclosure, known, delay = experiment.enclosure(), experiment.likely(), found.delay if found else None
+        if known is None:
+            return None
+        rate, burst = (found.rate, found.burst) if found else (known.rate, known.burst)
+    blur = experiment.prompt()[-1] - experiment.prompt()[0]
+    if delay is not None and burst - delay < blur * rate:
+        delay = None
     sent = len(experiment.shots)
     seconds = now() - started
     tried = {name: await _escapes(experiment, name, rate, burst) for name in forged}
@@ -134,6 +149,7 @@ async def estimated(experiment: Experiment, forged: Sequence[str], expected: int
         len(experiment.passed()),
         seconds,
         f"{doubt}rate in {enclosure.rate[0]:.3g}..{enclosure.rate[1]:.3g}/s, burst in {enclosure.burst}",
+        blur if blur * rate > 1 else 0.0,
     )
 
 

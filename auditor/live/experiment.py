@@ -6,6 +6,7 @@ import asyncio
 
 from auditor.dataclass import dataclass
 from auditor.live.enclosure import Enclosure, Seen, enclose
+from auditor.live.lateness import Lateness, lateness
 from auditor.live.likelihood import Likely, likely
 from auditor.live.volley import Gun, Shot
 
@@ -15,8 +16,17 @@ FASTEST_RAMP = 600.0
 NEAR = 0.02
 """Seconds of a round trip up to which answers come before the next volley is ready."""
 
+FEW = 3
+"""Refusals that tell how long an answer takes at most which nobody holds back, and nobody has to make."""
+
+NOISE = 0.002
+"""Seconds by which answers may be later for no reason."""
+
 MANY = 20
 """Round trips of which the shortest is nearly as short as any."""
+
+SLACKS = (0.005, 0.02, 0.1, float("inf"))
+"""Seconds that a request may be later than any known one was, the fewest that leave a limit possible."""
 
 SPARE = 25
 """Requests that a measurement may cost besides twice the burst."""
@@ -32,7 +42,8 @@ class Experiment:
     """The shots of one measurement; times in seconds, on the monotonic clock.
 
     `cap`: requests after which there is no limit. `until`: when to stop. `rtt`: the first answer's round trip.
-    `lag`: how late this process was at most. `ramped`: requests that passed until the bucket was full.
+    `lag`: how late this process was at most. `ramped`: requests that passed until the bucket was full. `latest`: seconds
+    within which a request was handled after it was sent, where its answer may have been held back.
     """
 
     gun: Gun
@@ -42,6 +53,7 @@ class Experiment:
     rtt: float = 0.0
     lag: float = 0.0
     ramped: int = 0
+    latest: float = float("inf")
 
     @property
     def shots(self) -> list[Shot]:
@@ -83,7 +95,7 @@ class Experiment:
         """
         while len(self.shots) < self.cap and not self.refused() and now() < self.until:
             begun = now()
-            size = 4 if self.rtt < NEAR else max(4, len(self.shots) // 2, expected + 1 - len(self.shots))
+            size = 4 if self.rtt < NEAR else max(4, len(self.shots) // 2, expected + 3 if len(self.shots) <= 1 else 0)
             volley = self.gun.fire(min(size, self.cap - len(self.shots)))
             if not volley:
                 break
@@ -94,7 +106,7 @@ class Experiment:
             await self.gun.settle(self.shots, patience)
         self.gun.take_back()
         await self.gun.settle(self.shots, 2 * patience)
-        self.ramped = len(self.shots) - len(self.refused())
+        self.ramped = self.ramped or len(self.shots) - len(self.refused())
 
     async def fill(self, size: int, most: int) -> float:
         """Send volleys of growing size until one is refused, at most `most` requests; return when the last one left."""
@@ -118,13 +130,43 @@ class Experiment:
         spread = trips[len(trips) // 2] - trips[0]
         return max(0.0, trips[0] - 0.001 - max(0.1 * trips[0], spread if len(trips) < MANY else 0.5 * spread))
 
-    def seen(self, latest: float = float("inf")) -> list[Seen]:
-        """Return what was seen of the bucket; a request was handled at most `latest` seconds after it was sent."""
-        floor = self.floor()
+    def suspect(self) -> Lateness | None:
+        """Find out whether answers are held back: then they say nothing about when their requests were handled.
+
+        NOTE: none took longer to arrive than the slowest refusal both ways, and what else makes this process late.
+        """
+        most = self.prompt()[-1] - self.floor() + self.lag
+        for slack in SLACKS:
+            self.latest = most + slack
+            seen = self.seen()
+            if enclosure := enclose(seen):
+                known, least = likely(seen, enclosure), self.prompt()[0]
+                bursts = range(known.burst, min(known.burst + 1, enclosure.burst[1]) + 1)
+                found = [lateness(self.passed(), known.rate, burst, least) for burst in bursts]
+                best = max((item for item in found if item), key=lambda item: item.gain, default=None)
+                if best:
+                    return best
+                if self._served():
+                    return None
+                break
+        self.latest = float("inf")
+        return None
+
+    def _served(self) -> bool:
+        """Whether what is behind the limiter takes its time, so that answers say little about when requests arrived."""
+        prompt = self.prompt()
+        trips = sorted(s.done - s.sent for s in self.passed() if s.done is not None)
+        return len(prompt) >= FEW and trips[len(trips) // 2] > 2 * prompt[-1] - prompt[0] + NOISE
+
+    def seen(self) -> list[Seen]:
+        """Return what was seen of the bucket; where answers are held back, what is not answered yet was let in."""
+        floor, late = self.floor(), now() - 2 * self.latest
         return [
-            Seen(shot.sent, min(shot.done - floor, shot.sent + latest), shot.passed(self.refusals))
-            for shot in self.shots
+            Seen(shot.sent, min((shot.done or shot.sent) - floor, shot.sent + self.latest), shot.passed(self.refusals))
             if shot.done is not None
+            else Seen(shot.sent, shot.sent + self.latest, passed=True)
+            for shot in self.shots
+            if shot.done is not None or (shot.sent < late - self.prompt()[-1] and not shot.error)
         ]
 
     def enclosure(self) -> Enclosure:
@@ -138,10 +180,10 @@ class Experiment:
         return likely(seen, enclosure) if enclosure else None
 
     def prompt(self) -> list[float]:
-        """Return the round trips, sorted, of answers that nobody held back: refusals, and the first."""
+        """Return the round trips, sorted, of answers that nobody held back: refusals, of a few the first answer too."""
         first = self.shots[0]
         trips = [s.done - s.sent for s in self.refused() if s.done is not None]
-        return sorted([*trips, (first.done or first.sent) - first.sent])
+        return sorted([*trips, (first.done or first.sent) - first.sent] if len(trips) < FEW else trips)
 
     def jitter(self) -> float:
         """Return how uncertain the moment is at which a single request was handled: most round trips vary less."""

@@ -102,6 +102,7 @@ def answers(client: Client, questions: Sequence[Question], *, progress: Progress
             request,
             cap=question.cap,
             expected=limit.burst or 0,
+            pace=limit.rate if limit.burst is not None else 0.0,
             settle=settle,
             forged=forged,
             seconds=40.0,

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
+from dataclasses import field
 
+from auditor.dataclass import dataclass
 from auditor.live.enclosure import free_at
 from auditor.live.experiment import NEAR, Experiment, now
 from auditor.live.holding import ENOUGH
@@ -38,6 +41,24 @@ SETTLED = 1.5
 FEW = 8
 """Requests that are not worth being halved."""
 
+BRISK = 0.4
+"""Tokens that come within a round trip, from which on a small bucket is kept full without waiting for answers."""
+
+WAITS = 5.0
+"""Round trips in which a larger bucket than this does not drain: it can be waited for."""
+
+SOONER, LATER = 0.97, 1.06
+"""Quotients of gaps after a request that passed and after one that was refused: two pass for each that is refused."""
+
+SOME = 3
+"""Requests that passed, from which on they say how often tokens come."""
+
+VAIN = 6
+"""Refusals in a row that no limit of the expected rate gives."""
+
+OVER = 3
+"""Requests more than a bucket holds that fill it for certain, though some tokens come meanwhile."""
+
 TRAIN = 40
 """Requests of one train."""
 
@@ -45,10 +66,73 @@ FASTER = 1.33
 """How much more often than tokens come the requests of a train go."""
 
 
+async def chain(experiment: Experiment, burst: int, rate: float) -> None:
+    """Fill a bucket that drains within a few round trips, and keep it full without waiting for an answer.
+
+    What it passes from the first to the last refusal is counted: one that is waited for is empty again, and says nothing.
+    `burst` and `rate` (requests per second, 0: nothing is declared) are what the limit should be; answers correct the
+    pace as they come. Ends where they show that the bucket is larger, or the limit another one altogether.
+    """
+    gun, trip = experiment.gun, rate * experiment.rtt
+    if not rate or experiment.rtt < NEAR or (burst and (trip < BRISK or burst + 1 > WAITS * trip)):
+        return
+    volley = gun.fire(burst + OVER)
+    due = now()
+    pace = _Pace(experiment.refusals, burst, 1 / (FASTER * rate) if burst else 1 / rate)
+    while experiment.left(burst) > OVER and now() < experiment.until:
+        due = max(due + pace.gap, now())
+        await _sleep_until(due)
+        if all(shot.passed(experiment.refusals) for shot in volley) or pace.astray:
+            break
+        gun.fire(1)
+        pace.correct(experiment.shots, max(shot.sent for shot in volley))
+    else:
+        if 0 < burst < OVER:  # two at once do not pass a smaller bucket, which would look the same at a higher rate
+            await _sleep_until(due + (burst + 1) / rate)
+        gun.fire(OVER)
+    experiment.ramped = 1 + sum(not shot.refused(experiment.refusals) for shot in volley)
+    await gun.settle(experiment.shots, 2 * experiment.rtt)
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How often the requests of a chain go: `gap` seconds apart, corrected by the answers to them.
+
+    A bucket is kept full by a third more requests than tokens. One that holds nothing tells the most by requests that
+    come just when a token does: sooner after one that passed, later after one that was refused.
+    """
+
+    refusals: frozenset[int]
+    burst: int
+    gap: float
+    in_vain: int = 0
+    _told: set[int] = field(default_factory=set)
+
+    @property
+    def astray(self) -> bool:
+        """Whether none of the last requests met a token, so that the limit is far stricter than was expected."""
+        return self.in_vain >= VAIN
+
+    def correct(self, shots: Sequence[Shot], full: float) -> None:
+        """Take the answers that are new; the bucket was full at a moment, and what was sent before does not count."""
+        after = [shot for shot in shots if shot.done is not None and shot.sent > full]
+        for shot in after:
+            if id(shot) not in self._told:
+                self._told.add(id(shot))
+                through = shot.passed(self.refusals)
+                self.in_vain = 0 if through else self.in_vain + 1
+                if not self.burst:
+                    self.gap *= SOONER if through else LATER
+        count = sum(shot.passed(self.refusals) for shot in after)
+        if self.burst and count >= SOME:
+            self.gap = (max(shot.sent for shot in after) - full) / (FASTER * (count + 0.5))
+
+
 async def narrow(experiment: Experiment) -> None:
     """Find the rate roughly, then better and better, until it is known well enough or the requests are used up."""
     await _explore(experiment)
     while now() < experiment.until:
+        experiment.suspect()
         enclosure, known = experiment.enclosure(), experiment.likely()
         if known is None or enclosure.width <= ENOUGH:
             return

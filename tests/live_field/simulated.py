@@ -35,11 +35,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 @dataclass(slots=True)
 class Way:
-    """The way to a server: seconds each way, how much more it may take, and what a request costs the client to send."""
+    """The way to a server: seconds each way, how much more it may take, and what a request costs the client to send.
+
+    `serving`: seconds that what is behind the limiter takes for a request that it lets through, at most.
+    """
 
     one_way: float
     jitter: float
     sending: float = 0.0007
+    serving: float = 0.0
 
 
 @dataclass(slots=True)
@@ -110,6 +114,7 @@ class SimulatedGun:
         hold = 0.0 if self.limiter is None else self.limiter.handle(loop.time())
         status = 429 if hold is None else 404
         late = 0.0005 + self.draw.random() * 0.001
+        late += 0.0 if hold is None else self.way.serving * (0.5 + 0.5 * self.draw.random())
         loop.call_at(loop.time() + (hold or 0.0) + late + self._trip(), self._answer, shot, status)
 
     def _answer(self, shot: Shot, status: int) -> None:
