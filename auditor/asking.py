@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import field, replace
 
 from auditor.dataclass import dataclass
-from auditor.exchange import Exchange, Request
+from auditor.exchange import Exchange
 from auditor.memory import Memory
 from auditor.plan.facts import Probe
-from auditor.stack import Entry, Stack
+from auditor.stack import Stack
 
 Answered = tuple[Probe, tuple[Exchange, ...]]
 """A probe and its answers: one for each outcome that the configuration allows."""
@@ -24,7 +24,7 @@ class Asking:
     """Predicts the answers of one stack, each once."""
 
     stack: Stack
-    known: dict[tuple[Entry, Request], tuple[Exchange, ...]] = field(default_factory=dict)
+    known: dict[object, tuple[Exchange, ...]] = field(default_factory=dict)
     memories: tuple[Memory, ...] = field(init=False)
     _remembering: Stack = field(init=False)
 
@@ -37,10 +37,11 @@ class Asking:
 
     def __call__(self, probe: Probe) -> tuple[Exchange, ...]:
         """Predict the answers to one probe."""
-        key = (probe.entry, probe.request)
+        request = probe.request
+        key = (probe.entry, request.wire, request.listen, request.client, request.sni, request.body_length)
         known = self.known.get(key)
         if known is None:
-            known = self.known[key] = self._remembering.predict(probe.request, probe.entry)
+            known = self.known[key] = self._remembering.predict(request, probe.entry)
         return known
 
     def all(self, probes: Iterable[Probe]) -> list[Answered]:

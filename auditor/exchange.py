@@ -61,7 +61,7 @@ class Headers:
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, str]]) -> Headers:
         """Build from (name, value) pairs."""
-        return cls(tuple(Field(name, value) for name, value in pairs))
+        return cls(tuple([Field(name, value) for name, value in pairs]))
 
     def __iter__(self) -> Iterator[Field]:
         """Yield the field lines in order."""

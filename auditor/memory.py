@@ -12,7 +12,7 @@ from typing import cast
 
 from auditor.dataclass import dataclass
 from auditor.exchange import Field, Headers, Outcome, Request, amended
-from auditor.sealed import LONGEST, ReadError, Sealed, Test, is_sealed, longest, look
+from auditor.sealed import LONGEST, ReadError, Sealed, Test, is_sealed, look
 
 SEALED = frozenset(
     {"Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"}
@@ -47,10 +47,10 @@ class Kept:
         def moves(headers: Headers) -> Moves | None:
             made = []
             for position, line in enumerate(headers.fields):
-                value: object = line.value
-                if id(line) in where:
-                    made.append((position, where[id(line)], True))
-                elif id(line.made_by) in makers:
+                index, value = where.get(id(line)), cast("object", line.value)
+                if index is not None:
+                    made.append((position, index, True))
+                elif makers and id(line.made_by) in makers:
                     return None
                 elif isinstance(value, Sealed):
                     made.append((position, sealed[value.header], False))
@@ -87,11 +87,14 @@ class Kept:
 def _elsewhere(outcome: Outcome) -> bool:
     """Whether an answer has a sealed value in a place that is not opened."""
     response, sent, action = outcome.response, outcome.upstream_request, outcome.action
-    texts: list[object] = [action.upstream, action.file, response and response.body]
-    texts += [line.value for line in outcome.lost]
-    texts += [limit.value for limit in outcome.limits]
-    texts += [sent.target, sent.listen] if sent is not None else []
-    return any(isinstance(text, Sealed) for text in texts)
+    return (
+        is_sealed(action.upstream)
+        or is_sealed(action.file)
+        or is_sealed(response and response.body)
+        or (sent is not None and (is_sealed(sent.target) or is_sealed(sent.listen)))
+        or True in [is_sealed(line.value) for line in outcome.lost]
+        or True in [is_sealed(limit.value) for limit in outcome.limits]
+    )
 
 
 def _opened(headers: Headers, moves: Moves, lines: tuple[Field, ...]) -> Headers:
@@ -127,9 +130,10 @@ class Memory:
         for line in request.headers.fields:
             name, value = line.name, line.value
             key.append(name)
-            if name not in SEALED and not isinstance(value, Sealed):
+            sealed = is_sealed(value)
+            if name not in SEALED and not sealed:
                 key.append(value)
-            elif name in values or longest(value) > LONGEST or value.strip(" \t") != value:
+            elif name in values or not (sealed or (len(value) <= LONGEST and value.strip(" \t") == value)):
                 return answer(request)
             else:
                 values[name] = value

@@ -7,7 +7,7 @@ Past the budget the family is refined matcher by matcher instead, and what is no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -238,11 +238,10 @@ def _explore(family: _Family, clock: Clock) -> dict[int, bytes]:
                     clock.use()
                     seen.add((where, keeps))
                     queue.append((where, keeps, text + bytes((lowest_byte(step),))))
-    for (passed, state), text, suffix, finals in _beyond(joint, leaving):
-        del state
+    for passed, text, finals, way, state in _beyond(joint, leaving):
         signature = passed | finals << shift
-        if signature not in found or len(found[signature]) > len(text) + len(suffix):
-            found[signature] = text + suffix
+        if signature not in found or len(found[signature]) > len(text) + way[state][0]:
+            found[signature] = text + _follow(way, state)
     return found
 
 
@@ -270,25 +269,31 @@ def _trie_steps(
     return parts
 
 
-def _beyond(joint: _Joint, leaving: dict[tuple[int, int], bytes]) -> list[tuple[tuple[int, int], bytes, bytes, int]]:
-    """For each place where strings leave the tries, return every combination of finals ahead and the way there."""
+_Ways = dict[int, tuple[int, int, int]]
+"""From a state to those with some finals: how many bytes are left, the set of the next one, and where that leads."""
+
+
+def _beyond(joint: _Joint, leaving: dict[tuple[int, int], bytes]) -> Iterator[tuple[int, bytes, int, _Ways, int]]:
+    """Yield, for each place where strings leave the tries, every combination of finals ahead.
+
+    As (prefixes passed, string so far, finals, the ways there, the state to go from).
+    """
     order, into = _reachable(joint, (state for _, state in leaving))
     by_finals: dict[int, list[int]] = {}
     for state in order:
         by_finals.setdefault(joint.finals(state), []).append(state)
-    result = []
     for finals, states in by_finals.items():
-        way: dict[int, tuple[int, int] | None] = dict.fromkeys(states)
+        way: _Ways = dict.fromkeys(states, (0, 0, 0))
         queue = list(states)
         for state in queue:
+            after = way[state][0] + 1
             for before, mask in into.get(state, ()):
                 if before not in way:
-                    way[before] = (mask, state)
+                    way[before] = (after, mask, state)
                     queue.append(before)
-        for key, text in leaving.items():
-            if key[1] in way:
-                result.append((key, text, _follow(way, key[1]), finals))
-    return result
+        for (passed, state), text in leaving.items():
+            if state in way:
+                yield passed, text, finals, way, state
 
 
 def _reachable(joint: _Joint, starts: Iterable[int]) -> tuple[list[int], dict[int, list[tuple[int, int]]]]:
@@ -305,12 +310,12 @@ def _reachable(joint: _Joint, starts: Iterable[int]) -> tuple[list[int], dict[in
     return order, into
 
 
-def _follow(way: dict[int, tuple[int, int] | None], state: int) -> bytes:
+def _follow(way: _Ways, state: int) -> bytes:
     suffix = bytearray()
-    step = way[state]
-    while step is not None:
-        suffix.append(lowest_byte(step[0]))
-        step = way[step[1]]
+    left, mask, state = way[state]
+    while left:
+        suffix.append(lowest_byte(mask))
+        left, mask, state = way[state]
     return bytes(suffix)
 
 
@@ -453,6 +458,7 @@ class _Reading:
         self.within = within
         self.simple: dict[int, list[int]] = {}
         self.compound: list[tuple[int, Language]] = []
+        self.known: dict[Language, tuple[int, dict[int, bool | None]]] = {}
         for i, matcher in enumerate(matchers):
             if matcher.leaf and family.bits[matcher.leaf][0] == family.bits[matcher.leaf][1]:
                 self.simple.setdefault(family.bits[matcher.leaf][0], []).append(i)
@@ -479,7 +485,18 @@ class _Reading:
         return None if bits >> upper & 1 else False
 
     def holds(self, language: Language, bits: int) -> bool | None:
-        return language.holds({leaf: self.membership(leaf, bits) for leaf in language.leaves()})
+        """Whether a set holds, which depends on the bits of its own leaves alone."""
+        if language not in self.known:
+            mask = 0
+            for leaf in language.leaves():
+                upper, lower = self.family.bits[leaf]
+                mask |= 1 << upper | 1 << lower
+            self.known[language] = (mask, {})
+        mask, known = self.known[language]
+        own = bits & mask
+        if own not in known:
+            known[own] = language.holds({leaf: self.membership(leaf, own) for leaf in language.leaves()})
+        return known[own]
 
     def read(self, bits: int) -> tuple[frozenset[int], frozenset[int]] | None:
         """Return the matchers that hold and those not decided; None for strings outside `within`."""

@@ -363,6 +363,7 @@ class _Groups:
     ask: Ask | None
     named: set[str]
     selection: Selection | None = None
+    kinds: dict[object, int] = field(default_factory=dict)
     seen: set[object] = field(default_factory=set)
 
     def known(self, place: Place, methods: tuple[str, ...], view: View) -> tuple[bool, bool]:
@@ -377,11 +378,11 @@ class _Groups:
         at = (place.entry.listen, place.entry.scheme, place.host, place.path)
         way = self.selection.through(*at) if self.selection is not None else None
         made = answered_by(self.ask(place.probe("plain", methods[0])), way)
-        key = (place.host, methods, satisfied, made)
-        named = (place.path if place.path in self.named else None, *key)
-        here, anywhere = (place.entry, *named), (place.entry if view.by_entry else None, *named)
+        kind = self.kinds.setdefault((place.host, methods, satisfied, made), len(self.kinds))
+        path = place.path if place.path in self.named else None
+        here, anywhere = (place.entry, path, kind), (place.entry if view.by_entry else None, path, kind)
         known = here in self.seen, anywhere in self.seen
-        self.seen.update({here, anywhere, (place.entry, None, *key), (anywhere[0], None, *key)})
+        self.seen.update({here, anywhere, (here[0], None, kind), (anywhere[0], None, kind)})
         return known
 
 

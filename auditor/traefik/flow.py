@@ -42,12 +42,6 @@ def canonical(name: str) -> str:
     return "-".join(part[:1].upper() + part[1:].lower() for part in name.split("-"))
 
 
-def as_go_writes(line: Field) -> Field:
-    """Return a header line with its name as Go writes it."""
-    name = canonical(line.name)
-    return line if name == line.name else Field(name, line.value, line.made_by, line.layer)
-
-
 def unescape_path(text: str) -> str | None:
     """Decode percent escapes byte by byte as Go's `url.PathUnescape`; None where one is malformed."""
     if "%" not in text:

@@ -153,7 +153,7 @@ def _connection(lines: list[Field]) -> Headers:
 
 def is_websocket(flow: Flow) -> bool:
     """Whether the request asks for a WebSocket."""
-    if not any(line.name == "Connection" for line in flow.headers.fields):
+    if "Connection" not in [line.name for line in flow.headers.fields]:
         return False
     tokens = [token.strip().lower() for token in flow.header("Connection").split(",")]
     return "upgrade" in tokens and "websocket" in [token.strip().lower() for token in flow.header("Upgrade").split(",")]
@@ -203,7 +203,7 @@ def upstream(flow: Flow, server: Server, service: Service) -> Request:
     names = {line.name for line in flow.headers.fields}
     if "Te" in names and "trailers" in (token.strip().lower() for token in flow.header("Te").split(",")):
         lines.append(Field("Te", "trailers"))
-    if is_websocket(flow):
+    if "Connection" in names and is_websocket(flow):
         lines += (Field("Connection", "Upgrade"), Field("Upgrade", flow.header("Upgrade")))
     if flow.client and not flow.no_forwarded_for:
         value = flow.client

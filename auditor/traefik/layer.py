@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
-from auditor.exchange import Action, Ask, Headers, Outcome, Request, Response, Step, Unknown, amended
+from auditor.exchange import Action, Ask, Field, Headers, Outcome, Request, Response, Step, Unknown, amended
 from auditor.traefik import forward, matching, middlewares, rewriting, rules
 from auditor.traefik.flow import (
     LAYER,
@@ -16,7 +16,7 @@ from auditor.traefik.flow import (
     Flow,
     Next,
     answer,
-    as_go_writes,
+    canonical,
     doubted,
     noted,
     text_error,
@@ -329,7 +329,11 @@ class _Run:
             made = answer(status, STATUS_TEXT[status], kind="error", flow=flow, when=outcome.when)[0]
             action = Action("error", url)
             return amended(outcome, response=made.response, action=action, layer=LAYER, upstream_request=sent, why=why)
-        lines = [as_go_writes(line) for line in response.headers.fields if passed_on(line.name)]
+        lines = [
+            line if name == line.name else Field(name, line.value, line.made_by, line.layer)
+            for line in response.headers.fields
+            if (name := passed_on(line.name))
+        ]
         headers = Headers((*flow.preset, *lines))
         passed = amended(response, headers=headers, absent=response.absent | _NOT_PASSED)
         action = outcome.action if outcome.action.upstream or self.ask is not None else Action("proxy", url)
@@ -337,9 +341,9 @@ class _Run:
 
 
 @lru_cache(maxsize=4096)
-def passed_on(name: str) -> bool:
-    """Whether a response header goes on to the client: those of the connection end here."""
-    return name.lower() not in _NOT_PASSED
+def passed_on(name: str) -> str:
+    """Return a response header's name as it goes on to the client; "" for those of the connection, which end here."""
+    return "" if name.lower() in _NOT_PASSED else canonical(name)
 
 
 UNTRUSTED = "{{"

@@ -87,25 +87,21 @@ class Server:
     url: str
     location: Location
     preserve_path: bool = False
+    scheme: str = field(init=False, compare=False, repr=False)
+    """The URL's scheme in lower case."""
+    authority: str = field(init=False, compare=False, repr=False)
+    """The host and port as written, which is what Host says where the client's is not passed."""
+    address: str = field(init=False, compare=False, repr=False)
+    """host:port, the scheme's port where none is written."""
 
-    @property
-    def scheme(self) -> str:
-        """The URL's scheme in lower case."""
-        return self.url.partition("://")[0].lower()
-
-    @property
-    def address(self) -> str:
-        """host:port, the scheme's port where none is written."""
-        authority = self.url.partition("://")[2].split("/", 1)[0].split("?", 1)[0].rpartition("@")[2]
-        bracket = authority.rfind("]")
-        if ":" in authority[bracket + 1 :]:
-            return authority
-        return f"{authority}:{443 if self.scheme == 'https' else 80}"
-
-    @property
-    def authority(self) -> str:
-        """The host and port as written, which is what Host says where the client's is not passed."""
-        return self.url.partition("://")[2].split("/", 1)[0].split("?", 1)[0].rpartition("@")[2]
+    def __post_init__(self) -> None:
+        """Take the URL apart once."""
+        scheme, _, rest = self.url.partition("://")
+        authority = rest.split("/", 1)[0].split("?", 1)[0].rpartition("@")[2]
+        port = "" if ":" in authority[authority.rfind("]") + 1 :] else ":443" if scheme.lower() == "https" else ":80"
+        object.__setattr__(self, "scheme", scheme.lower())
+        object.__setattr__(self, "authority", authority)
+        object.__setattr__(self, "address", authority + port)
 
 
 ServiceKind = Literal["loadBalancer", "weighted", "mirroring", "failover", "internal", "unknown"]
