@@ -423,3 +423,13 @@ def test_names_that_a_template_leaves_open_are_no_hosts(project: Path, capsys: p
     (project / "deploy" / "nginx.conf").write_text(text)
     assert init() == 1
     assert '"${DOMAIN}" is not substituted' in capsys.readouterr().out
+
+
+def test_what_certbot_includes_decides_no_answer(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its file of TLS settings is not here, which is said once; what is answered stays decided."""
+    text = NGINX.replace("listen 80;", "listen 80; include /etc/letsencrypt/options-ssl-nginx.conf;")
+    (project / "deploy" / "nginx.conf").write_text(text.replace("proxy_pass http://127.0.0.1:8000;", "return 200 ok;"))
+    assert init() == 0
+    out = capsys.readouterr().out
+    assert "may say anything" not in out
+    assert "options-ssl-nginx.conf is not among the files given" in out

@@ -112,7 +112,7 @@ def test_an_environment_that_is_not_there_is_a_usage_error() -> None:
 def test_profiles_lie_under_the_policy_and_are_named_with_their_hashes() -> None:
     """Left to right, transitive, each once."""
     loaded = load(FULL)
-    assert [name for name, _ in loaded.extends] == ["builtin:owasp-secure-headers@1", "builtin:cors-strict@1"]
+    assert [name for name, _ in loaded.extends] == ["builtin:owasp-secure-headers@1", "builtin:cors-strict@2"]
     assert all(len(digest) == 64 for _, digest in loaded.extends)
     headers = loaded.policy.routes[0].headers
     assert headers["Referrer-Policy"].one_of
@@ -215,7 +215,7 @@ def test_a_circle_is_refused_with_its_chain(write: Write) -> None:
     [
         ("[builtin:owasp]", "no built-in profile 'owasp'"),
         ("[builtin:cors-stric]", "did you mean 'cors-strict'?"),
-        ("[builtin:cors-strict@7]", "is version 1 here, not 7"),
+        ("[builtin:cors-strict@7]", "is version 2 here, not 7"),
         ("[missing.yaml]", "extends a policy that is not there: missing.yaml"),
         ("[https://example.com/p.yaml]", "not a path relative to this file"),
         ("[/etc/passwd]", "not a path relative to this file"),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from auditor.audit import check
+from auditor.options import Options
 from auditor.policy.load import Profile, load_policy, profiles, rules, source
 from auditor.policy.profiles import profile
 
@@ -94,3 +96,10 @@ def test_strict_cors_lets_nobody_in_until_a_route_does(tmp_path: Path) -> None:
     assert (len(first.allow_origins), second.allow_origins) == (1, ())
     assert first.max_age is not None
     assert (first.max_age.max, first.null_origin, first.allow_credentials) == (86400, "deny", False)
+
+
+def test_files_refuse_a_preflight_as_they_like(tmp_path: Path) -> None:
+    """Nginx answers an OPTIONS for a file with 405, and one for a folder with a redirect: refusals like others."""
+    (tmp_path / "nginx.conf").write_text("events {} http { server { listen 80; location /a/ { root /srv; } } }\n")
+    run = check(Options("check", nginx=tmp_path / "nginx.conf", profiles=["cors-strict"]))
+    assert [f.message for f in run.findings if f.verdict.value != "pass"] == []

@@ -81,9 +81,9 @@ CHANGES: dict[str, str] = {
 
 SHIPPED = frozenset(
     {"mime.types", "proxy_params", "fastcgi_params", "fastcgi.conf", "uwsgi_params", "scgi_params", "koi-utf",
-     "koi-win", "win-utf", "fastcgi-php.conf"}
+     "koi-win", "win-utf", "fastcgi-php.conf", "options-ssl-nginx.conf"}
 )  # fmt: skip
-"""Files that come with nginx, whose content changes no answer in a way that is not known."""
+"""Files that come with nginx or certbot, whose content changes no answer in a way that is not known."""
 OFF = frozenset({("off",), ("none",)})
 
 
