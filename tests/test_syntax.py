@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auditor.errors import Location
 from auditor.nginx.syntax import Tree, load_tree
 from auditor.nginx.tokens import Directive
+from auditor.report.text import source_line
 
 PUBLIC = Path(__file__).parents[1].parent / "shared" / "cases" / "public" / "nginx"
 
@@ -405,3 +407,19 @@ def test_public_configurations() -> None:
         if entry["runs"] and entry["id"] not in MENDED and any(not any(m in one for m in mended) for one in refused):
             wrong.append((entry["id"], refused))
     assert not wrong
+
+
+def test_a_byte_order_mark_is_named(tmp_path: Path) -> None:
+    """A mark that nobody sees in an editor is a part of the first word to nginx."""
+    (tmp_path / "nginx.conf").write_bytes(b"\xef\xbb\xbfevents {}\nhttp { server { listen 80; } }\n")
+    problem = load_tree([tmp_path / "nginx.conf"]).problems[0]
+    assert problem.hint is not None
+    assert "byte order mark" in problem.hint
+
+
+def test_a_quoted_line_is_readable_in_any_language(tmp_path: Path) -> None:
+    """A semicolon of another alphabet is shown as it stands in the file, not as three other letters."""
+    (tmp_path / "nginx.conf").write_text("events {}\nhttp { server { keepalive_timeout 60；\n} }\n", encoding="utf-8")  # noqa: RUF001 - that letter
+    assert source_line(Location(str(tmp_path / "nginx.conf"), 2)) == "http { server { keepalive_timeout 60；"  # noqa: RUF001 - as above
+    (tmp_path / "nginx.conf").write_bytes(b"# caf\xe9\n")
+    assert source_line(Location(str(tmp_path / "nginx.conf"), 1)) == "# café"

@@ -222,6 +222,8 @@ def _spelling(name: str, version: str) -> str:
     """Say what an unknown name may have been meant to be."""
     import difflib  # noqa: PLC0415 - only where something is misspelt
 
+    if name.startswith("\xef\xbb\xbf"):  # UTF-8's, read as Latin-1
+        return "the file begins with a byte order mark, which nginx takes for a part of the word: save it without one"
     close = difflib.get_close_matches(name, known(version), 1)
     return f'did you mean "{close[0]}"?' if close else "correct the name; if a module defines it, load the module"
 

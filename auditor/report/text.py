@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
@@ -130,14 +131,18 @@ def _shell_word(word: str) -> str:
 
 
 def source_lines(file: str) -> Sequence[str]:
-    """Return the lines of a file that a location names, () where it cannot be read."""
+    """Return the lines of a file that a location names, () where it cannot be read; as Latin-1 where it is no UTF-8."""
     from auditor.policy.profiles import source  # noqa: PLC0415 - only where a profile or a file is quoted
 
     try:
-        with source(file).open(encoding="latin-1") as opened:
-            return opened.readlines()
+        data = source(file).read_bytes()
     except OSError:
         return ()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    return io.StringIO(text, newline=None).readlines()
 
 
 def source_line(location: Location, lines: Callable[[str], Sequence[str]] = source_lines, *, limit: int = 160) -> str:
