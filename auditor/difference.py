@@ -8,6 +8,7 @@ from pathlib import Path
 from auditor.dataclass import dataclass
 from auditor.errors import ConfigurationError, Location
 from auditor.exchange import Outcome, Request
+from auditor.memory import Memory
 from auditor.nginx import Configuration, load
 from auditor.nginx.matchers import matchers
 from auditor.plan.cells import Matcher
@@ -61,9 +62,10 @@ def compare(
     Raises ConfigurationError where nginx would refuse one of them.
     """
     pair = (_load(old, mounts, variables, version), _load(new, mounts, variables, version))
+    sides = tuple((configuration, Memory()) for configuration in pair)
     changes: dict[object, Difference] = {}
     for request in _requests(pair):
-        before, after = (_side(configuration, request) for configuration in pair)
+        before, after = (_side(memory.recall(request, configuration.answer)) for configuration, memory in sides)
         if before.lines == after.lines:
             continue
         lost = tuple(line for line in before.lines if line not in after.lines)
@@ -116,8 +118,7 @@ def _requests(pair: Sequence[Configuration]) -> Iterator[Request]:
             yield request
 
 
-def _side(configuration: Configuration, request: Request) -> Side:
-    outcomes = configuration.answer(request)
+def _side(outcomes: Sequence[Outcome]) -> Side:
     lines = tuple(sorted({line for outcome in outcomes for line in _lines(outcome)}))
     return Side(lines, outcomes[0].selected if outcomes else None)
 
@@ -150,12 +151,13 @@ def _lines(outcome: Outcome) -> Iterator[str]:
 
 def _neutral(lines: Sequence[str], request: Request) -> tuple[str, ...]:
     """Take the request's own values out of the lines, so that the same change of two cells reads the same."""
-    values = [line.value for line in request.headers if line.value] + [request.target]
+    values = {line.value for line in request.headers} | {request.target}
+    long = sorted((value for value in values if len(value) > 1), key=lambda value: (-len(value), value))
     result = []
     for line in lines:
         text = line
-        for value in sorted(values, key=len, reverse=True):
-            text = text.replace(value, "\0") if len(value) > 1 else text
+        for value in long:
+            text = text.replace(value, "\0")
         result.append(text)
     return tuple(result)
 
