@@ -23,6 +23,9 @@ from auditor.browser.url import is_serialised_origin
 from auditor.dataclass import dataclass
 from auditor.exchange import Field, Response
 
+Decisive = Literal["Access-Control-Allow-Origin", "Access-Control-Allow-Credentials"]
+"""The headers of which every CORS check wants one."""
+
 ALLOW_PRIVATE_NETWORK = "access-control-allow-private-network"
 _WANTS = {
     ALLOW_ORIGIN: "one serialised origin, `*` or `null`",
@@ -87,11 +90,17 @@ def shared_alike(answers: Iterable[Response]) -> bool:
     return len({(a.headers.all(ALLOW_ORIGIN), a.headers.all(ALLOW_CREDENTIALS)) for a in answers}) < 2
 
 
-def doubled(response: Response) -> Literal["Access-Control-Allow-Origin", "Access-Control-Allow-Credentials"] | None:
+def doubled(response: Response) -> Decisive | None:
     """Name the header that is there more than once and so fails every CORS check that looks at it."""
-    if len(response.headers.lines(ALLOW_ORIGIN)) > 1:
+    return _doubled(response.headers.names)
+
+
+@lru_cache(maxsize=4096)
+def _doubled(names: tuple[str, ...]) -> Decisive | None:
+    lower = [name.lower() for name in names]
+    if lower.count(ALLOW_ORIGIN) > 1:
         return "Access-Control-Allow-Origin"
-    return "Access-Control-Allow-Credentials" if len(response.headers.lines(ALLOW_CREDENTIALS)) > 1 else None
+    return "Access-Control-Allow-Credentials" if lower.count(ALLOW_CREDENTIALS) > 1 else None
 
 
 def granted_methods(response: Response) -> tuple[str, ...]:

@@ -102,8 +102,9 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     locked_out = {place_subject(case) for case, _, name in asked if name and case.probe.origin.allowed}
     for case, response, name in asked:
         if name is None:
-            present = [header for header in HEADERS if header in response.headers]
-            reason = open_backend(case, *present) if present else ""
+            reason = ""
+            if response.further_headers:
+                reason = open_backend(case, *(header for header in HEADERS if header in response.headers))
             yield unknown(CHECK, rule, reason, case=case) if reason else None
             continue
         if not case.probe.origin.allowed and place_subject(case) in locked_out:

@@ -124,7 +124,7 @@ def made_at(line: Field | None) -> Location | None:
 def shown(response: Response, name: str) -> str:
     """The lines of one header as they go over the wire, for a finding's `found`."""
     lines = response.headers.lines(name)
-    return "; ".join(f"{line.name}: {line.value}" for line in lines) if lines else f"no {name}"
+    return "; ".join([f"{line.name}: {line.value}" for line in lines]) if lines else f"no {name}"
 
 
 def redirects_to_https(case: Case) -> bool:
