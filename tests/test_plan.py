@@ -65,6 +65,22 @@ def test_a_location_chosen_by_a_rewritten_path_ends_the_grouping(tmp_path: Path)
     assert any(path.startswith("/post/a/") for path in paths)
 
 
+def test_a_denied_path_is_asked_by_other_methods_once_a_block(tmp_path: Path) -> None:
+    """Each cell of the denied paths is asked by GET; by POST one of those that the same block answers, of every block."""
+    options = Options("check", write("as-documented", tmp_path))
+    facts, _ = audit.predict(audit.load(options), options)
+    asked: dict[str, set[object]] = {"GET": set(), "POST": set()}
+    blocks: dict[str, set[object]] = {"GET": set(), "POST": set()}
+    for case in facts.of("", "denied"):
+        probe = case.probe
+        if probe.method in asked and probe.host == "qwen.example.com":
+            where = (probe.why, probe.entry)
+            asked[probe.method].add((*where, probe.path))
+            blocks[probe.method].add((*where, case.exchange.outcome.selected))
+    assert asked["POST"] < asked["GET"]
+    assert blocks["POST"] >= blocks["GET"]
+
+
 def judged(loaded: audit.LoadedPolicy, facts: Facts) -> set[tuple[str, str, str]]:
     """Return what fails: check, rule and severity."""
     found = audit.judge(loaded, [facts])

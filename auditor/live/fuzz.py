@@ -29,7 +29,7 @@ from auditor.plan.cells import origin_kind, origin_policy
 from auditor.plan.facts import OriginCell, Pattern, Probe
 from auditor.plan.inquiry import SUFFIX, passes
 from auditor.plan.near import ATTACKER, DEVELOPMENT, HOSTED, named
-from auditor.plan.probes import HTTP2, Place
+from auditor.plan.places import HTTP2, Place
 from auditor.plan.refusals import CHILD
 from auditor.policy.model import Cors
 

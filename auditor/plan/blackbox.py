@@ -14,7 +14,8 @@ from auditor.plan.cells import route_language
 from auditor.plan.facts import NO_HOST, OriginCell, Probe
 from auditor.plan.inquiry import SUFFIX, Answers, Handshakes, Inquiry, Rounds, passes
 from auditor.plan.near import named, near
-from auditor.plan.probes import Place, Planner
+from auditor.plan.places import Place
+from auditor.plan.probes import Planner
 from auditor.plan.refusals import CHILD, ESCAPE, HEADER, METHOD, TARGET, child, dealt
 from auditor.policy.model import HttpTarget, Origin, Policy, Route
 from auditor.stack import Entry

@@ -19,7 +19,8 @@ from auditor.exchange import Field, Response
 from auditor.language import Language
 from auditor.plan.facts import NO_ORIGIN, OriginCell, Probe
 from auditor.plan.near import OPAQUE, STRANGER, Near
-from auditor.plan.probes import FORBIDDEN_METHODS, Place, over_http2
+from auditor.plan.places import Place, over_http2
+from auditor.plan.probes import FORBIDDEN_METHODS
 from auditor.plan.refusals import CHILD, child, refusal
 from auditor.policy.model import Cors, Route
 

@@ -7,7 +7,7 @@ from dataclasses import field, replace
 
 from auditor.browser.safelist import is_forbidden_header
 from auditor.dataclass import dataclass
-from auditor.exchange import INJECTED, Exchange, Headers, Request
+from auditor.exchange import INJECTED, Exchange
 from auditor.language import Language
 from auditor.plan.alike import answered_by
 from auditor.plan.cells import (
@@ -18,7 +18,8 @@ from auditor.plan.cells import (
     glob_set,
     host_cells,
 )
-from auditor.plan.facts import NO_HOST, NO_ORIGIN, OriginCell, Probe, Purpose
+from auditor.plan.facts import NO_HOST, Probe
+from auditor.plan.places import Place, over_http2
 from auditor.plan.steering import Demand
 from auditor.plan.views import Selection, View
 from auditor.policy.model import Cors, Match, Origin, Policy, Route
@@ -43,9 +44,6 @@ ELSEWHERE = "a probe that the route names although another route's globs match i
 
 FORBIDDEN_METHODS = frozenset({"CONNECT", "TRACE", "TRACK"})
 """Methods that no page can send (Fetch, forbidden method)."""
-
-HTTP2 = "2.0"
-"""The version of a request that goes over HTTP/2 (as nginx's $server_protocol tells it)."""
 
 UNASKED = frozenset({"accept", "accept-language", "content-language", "range", "user-agent"})
 """Names that a page may set without asking: safelisted with the values they usually have, or ignored."""
@@ -90,7 +88,7 @@ class Planner:
         """
         for route in self.policy.routes:
             yield from self._route(route, self.hosts_of(route), ask)
-        yield from self.anywhere()
+        yield from self.anywhere(ask)
 
     def owner(self, host: str, path: str, method: str) -> str | None:
         """Return the id of the first route that matches a request, None where none does."""
@@ -306,7 +304,7 @@ class Planner:
             for why, change in view.of_pages(place.path):
                 yield replace(place.upgrade(origin), request=change(place.upgrade(origin).request), why=why)
 
-    def anywhere(self) -> Iterator[Probe]:
+    def anywhere(self, ask: Ask | None = None) -> Iterator[Probe]:
         """Yield the probes that no route is about: every door, and the paths that must be denied."""
         exposure = self.policy.exposure
         tls = self.policy.tls
@@ -323,32 +321,37 @@ class Planner:
                     for demand in dict.fromkeys(self.steering):
                         changed = demand(probe.request)
                         yield replace(probe, request=changed, method=changed.method, why="as a router demands")
-        yield from self._denied()
+        yield from self._denied(ask)
 
-    def _denied(self) -> Iterator[Probe]:
+    def _denied(self, ask: Ask | None) -> Iterator[Probe]:
         exposure = self.policy.exposure
         for glob in exposure.denied_paths if exposure else ():
             within, concrete = [glob_set((glob,))], () if "*" in glob else (glob,)
+            groups = _Groups(ask, set(), self.selection)
             for entry in self.entries:
                 for host in self.known_hosts():
                     view = self._view(entry, host)
                     for path in self._below(f"denied {glob}", view, within, concrete):
-                        probe = replace(Place("", entry, host, path).probe("denied", "GET"), why=glob)
+                        place = Place("", entry, host, path)
+                        probe = replace(place.probe("denied", "GET"), why=glob)
                         yield probe
-                        for _, change in (*view.variations(), *view.spellings(path), *view.claims()):
+                        for _, change in view.spellings(path):
                             yield replace(probe, request=change(probe.request))
-                        for method in view.decisive_methods():
-                            yield replace(probe, request=replace(probe.request, method=method), method=method)
+                        if not groups.known(place, ("GET",), view)[0]:
+                            yield from _otherwise(probe, view)
+
+
+def _otherwise(probe: Probe, view: View) -> Iterator[Probe]:
+    """Yield the same request with another part changed that the server looks at: a header, an argument, the method."""
+    for _, change in (*view.variations(), *view.claims()):
+        yield replace(probe, request=change(probe.request))
+    for method in view.decisive_methods():
+        yield replace(probe, request=replace(probe.request, method=method), method=method)
 
 
 def asked_for(name: str) -> bool:
     """Whether a page's use of this request header (lower case) is ever named in a preflight."""
     return name not in UNASKED and not is_forbidden_header(name, "")
-
-
-def over_http2(probe: Probe) -> Probe:
-    """Return the probe as it is sent over HTTP/2."""
-    return replace(probe, request=replace(probe.request, version=HTTP2))
 
 
 def host_fits(host: str, glob: str) -> bool:
@@ -384,62 +387,3 @@ class _Groups:
         known = here in self.seen, anywhere in self.seen
         self.seen.update({here, anywhere, (here[0], None, kind), (anywhere[0], None, kind)})
         return known
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One URL of a route at one entry; `authority` is the Host header where it is not the host alone."""
-
-    route: str
-    entry: Entry
-    host: str
-    path: str
-    authority: str = ""
-
-    @property
-    def own(self) -> str:
-        """The origin of this place, in the words of an Origin header."""
-        return f"{'https' if self.entry.scheme == 'https' else 'http'}://{self.authority or self.host}"
-
-    def request(self, method: str, *headers: tuple[str, str]) -> Request:
-        """Build a request to this place."""
-        pairs = [("Host", self.authority or self.host), *headers]
-        scheme = "https" if self.entry.scheme == "https" else "http"
-        sni = self.host if scheme == "https" else None
-        return Request(method, self.path, Headers.of(pairs), scheme=scheme, sni=sni)
-
-    def probe(self, purpose: Purpose, method: str, origin: OriginCell = NO_ORIGIN) -> Probe:
-        """Build a request that an origin makes, or nobody in particular."""
-        headers = [("Origin", origin.value)] if origin.value is not None else []
-        request = self.request(method, *headers)
-        return Probe(self.route, purpose, request, self.entry, method, self.path, self.host, origin)
-
-    def preflight(self, method: str, names: tuple[str, ...], origin: OriginCell, *, granted: bool = True) -> Probe:
-        """Build the preflight of a request with this method and these header names (lower case)."""
-        asked = [("Access-Control-Request-Headers", ",".join(names))] if names else []
-        headers = [("Origin", origin.value or ""), ("Access-Control-Request-Method", method), *asked]
-        request = self.request("OPTIONS", *headers)
-        return Probe(
-            self.route,
-            "preflight",
-            request,
-            self.entry,
-            method,
-            self.path,
-            self.host,
-            origin,
-            asked_headers=names,
-            granted=granted,
-        )
-
-    def upgrade(self, origin: OriginCell) -> Probe:
-        """Build a WebSocket handshake."""
-        headers = [
-            ("Upgrade", "websocket"),
-            ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Version", "13"),
-            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-            *([("Origin", origin.value)] if origin.value is not None else []),
-        ]
-        request = self.request("GET", *headers)
-        return Probe(self.route, "websocket", request, self.entry, "GET", self.path, self.host, origin)

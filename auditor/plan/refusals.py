@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from auditor.language import Language
 from auditor.plan.facts import Probe
-from auditor.plan.probes import Place
+from auditor.plan.places import Place
 
 CHILD = "/auditor-no-such-thing"
 """A path segment that nobody has."""

@@ -16,7 +16,8 @@ from auditor.plan.blackbox import BlackBox
 from auditor.plan.cells import origin_kind, origin_policy
 from auditor.plan.facts import NO_ORIGIN, Facts, OriginCell, Probe
 from auditor.plan.near import STRANGER, named
-from auditor.plan.probes import Place, Planner
+from auditor.plan.places import Place
+from auditor.plan.probes import Planner
 from auditor.policy.model import Origin, Route
 
 

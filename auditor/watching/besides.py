@@ -16,7 +16,8 @@ from auditor.live.client import Address, Client
 from auditor.live.wire import NO_HTTP2, announces
 from auditor.plan.cells import route_language
 from auditor.plan.facts import NORMAL, Case, Facts, Probe, cases_by_route
-from auditor.plan.probes import Ask, Place, Planner, over_http2
+from auditor.plan.places import Place, over_http2
+from auditor.plan.probes import Ask, Planner
 from auditor.plan.refusals import CHILD, child, oversize, refusals, unknown_method
 from auditor.watching.choice import concrete, sendable
 

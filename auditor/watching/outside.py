@@ -10,7 +10,7 @@ from auditor.live.client import Client
 from auditor.options import LiveOptions
 from auditor.plan.blackbox import BlackBox, settled
 from auditor.plan.facts import Probe
-from auditor.plan.probes import HTTP2
+from auditor.plan.places import HTTP2
 from auditor.policy.load import LoadedPolicy
 
 
