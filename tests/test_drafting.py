@@ -433,3 +433,14 @@ def test_what_certbot_includes_decides_no_answer(project: Path, capsys: pytest.C
     out = capsys.readouterr().out
     assert "may say anything" not in out
     assert "options-ssl-nginx.conf is not among the files given" in out
+
+
+def test_a_service_on_the_hosts_network_is_waived(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which ports it opens no file says: the draft is written, and that one thing waits for an answer."""
+    (project / "deploy" / "nginx.conf").unlink()
+    compose = "services:\n  web: {image: shop, ports: ['80:80']}\n  guard: {image: guard, network_mode: host}\n"
+    (project / "compose.yaml").write_text(compose)
+    assert init() == 0
+    assert "guard" in capsys.readouterr().out
+    policy = yaml.safe_load((project / "auditor.yaml").read_text())
+    assert policy["exposure"]["published_ports"] == {"allow": ["web:80"]}

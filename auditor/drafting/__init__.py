@@ -207,7 +207,8 @@ def _exposure(assembly: Assembly, drafted: Sequence[Drafted], facts: Facts) -> d
     """Return which doors are open today, which paths nobody gets, and that nothing leads around a layer."""
     clause: dict[str, Any] = {}
     if assembly.doors is not None:
-        doors = sorted({(door.leads_to, door.loopback) for door in assembly.doors})
+        known = [door for door in assembly.doors if not door.leads_to.endswith(":0")]  # a port that no file names
+        doors = sorted({(door.leads_to, door.loopback) for door in known})
         ports = {"allow": sorted({to for to, loopback in doors if not loopback})}
         inside = sorted({to for to, loopback in doors if loopback} - set(ports["allow"]))
         clause["published_ports"] = {**ports, **({"loopback_only": inside} if inside else {})}
@@ -268,7 +269,7 @@ def _questions(loaded: LoadedPolicy) -> Any:
     return (routes, policy.exposure, policy.tls)
 
 
-KEPT = ("cors", "websocket", "headers", "rate_limit")
+KEPT = ("cors", "websocket", "headers", "rate_limit", "published_ports")
 """Clauses that stay although a check fails: the failure is what somebody should look at."""
 
 BASIC = frozenset({"header-missing", "header-wrong-value", "rate-limit-missing"})
