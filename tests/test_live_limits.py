@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import random
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +23,8 @@ from auditor.live.estimate import FORGED, Estimate, estimate, estimated
 from auditor.live.experiment import Experiment
 from auditor.live.limits import UNASKED, Question, affordable, judged
 from auditor.live.presence import BATCH, cost, measure
+from auditor.live.volley import Gun
+from auditor.live.wire import Wire
 from auditor.plan.facts import Probe
 from auditor.policy.clauses import RateLimit
 from auditor.stack import Entry
@@ -478,6 +483,65 @@ def test_a_target_that_does_not_answer_is_not_measured() -> None:
     (free,) = free_ports(1)
     assert measure(client(free), "web", ask("/"), route="api", rate=1, burst=1).held is None
     assert estimate(client(free), "web", ask("/")) is None
+
+
+def test_connections_are_there_before_the_requests_leave() -> None:
+    """Nothing is asked over a connection that was opened ahead; what is not needed is closed, and counts for nothing."""
+    opened, asked = list[int](), list[str]()
+
+    async def counting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(1)
+        while True:
+            method, path, _ = await head(reader)
+            asked.append(f"{method} {path}")
+            writer.write(b"HTTP/1.1 429 X\r\nContent-Length: 0\r\n\r\n")
+
+    async def job(wire: Wire) -> None:
+        gun = Gun(asking, wire, "web", ask("/"))
+        await gun.load(5, 2.0)
+        await asyncio.sleep(0.1)
+        assert (len(opened), asked, gun.shots, gun.left) == (5, [], [], 20)
+        shots = gun.fire(3)
+        await gun.settle(shots, 2.0)
+        assert [shot.status for shot in shots] == [429] * 3
+        assert gun.left == 17
+        await gun.rest()
+
+    with serving(counting) as number:
+        asking = Client(target(number, max_requests=20))
+        asking.run(job)
+    assert (len(opened), asked, asking.sent) == (5, ["GET /"] * 3, 3)
+
+
+@pytest.mark.nginx
+@pytest.mark.slow
+@pytest.mark.parametrize("away", [False, True], ids=["near", "far"])
+def test_limits_over_tls(tmp_path: Path, *, away: bool) -> None:
+    """A handshake for each connection, as many round trips away as it takes, blurs nothing: none is part of a volley."""
+    (number,) = free_ports(1)
+    authority = trustme.CA()
+    certificate = authority.issue_cert("shop.example")
+    (tmp_path / "certificate.pem").write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
+    (tmp_path / "key.pem").write_bytes(certificate.private_key_pem.bytes())
+    tls = f"ssl; ssl_certificate {tmp_path}/certificate.pem; ssl_certificate_key {tmp_path}/key.pem;"
+    text = configuration(number).replace(f"listen 127.0.0.1:{number};", f"listen 127.0.0.1:{number} {tls}")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(running_nginx(text, tmp_path, number))
+        port = stack.enter_context(distant(number, 0.02, 0.004)) if away else number
+        for index, setting in enumerate(SLOW):
+            if setting.rate < 5:
+                continue
+            exact = []
+            for repeat in range(6):
+                asking = Client(target(port, scheme="https", timeout="8s", max_requests=2000), insecure=True)
+                request = replace(ask(f"/{index}/{repeat}"), scheme="https", sni="shop.example")
+                found = estimate(asking, "web", request, expected=setting.burst, pace=setting.rate)
+                hold(found, setting, exact=False)
+                with contextlib.suppress(AssertionError):
+                    hold(found, setting)
+                    exact.append(repeat)
+                    break
+            assert exact, setting
 
 
 async def answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

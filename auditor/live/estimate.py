@@ -11,7 +11,6 @@ from auditor.live.client import Client
 from auditor.live.enclosure import Enclosure
 from auditor.live.experiment import Experiment, now
 from auditor.live.holding import delayed, released
-from auditor.live.likelihood import likely
 from auditor.live.narrowing import chain, narrow
 from auditor.live.presence import first_shot
 from auditor.live.volley import REFUSALS, Gun
@@ -118,17 +117,17 @@ async def estimated(
     if status is None:
         return _none(experiment, started)
     held = await released(experiment)
-    enclosure, delay = await delayed(experiment, held) if held else (Enclosure(()), None)
-    if delay is not None:
-        rate, burst = enclosure.best
-        burst = likely(experiment.seen(), enclosure).burst
+    enclosure, found = await delayed(experiment, held) if held else (Enclosure(()), None)
+    if found is not None:
+        rate, burst = enclosure.best[0], found.burst
     else:
         await narrow(experiment)
         found = experiment.suspect()
-        enclosure, known, delay = experiment.enclosure(), experiment.likely(), found.delay if found else None
+        enclosure, known = experiment.enclosure(), experiment.likely()
         if known is None:
             return None
-        rate, burst = (found.rate, found.burst) if found else (known.rate, known.burst)
+        rate, burst = (found or known).rate, (found or known).burst
+    delay = found.delay if found else None
     blur = experiment.prompt()[-1] - experiment.prompt()[0]
     if delay is not None and burst - delay < blur * rate:
         delay = None

@@ -6,7 +6,7 @@ import asyncio
 
 from auditor.dataclass import dataclass
 from auditor.live.enclosure import Enclosure, Seen, enclose
-from auditor.live.lateness import Lateness, lateness
+from auditor.live.lateness import SMALL, Lateness, lateness
 from auditor.live.likelihood import Likely, likely
 from auditor.live.volley import Gun, Shot
 
@@ -93,6 +93,8 @@ class Experiment:
         A volley is half of what passed, so that little is wasted when it is refused; near by it is four requests. The
         first one may be as many as are `expected` to pass: from far away they drain while one waits for answers.
         """
+        if expected and not self.refused():
+            await self.gun.load(min(expected + 3, self.cap - len(self.shots)), max(8 * self.rtt, 0.2))
         while len(self.shots) < self.cap and not self.refused() and now() < self.until:
             begun = now()
             size = 4 if self.rtt < NEAR else max(4, len(self.shots) // 2, expected + 3 if len(self.shots) <= 1 else 0)
@@ -140,17 +142,21 @@ class Experiment:
             self.latest = most + slack
             seen = self.seen()
             if enclosure := enclose(seen):
-                known, least = likely(seen, enclosure), self.prompt()[0]
-                bursts = range(known.burst, min(known.burst + 1, enclosure.burst[1]) + 1)
-                found = [lateness(self.passed(), known.rate, burst, least) for burst in bursts]
-                best = max((item for item in found if item), key=lambda item: item.gain, default=None)
-                if best:
-                    return best
+                known = likely(seen, enclosure)
+                further = 1 if known.burst >= SMALL else 4
+                if found := self.held(known.rate, known.burst, min(known.burst + further, enclosure.burst[1])):
+                    return found
                 if self._served():
                     return None
                 break
         self.latest = float("inf")
         return None
+
+    def held(self, rate: float, least: int, most: int) -> Lateness | None:
+        """Return the limit of about this rate, of these bursts, that explains best how late answers were."""
+        passed, quickest = self.passed(), self.prompt()[0]
+        found = [lateness(passed, rate, burst, quickest) for burst in range(least, most + 1)]
+        return max((item for item in found if item), key=lambda item: item.gain, default=None)
 
     def _served(self) -> bool:
         """Whether what is behind the limiter takes its time, so that answers say little about when requests arrived."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from auditor.live.enclosure import ENOUGH_RELEASES, Enclosure, ticks
 from auditor.live.experiment import SLACKS, Experiment, now
-from auditor.live.lateness import lateness
+from auditor.live.lateness import Lateness
 from auditor.live.volley import Shot
 
 ENOUGH = 0.04
@@ -38,10 +38,11 @@ def _overtaken(experiment: Experiment) -> bool:
     return max(before, default=0.0) - (first.done or 0.0) > max(0.010, _bound(experiment) - experiment.prompt()[0])
 
 
-async def delayed(experiment: Experiment, held: list[Shot]) -> tuple[Enclosure, int | None]:
+async def delayed(experiment: Experiment, held: list[Shot]) -> tuple[Enclosure, Lateness | None]:
     """Narrow the rate by releases: held answers come 1/rate apart, whenever they were sent.
 
-    The delay is None where they were late for another reason.
+    Beside the enclosure, the limit that explains best how long they were held; None where they were late for another
+    reason.
     """
     interval = _ticks(experiment, held)
     for _ in range(2):
@@ -57,8 +58,7 @@ async def delayed(experiment: Experiment, held: list[Shot]) -> tuple[Enclosure, 
     for slack in SLACKS:
         experiment.latest = most + slack
         if enclosure := experiment.enclosure().within(*interval):
-            found = lateness(experiment.passed(), *enclosure.best, experiment.prompt()[0])
-            return enclosure, found.delay if found else None
+            return enclosure, experiment.held(enclosure.best[0], *enclosure.burst)
     return Enclosure(()), None
 
 

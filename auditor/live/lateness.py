@@ -24,6 +24,12 @@ CLEAR = 0.35
 NOISE = 0.0005
 """Seconds by which answers differ on the quietest way."""
 
+SMALL = 10
+"""Bursts below which not even the likely rate tells much: another one is looked for all around it."""
+
+AROUND = tuple(1.12**step for step in (0, -1, 1, -2, 2, -3, 3, -4, 4, -5, 5, -6, 6))
+"""How far around it (quotients)."""
+
 BESIDE = tuple(1.015**step for step in range(-8, 9))
 """How far beside the likely rate (quotients) it is looked for: how long answers were held says more about it."""
 
@@ -57,7 +63,8 @@ def lateness(passed: Sequence[Shot], rate: float, burst: int, least: float) -> L
         found = _excess(sent, rate, burst)
         return [(_spread(late, [max(0.0, e - delay) / rate for e in found], least), rate, delay) for delay in delays]
 
-    _, _, first = min(fit(rate, range(burst)))
+    around = AROUND if burst < SMALL else (1.0,)
+    _, rate, first = min(item for beside in around for item in fit(rate * beside, range(burst)))
     near = range(max(first - 1, 0), min(first + 2, burst))
     spread, best, delay = min(item for beside in BESIDE for item in fit(rate * beside, near))
     gain = len(sent) * math.log((_spread(late, [0.0] * len(late), least) + NOISE) / (spread + NOISE))

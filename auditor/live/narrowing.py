@@ -76,6 +76,7 @@ async def chain(experiment: Experiment, burst: int, rate: float) -> None:
     gun, trip = experiment.gun, rate * experiment.rtt
     if not rate or experiment.rtt < NEAR or (burst and (trip < BRISK or burst + 1 > WAITS * trip)):
         return
+    await gun.load(burst + OVER + math.ceil(FASTER * trip), 8 * experiment.rtt)
     volley = gun.fire(burst + OVER)
     due = now()
     pace = _Pace(experiment.refusals, burst, 1 / (FASTER * rate) if burst else 1 / rate)

@@ -53,33 +53,65 @@ class Gun:
     _marks: dict[int, Marks] = field(default_factory=dict)
     _idle: list[httpcore.AsyncHTTPConnection] = field(default_factory=list)
     _opened: list[httpcore.AsyncHTTPConnection] = field(default_factory=list)
+    _loaded: list[Shot] = field(default_factory=list)
 
     @property
     def left(self) -> int:
         """Requests that the budget still allows."""
-        return self.client.target.limits.max_requests - self.client.sent
+        return self.client.target.limits.max_requests - self.client.sent + len(self._loaded)
+
+    async def load(self, count: int, seconds: float) -> None:
+        """Connect for requests to come, and wait so long at most: they leave at once then, however long TLS takes.
+
+        Nothing is asked yet; what is not fired in the end is closed.
+        """
+        for _ in range(min(count, self.left) - len(self._loaded) - len(self._idle)):
+            shot = Shot(time.monotonic())
+            self._loaded.append(shot)
+            self._start(shot, self.request, Marks(gate=asyncio.Event()))
+        await self._connected(seconds)
+        self._loaded.sort(key=lambda shot: not self._marks[id(shot)].connected.is_set())
+
+    async def _connected(self, seconds: float) -> None:
+        """Wait until every connection that was opened ahead is there, at most so long."""
+        waiting = [asyncio.create_task(self._marks[id(shot)].connected.wait()) for shot in self._loaded]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=seconds)
+            for task in late:
+                task.cancel()
 
     def fire(self, count: int = 1, request: Request | None = None) -> list[Shot]:
         """Send some requests now; answers arrive in the shots."""
-        fired = [Shot(time.monotonic()) for _ in range(min(count, self.left))]
-        for shot in fired:
+        fired = []
+        for _ in range(min(count, self.left)):
+            if request is None and self._loaded:
+                shot = self._loaded.pop(0)
+                shot.sent = time.monotonic()
+                self._marks[id(shot)].open()
+            else:
+                shot = Shot(time.monotonic())
+                self._start(shot, request or self.request, Marks())
+            fired.append(shot)
             if request is None:
                 self.shots.append(shot)
-            marks = self._marks[id(shot)] = Marks()
-            self._tasks[id(shot)] = asyncio.create_task(self._one(shot, request or self.request, marks))
         return fired
+
+    def _start(self, shot: Shot, request: Request, marks: Marks) -> None:
+        self._marks[id(shot)] = marks
+        self._tasks[id(shot)] = asyncio.create_task(self._one(shot, request, marks))
 
     def waiting(self) -> bool:
         """Whether any answer is still to come."""
-        return any(not task.done() for task in self._tasks.values())
+        return any(not self._tasks[id(shot)].done() for shot in self.shots)
 
     def take_back(self) -> None:
-        """Give up the requests that have not left yet, for want of a connection."""
+        """Keep the requests for later that have not left yet, for want of a connection."""
         for shot in list(self.shots):
             task, marks = self._tasks[id(shot)], self._marks[id(shot)]
             if not marks.sent and not task.done():
-                task.cancel()
+                marks.gate = asyncio.Event()
                 self.shots.remove(shot)
+                self._loaded.append(shot)
 
     async def _one(self, shot: Shot, request: Request, marks: Marks) -> None:
         via = self._connection()
@@ -115,7 +147,11 @@ class Gun:
             await asyncio.wait(tasks, timeout=seconds)
 
     async def rest(self) -> None:
-        """Stop waiting for what is still under way, and close every connection."""
+        """Stop waiting for what is still under way, and close every connection.
+
+        NOTE: httpcore leaves a connection open that is cancelled in its handshake, so that is waited for.
+        """
+        await self._connected(1.0)
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)

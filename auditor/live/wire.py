@@ -60,14 +60,27 @@ MOST_POOLS = 16
 
 @dataclass(slots=True)
 class Marks:
-    """When one request left and its answer's headers arrived (monotonic seconds; 0: not yet)."""
+    """When one request left and its answer's headers arrived (monotonic seconds; 0: not yet).
+
+    `gate`: the request waits for it once it is `connected`.
+    """
 
     sent: float = 0.0
     answered: float = 0.0
+    gate: asyncio.Event | None = None
+    connected: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def open(self) -> None:
+        """Let the request go."""
+        if self.gate is not None:
+            self.gate.set()
 
     async def note(self, event: str, _info: object) -> None:
         """Take what httpcore tells about the progress of a request."""
         if event.endswith("send_request_headers.started"):
+            self.connected.set()
+            if self.gate is not None:
+                await self.gate.wait()
             self.sent = time.monotonic()
         elif event.endswith("receive_response_headers.complete"):
             self.answered = time.monotonic()

@@ -106,6 +106,9 @@ class SimulatedGun:
             loop.call_at(self._free + self._trip(), self._arrive, shot)
         return fired
 
+    async def load(self, count: int, seconds: float) -> None:
+        """Every connection is there already."""
+
     def _trip(self) -> float:
         return self.way.one_way + self.draw.random() * self.way.jitter
 
