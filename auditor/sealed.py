@@ -100,8 +100,9 @@ def look(value: str, function: Callable[[Any, Any], Result], argument: Hashable)
 
 def result_of(test: Callable[[str], Result], value: str) -> Result:
     """Return what a test says of a value that may be sealed; it depends on nothing else, and equal ones say the same."""
-    held: object = value
-    return held.look(_call, test) if isinstance(held, Sealed) else test(value)
+    if type(value) is str:
+        return test(value)
+    return cast("Result", cast("Sealed", value).look(_call, test))
 
 
 def _call(value: str, test: Callable[[str], Result]) -> Result:
@@ -115,4 +116,4 @@ def is_sealed(value: object) -> bool:
 
 def longest(value: str) -> int:
     """Return how long a value is; of a sealed one, how long any of those may be that it stands for."""
-    return LONGEST if is_sealed(value) else len(value)
+    return len(value) if type(value) is str else LONGEST
