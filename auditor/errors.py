@@ -12,7 +12,7 @@ Every error has a message, a place where there is one, and a hint.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from auditor.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)

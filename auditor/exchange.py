@@ -5,7 +5,6 @@ Bytes on the wire are `str` here, one character per byte (Latin-1), so that noth
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import lru_cache
@@ -130,7 +129,7 @@ def _places(names: tuple[str, ...]) -> Mapping[str, tuple[int, ...]]:
     return index
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Request:
     """One HTTP request as a layer sees it.
 
@@ -179,7 +178,7 @@ class Request:
         return amended(self, headers=result)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Response:
     """One HTTP response.
 
@@ -276,7 +275,7 @@ class Setting:
     location: Location | None = None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Outcome:
     """One of the answers that a configuration allows for a request, or the one that was observed.
 
@@ -323,7 +322,7 @@ class Layer(Protocol):
         ...
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Exchange:
     """One request and its response, predicted or observed.
 

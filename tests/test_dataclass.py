@@ -81,6 +81,36 @@ class TheirsMutable:
         self.later = self.first + 1
 
 
+@dataclass(frozen=True, order=True)
+class OursPlain:
+    """A frozen class without slots, whose instances have an order, and that takes one of its fields by name only."""
+
+    first: int
+    second: str = "two"
+    third: list[int] = field(default_factory=list, hash=False, compare=False)
+    note: str = field(default="", compare=False, kw_only=True)
+
+    @property
+    def twice(self) -> int:
+        """A member that is no field."""
+        return 2 * self.first
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class TheirsPlain:
+    """The same by the standard library."""
+
+    first: int
+    second: str = "two"
+    third: list[int] = field(default_factory=list, hash=False, compare=False)
+    note: str = field(default="", compare=False, kw_only=True)
+
+    @property
+    def twice(self) -> int:
+        """A member that is no field."""
+        return 2 * self.first
+
+
 @dataclass(frozen=True, slots=True)
 class OursOwn:
     """A class with methods of its own where the decorator has some too."""
@@ -141,6 +171,17 @@ QUESTIONS: dict[str, Callable[[type[Any]], object]] = {
     "property": lambda c: c(4).twice,
     "is one": dataclasses.is_dataclass,
 }
+PLAIN: dict[str, Callable[[type[Any]], object]] = {
+    **{name: ask for name, ask in QUESTIONS.items() if name not in {"replace what is not given", "repr", "slots"}},
+    "repr": lambda c: c(1, "x", [3], note="n"),
+    "positions": lambda c: c(1, "x", [3], "n"),
+    "state": lambda c: vars(c(1)),
+    "set what is no field": lambda c: setattr(c(1), "nothing", 2),
+    "less": lambda c: (c(1) < c(2), c(1, "b") < c(1, "a"), c(1) < c(1), c(1) <= c(1), c(1, note="z") <= c(1, note="a")),
+    "greater": lambda c: (c(1) > c(2), c(2) > c(1), c(1) >= c(1)),
+    "less than another kind": lambda c: c(1) < 1,
+    "sorted": lambda c: sorted([c(2), c(1, "b"), c(1, "a")]),
+}
 MUTABLE: dict[str, Callable[[type[Any]], object]] = {
     "repr": lambda c: c(1),
     "set": lambda c: setattr(c(1), "first", 2),
@@ -158,6 +199,12 @@ MUTABLE: dict[str, Callable[[type[Any]], object]] = {
 def test_a_frozen_class_does_what_the_librarys_does(question: str) -> None:
     """Every question about a frozen class has the answer, or the error, of the standard library."""
     assert answer(lambda: QUESTIONS[question](Ours)) == answer(lambda: QUESTIONS[question](Theirs))
+
+
+@pytest.mark.parametrize("question", PLAIN)
+def test_a_frozen_class_without_slots_does_what_the_librarys_does(question: str) -> None:
+    """So has every question about one without slots and with an order."""
+    assert answer(lambda: PLAIN[question](OursPlain)) == answer(lambda: PLAIN[question](TheirsPlain))
 
 
 @pytest.mark.parametrize("question", MUTABLE)

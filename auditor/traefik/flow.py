@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
+from auditor.dataclass import dataclass
 from auditor.errors import Location
 from auditor.exchange import (
     UNKNOWN_VALUE,
