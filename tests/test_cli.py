@@ -15,7 +15,7 @@ import pytest
 
 import auditor
 from auditor import __version__, cli
-from auditor.cli import audits
+from auditor.cli import checking
 from auditor.cli.options import find_policy
 from auditor.errors import AuditorError, Location
 from auditor.report.formats import FORMATS
@@ -223,7 +223,7 @@ def test_errors_of_every_kind_are_shown_alike(
     def fails(**_: object) -> None:
         raise AuditorError("what happened", Location("file.yaml", 3, 1), "what to do")
 
-    monkeypatch.setattr(audits.check, "callback", fails)
+    monkeypatch.setattr(checking.check, "callback", fails)
     assert cli.run(["check"]) == 2
     text = capsys.readouterr().err
     assert "error: what happened" in text

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from auditor.exchange import Headers, Request
-from auditor.nginx import load, tell
+from auditor.nginx import load
+from auditor.nginx.story import tell
 
 SHOP = """\
 limit_req_zone $binary_remote_addr zone=api:10m rate=10r/s;

@@ -14,7 +14,7 @@ from auditor.cli.loading import LazyGroup
 from auditor.errors import AuditorError
 
 COMMANDS = {
-    "check": "audits",
+    "check": "checking",
     "live": "audits",
     "audit": "audits",
     "trace": "asking",

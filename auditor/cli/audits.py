@@ -1,4 +1,4 @@
-"""`auditor check`, `live` and `audit`: decide a policy."""
+"""`auditor live` and `audit`: decide a policy by asking the running stack."""
 
 from __future__ import annotations
 
@@ -10,29 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditor.cli.closing import closing
-from auditor.cli.keeping import keeper, record_options
 from auditor.cli.options import asked, audit_options, live_options, selection
 from auditor.cli.output import finish
-from auditor.cli.terminal import waiting
+from auditor.cli.recorded import keeper, record_options
 
 if TYPE_CHECKING:
     from auditor.finding import Run
     from auditor.options import LiveOptions, Options
-
-
-@click.command()
-@selection
-@audit_options
-@record_options
-def check(**values: Any) -> int:
-    """Decide the policy from the configuration alone: the gate for CI. No server, no nginx, no network."""
-    from auditor.audit import check as audit_check
-
-    options = asked("check", values)
-    keep = keeper(values)
-    with waiting("evaluating the configuration", quiet=values["quiet"]):
-        result = audit_check(options)
-    return finish(result, values, keep)
 
 
 @click.command()

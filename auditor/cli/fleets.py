@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditor.cli.closing import closing
-from auditor.cli.keeping import open_history, where
 from auditor.cli.options import SEVERITIES
+from auditor.cli.recorded import open_history, where
 from auditor.errors import UsageError
 
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
-"""`--record` and `auditor history`: runs are kept, listed, shown and compared."""
+"""`auditor history`: runs that were kept are listed, shown and compared."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,71 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditor.cli.closing import closing
-from auditor.cli.options import Command, report_options
+from auditor.cli.options import report_options
+from auditor.cli.recorded import name_of, open_history, where
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from auditor.history.drift import Change
     from auditor.history.queries import Difference
-    from auditor.history.store import History
-    from auditor.report.model import Report
-
-Keep = Callable[["Report"], None]
-
-where = click.option(
-    "--history", "history_url", metavar="URL", help="A SQLite file or postgresql:// URL (default: $AUDITOR_HISTORY)."
-)
-
-
-def record_options(function: Command) -> Command:
-    """Add the options that say whether and where a run is kept."""
-    function = click.option(
-        "--as", "record_as", metavar="NAME", help="Its target in the history (default: the policy)."
-    )(function)
-    return click.option("--record", is_flag=True, help="Keep the run in the history.")(where(function))
-
-
-def keeper(values: dict[str, Any]) -> Keep | None:
-    """Return what keeps a run, None where nothing is to be kept; the history opens while the audit runs."""
-    if not values["record"] or values.get("dry_run"):
-        return None
-    from concurrent.futures import ThreadPoolExecutor
-
-    executor = ThreadPoolExecutor(1)
-    opening: Future[History] = executor.submit(open_history, values["history_url"])
-
-    def keep(report: Report) -> None:
-        from auditor.report.document import values as plain
-
-        history = opening.result()
-        executor.shutdown()
-        recorded = history.record(plain(report), target=values["record_as"] or name_of(report, values["targets"]))
-        history.close()
-        if not values["quiet"]:
-            new, fixed = len(recorded.drift.of("new")), len(recorded.drift.of("fixed"))
-            since = "the first of its target" if recorded.drift.first else f"{new} new, {fixed} fixed since the last"
-            click.echo(f"recorded: run {recorded.run} of {recorded.target} ({since})", err=True)
-
-    return keep
-
-
-def name_of(report: Report, targets: tuple[str, ...] = ()) -> str:
-    """Return the name that a run's target has in the history unless another is given."""
-    policy = report.run.policy
-    environment = f"@{policy.environment}" if policy.environment else ""
-    return f"{policy.name}{environment}" + (f" ({', '.join(sorted(targets))})" if targets else "")
-
-
-def open_history(url: str | None) -> History:
-    """Open the history; UsageError where its libraries are not installed."""
-    from auditor.errors import UsageError
-
-    try:
-        from auditor.history.store import History
-    except ModuleNotFoundError as error:
-        raise UsageError(f"{error.name} is not installed", hint="pip install 'edge-auditor[history]'") from None
-    return History.open(url)
 
 
 @click.group()

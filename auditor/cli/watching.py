@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor.cli.keeping import where
 from auditor.cli.options import pairs, policy_path
+from auditor.cli.recorded import where
 from auditor.errors import UsageError
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from auditor.nginx.evaluate import Configuration, load
 from auditor.nginx.matchers import matchers
-from auditor.nginx.story import tell
 from auditor.nginx.subjects import Matcher
 
-__all__ = ["Configuration", "Matcher", "load", "matchers", "tell"]
+__all__ = ["Configuration", "Matcher", "load", "matchers"]

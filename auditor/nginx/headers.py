@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -187,6 +186,8 @@ def _compare(run: Run, name: str, modified: str | None, mode: str) -> bool:
 
 
 def _time(text: str) -> float | None:
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - few requests have a date
+
     try:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError):

@@ -156,11 +156,11 @@ class _Reader:
 
     def scalar(self, event: yaml.ScalarEvent) -> None:
         place, text = self.place(event), event.value
-        if odd := _NO_TEXT.search(text):
+        if not text.isprintable() and (odd := re.search(_NO_TEXT, text)):
             self.problems.append(
                 Problem(f"\\u{ord(odd[0]):04x} is in the text", place, "no path, URL or header holds it: leave it out")
             )
-            text = _NO_TEXT.sub("\ufffd", text)
+            text = re.sub(_NO_TEXT, "\ufffd", text)
         frame = self.stack[-1] if self.stack else None
         if frame and frame.mapping and frame.pending is None:
             frame.pending = (text, place)
@@ -212,7 +212,7 @@ class _Reader:
         frame.entries[key] = replace(node, key=key_place)
 
 
-_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # what an escape can write although no file name or header can hold it
+_NO_TEXT = "[\0\ud800-\udfff]"  # what an escape can write although no file name or header can hold it
 
 
 class _StopError(Exception):
