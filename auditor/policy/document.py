@@ -6,9 +6,10 @@ PyYAML reads the events; scalars follow the core schema (YAML 1.2.2 §10.3.2): d
 from __future__ import annotations
 
 import json
+import operator
 import re
 from collections.abc import Iterator
-from dataclasses import field, replace
+from dataclasses import field
 
 import yaml
 
@@ -61,6 +62,15 @@ class Node:
     def get(self, name: str) -> Node | None:
         """Return the entry of a mapping, or None."""
         return self.entries.get(name)
+
+    def holding(self, value: tuple[Node, ...] | dict[str, Node]) -> Node:
+        """Return the node with these items or entries; the node itself where they are its own."""
+        if isinstance(value, dict):
+            mine = self.entries
+            same = len(value) == len(mine) and all(mine.get(key) is child for key, child in value.items())
+        else:
+            same = len(value) == len(self.items) and all(map(operator.is_, value, self.items))
+        return self if same else Node(value, self.place, self.key, self.text)
 
     def plain(self) -> object:
         """Return the value without places."""
@@ -209,7 +219,7 @@ class _Reader:
             line = f" (first on line {first.line})" if first else ""
             self.problems.append(Problem(f"the key {key!r} is given twice{line}", key_place, "keep one of them"))
             return
-        frame.entries[key] = replace(node, key=key_place)
+        frame.entries[key] = Node(node.value, node.place, key_place, node.text)
 
 
 _NO_TEXT = "[\0\ud800-\udfff]"  # what an escape can write although no file name or header can hold it
@@ -255,7 +265,7 @@ def join(path: str, step: str | int) -> str:
     """Return the path of an item (`routes[0]`) or of an entry (`cors.vary`, `resolve["a.example:443"]`) below a path."""
     if isinstance(step, int):
         return f"{path}[{step}]"
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", step):
+    if not (step.isascii() and step.isidentifier()) and not re.fullmatch(r"[A-Za-z0-9_-]+", step):
         return f"{path}[{json.dumps(step, ensure_ascii=False)}]"
     return f"{path}.{step}" if path else step
 

@@ -7,8 +7,9 @@ inherited `enabled: false` ends where origins are allowed. Header names compare 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import reduce
 
 from auditor.errors import Location, Problem
 from auditor.policy.document import Node, join
@@ -168,18 +169,15 @@ def _everything_else(policy: Node, base: Node, routes: list[Node]) -> Node:
     return Node(entries, place)
 
 
-def dangling(node: Node, path: str = "") -> list[tuple[str, Node]]:
+def dangling(node: Node, steps: tuple[str | int, ...] = ()) -> list[tuple[str, Node]]:
     """Return the nulls that removed nothing, each with its path."""
-    if isinstance(node.value, dict):
-        steps: list[tuple[str | int, Node]] = list(node.value.items())
-    elif isinstance(node.value, tuple):
-        steps = list(enumerate(node.value))
-    else:
-        return []
+    below: Iterable[tuple[str | int, Node]] = node.entries.items() if node.entries else enumerate(node.items)
     found = []
-    for step, child in steps:
-        here = join(path, step)
-        found += [(here, child)] if child.value is None else dangling(child, here)
+    for step, child in below:
+        if child.value is None:
+            found.append((reduce(join, (*steps, step), ""), child))
+        elif child.value.__class__ in {dict, tuple}:
+            found += dangling(child, (*steps, step))
     return found
 
 
@@ -187,9 +185,9 @@ def without_nulls(node: Node, *, lists: bool = True) -> Node:
     """Return the tree without entries and items that are null; without `lists`, those inside lists stay."""
     if isinstance(node.value, dict):
         kept = {key: without_nulls(child, lists=lists) for key, child in node.value.items() if child.value is not None}
-        return replace(node, value=kept)
+        return node.holding(kept)
     if isinstance(node.value, tuple) and lists:
-        return replace(node, value=tuple(without_nulls(child) for child in node.value if child.value is not None))
+        return node.holding(tuple(without_nulls(child) for child in node.value if child.value is not None))
     return node
 
 

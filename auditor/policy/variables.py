@@ -30,10 +30,10 @@ class Variables:
     def expand(self, node: Node, path: str = "") -> Node:
         """Return the tree with every reference replaced, in keys too; problems are kept."""
         if isinstance(node.value, dict):
-            return replace(node, value=self._entries(node, path))
+            return node.holding(self._entries(node, path))
         if isinstance(node.value, tuple):
             items = tuple(self.expand(child, join(path, index)) for index, child in enumerate(node.value))
-            return replace(node, value=items)
+            return node.holding(items)
         if isinstance(node.value, str) and "${" in node.value:
             return replace(node, value=self._text(node.value, node.place, path, ()))
         return node
