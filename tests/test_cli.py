@@ -289,8 +289,6 @@ NOT_FOR_A_CHECK = [
     "websockets",
     "fastapi",
     "rich",
-    "pydantic",
-    "pydantic_core",
     "sqlalchemy",
     "jinja2",
     "dask",
@@ -325,7 +323,6 @@ NOT_FOR_A_CHECK = [
     "auditor.cli.keeping",
     "auditor.nginx.story",
     "auditor.report.document",
-    "email.utils",
 ]
 """What the check of an nginx file by a policy has no use for: each of them would be loaded before anything is decided."""
 

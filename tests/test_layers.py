@@ -36,7 +36,6 @@ LINE = (
 
 ONLY_IN = {
     "httpx": {"live", "watch"},
-    "pydantic": {"accepted", "report"},
     "websockets": {"live", "demo"},
     "hypothesis": {"live"},
     "crossplane": {"nginx"},

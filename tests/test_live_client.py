@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -285,7 +284,7 @@ def test_a_name_that_changes_its_address_is_not_followed(monkeypatch: pytest.Mon
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     with serving(plain) as port:
         owned = target(port, host="shop.example")
-        scope = replace(owned, resolve={"shop.example:80": f"rebinding.example:{port}"})
+        scope = owned.model_copy(update={"resolve": {"shop.example:80": f"rebinding.example:{port}"}})
         client = Client(scope)
         for _ in range(3):
             (exchange,) = client.send([ask()])

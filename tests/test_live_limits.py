@@ -425,7 +425,7 @@ def test_a_bucket_that_was_full_before_is_waited_for(port: int) -> None:
 
 def question(rate: float, burst: int | None, *, thorough: bool = False) -> Question:
     """Return a question about a limit."""
-    limit = RateLimit(rate=rate, burst=burst)
+    limit = RateLimit.model_validate({"rate": f"{rate:g}/s", "burst": burst})
     entry = Entry("web", "http", "nginx")
     return Question("api", limit, Probe("api", "plain", ask("/"), entry, "GET", "/", "shop.example"), thorough)
 
@@ -460,7 +460,7 @@ def test_an_estimate_is_looser_for_certain_or_as_strict_or_undecided(
 ) -> None:
     """Only an interval that leaves no doubt is a violation, and only one that is narrow enough is a pass."""
     found = Estimate(sum(rates) / 2, bursts[0], rates, bursts, None, 429, (), 45, 25, 0.4, "")
-    measured = judged("api", RateLimit(rate=10.0, burst=20), found, ask("/"), 45)
+    measured = judged("api", RateLimit.model_validate({"rate": "10/s", "burst": 20}), found, ask("/"), 45)
     assert measured.held is held
     assert measured.rate == rates
 
@@ -469,7 +469,7 @@ def test_an_estimate_is_looser_for_certain_or_as_strict_or_undecided(
 def test_no_refusal_within_the_cap_is_looser_where_the_sum_says_so(passed: int, seconds: float, held: bool) -> None:
     """As many requests as the declared limit may let through in that time prove nothing."""
     found = Estimate(None, None, (0, math.inf), (127, 1 << 30), None, None, (), passed, passed, seconds, "")
-    limit = RateLimit(rate=10.0, burst=20)
+    limit = RateLimit.model_validate({"rate": "10/s", "burst": 20})
     assert judged("api", limit, found, ask("/"), passed).held is held
 
 

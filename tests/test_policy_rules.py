@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
 from auditor.finding import Severity
 from auditor.policy.document import Node, find, join
 from auditor.policy.load import LoadedPolicy, load_policy, rules, target_rules
 from auditor.policy.model import Environment, Policy
-from auditor.policy.shape import Model
 
 NOW = date(2026, 11, 24)
 FULL = Path(__file__).parent / "cases" / "policy" / "full.yaml"
@@ -40,49 +39,48 @@ def full() -> LoadedPolicy:
     return load_policy(FULL, now=NOW)
 
 
-def models(kind: Any) -> Iterator[type[Model]]:
+def models(kind: Any) -> Iterator[type[BaseModel]]:
     """Yield the models inside a type."""
-    if isinstance(kind, type) and issubclass(kind, Model):
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
         yield kind
     for inner in get_args(kind):
         yield from models(inner)
 
 
-def every_model(kind: type[Model], seen: set[type[Model]]) -> set[type[Model]]:
+def every_model(kind: type[BaseModel], seen: set[type[BaseModel]]) -> set[type[BaseModel]]:
     """Return the models reachable from one."""
     if kind not in seen:
         seen.add(kind)
-        for field in fields(kind):
-            for inner in models(field.type):
+        for field in kind.model_fields.values():
+            for inner in models(field.annotation):
                 every_model(inner, seen)
     return seen
 
 
-def stated(value: object, node: Node, found: dict[type[Model], set[str]]) -> None:
+def stated(value: object, found: dict[type[BaseModel], set[str]]) -> None:
     """Note which fields of which models a policy states."""
-    if isinstance(value, Model):
-        entries = value.spelt_out(node).entries
-        found.setdefault(type(value), set()).update(entries)
-        for name, child in entries.items():
-            stated(getattr(value, name), child, found)
+    if isinstance(value, BaseModel):
+        found.setdefault(type(value), set()).update(value.model_fields_set)
+        for name in value.model_fields_set:
+            stated(getattr(value, name), found)
     elif isinstance(value, dict):
-        for name, item in value.items():
-            stated(item, node.entries[name], found)
+        for item in value.values():
+            stated(item, found)
     elif isinstance(value, tuple):
-        for item, child in zip(value, node.items, strict=True):
-            stated(item, child, found)
+        for item in value:
+            stated(item, found)
 
 
 def test_the_full_policy_states_every_key_there_is(full: LoadedPolicy) -> None:
     """Else what follows would not be about a key that was added since."""
-    found: dict[type[Model], set[str]] = {}
-    for loaded in (full, load_policy(FULL, now=NOW, environment="prod")):
-        stated(loaded.policy, loaded.tree, found)
+    found: dict[type[BaseModel], set[str]] = {}
+    stated(full.policy, found)
+    stated(load_policy(FULL, now=NOW, environment="prod").policy, found)
     missing = {
-        f"{model.__name__}.{field.name}"
+        f"{model.__name__}.{name}"
         for model in every_model(Policy, set()) - {Environment}
-        for field in fields(model)
-        if not any(field.name in names for kind, names in found.items() if issubclass(kind, model))
+        for name in model.model_fields
+        if not any(name in names for kind, names in found.items() if issubclass(kind, model))
     }
     inherited = {
         f"Policy.{name}" for name in ("headers", "cors", "cookies", "rate_limit", "timeouts", "keepalive", "caching")

@@ -10,17 +10,20 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from pydantic import BaseModel, Field, ValidationError
 from ruamel.yaml import YAML
 
 from auditor.errors import AuditorError, PolicyError
+from auditor.policy.document import parse
 from auditor.policy.help import KEYS
 from auditor.policy.load import load_policy, rules
+from auditor.policy.problems import _FORMS, explain
 from auditor.policy.schema import SCHEMA_FILE, json_schema, schema_text
 
 ROOT = Path(__file__).parents[1]
@@ -187,6 +190,46 @@ def test_a_variable_may_stand_for_any_scalar(path: tuple[Any, ...]) -> None:
         place = place[step]
     place[path[-1]] = "${host}"
     assert [error.message for error in VALIDATOR.iter_errors(document)] == []
+
+
+def test_every_pattern_of_the_schema_has_words_for_it() -> None:
+    """Ours are said in words; the few that only the schema needs are checked by functions of their own."""
+    found = set()
+
+    def collect(value: Any) -> None:
+        if isinstance(value, dict):
+            found.update([value["pattern"]] if isinstance(value.get("pattern"), str) else [])
+            for item in value.values():
+                collect(item)
+        elif isinstance(value, list):
+            for item in value:
+                collect(item)
+
+    collect(json_schema())
+    by_function = {
+        r"\$\{",
+        r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+$",
+        r"^[0-9]+(\.[0-9]+)?r?/[smhd]$",
+        "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+    }
+    assert found - by_function <= set(_FORMS)
+
+
+def test_a_form_without_a_sentence_of_its_own_is_still_said() -> None:
+    """A pattern that the table of forms lacks is named, and is no error of the program."""
+
+    class Model(BaseModel):
+        name: Annotated[str, Field(pattern="^x+$")]
+
+    root, _ = parse("name: y", "p.yaml")
+    assert root is not None
+    with pytest.raises(ValidationError) as caught:
+        Model(name="y")
+    (problem,) = explain(caught.value, root, Model)
+    assert (problem.message, problem.hint) == (
+        "'y' is not written as this key wants it",
+        "it has to match ^x+$",
+    )
 
 
 def test_every_key_has_a_sentence_for_editors() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def test_what_is_shown_is_the_same_policy(path: Path, tmp_path: Path) -> None:
     loaded = load_policy(path, now=NOW)
     (tmp_path / "shown.yaml").write_text(show(loaded), encoding="utf-8")
     again = load_policy(tmp_path / "shown.yaml", now=NOW)
-    assert again.policy == replace(loaded.policy, extends=())
+    assert again.policy.model_dump(exclude={"extends"}) == loaded.policy.model_dump(exclude={"extends"})
 
 
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)

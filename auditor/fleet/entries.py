@@ -1,10 +1,14 @@
 """The fleet file: which targets there are, and how each is audited."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from auditor.audit import load
 from auditor.dataclass import dataclass
@@ -12,51 +16,51 @@ from auditor.errors import AuditorError, PolicyError, Problem, UsageError
 from auditor.live.scope import Scope
 from auditor.options import Options
 from auditor.policy.document import Node, parse
+from auditor.policy.fields import mistake
 from auditor.policy.load import LoadedPolicy
 from auditor.policy.model import HttpTarget
-from auditor.policy.problems import Mistake
-from auditor.policy.shape import Judged, Length, Model
-from auditor.policy.shape import read as read_by
+from auditor.policy.problems import explain
 
 Command = Literal["check", "live", "audit"]
 
 
 def _one_line(text: str) -> str:
     if not text.isprintable():
-        raise Mistake(f"{text!r} is no name", "one line of printable characters")
+        raise mistake(f"{text!r} is no name", "one line of printable characters")
     return text
 
 
-Name = Annotated[str, Length(1, 300), Judged(_one_line)]
+Name = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_one_line)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HowAudited(Model):
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HowAudited(_Model):
     """How a target is audited; what an entry leaves out is taken from the file's `defaults`."""
 
     policy: str | None = None
     environment: str | None = None
-    variables: dict[str, str | bool | int | float] = field(default_factory=dict)
+    variables: dict[str, str | bool | int | float] = Field(default_factory=dict)
     command: Command | None = None
     ca_file: str | None = None
     insecure: bool | None = None
     measure_limits: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Target(HowAudited):
     """One target of a fleet."""
 
     name: Name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FleetFile(Model):
+class FleetFile(_Model):
     """A fleet: its targets, and what they have in common. Paths are relative to the file."""
 
     version: Literal[1]
-    defaults: HowAudited = field(default_factory=HowAudited)
-    targets: Annotated[tuple[Target, ...], Length(1)]
+    defaults: HowAudited = HowAudited()
+    targets: Annotated[tuple[Target, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +91,10 @@ def read(file: Path) -> tuple[Entry, ...]:
     root, problems = parse(text, str(file))
     if problems or root is None:
         raise PolicyError.of(problems or (Problem(f"{file} is empty", hint="it needs version: 1 and targets"),))
-    fleet, problems = read_by(FleetFile, root)
-    if fleet is None:
-        raise PolicyError.of(problems)
+    try:
+        fleet = FleetFile.model_validate(root.plain())
+    except ValidationError as error:
+        raise PolicyError.of(explain(error, root, FleetFile)) from None
     _all_different(fleet.targets, root)
     return tuple(_entry(target, fleet.defaults, file.parent) for target in fleet.targets)
 

@@ -6,9 +6,11 @@ Everything that is wrong is said in one go, each with its place.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from auditor.dataclass import dataclass
 from auditor.errors import Location, PolicyError, Problem, UsageError
@@ -17,10 +19,9 @@ from auditor.policy.document import Node, find, join
 from auditor.policy.loaded import LoadedPolicy, Rule
 from auditor.policy.merge import dangling, in_environment, null_problem, with_defaults, without_nulls
 from auditor.policy.model import Environment, Policy
-from auditor.policy.problems import did_you_mean
+from auditor.policy.problems import did_you_mean, explain
 from auditor.policy.profiles import PREFIX, Profile, profiles, source
 from auditor.policy.rules import rules, target_rules
-from auditor.policy.shape import read
 from auditor.policy.sources import Sources
 from auditor.policy.variables import Variables, defined
 
@@ -40,7 +41,6 @@ __all__ = [
 
 MAX_PROBLEMS = 200
 MAX_MESSAGE = 500
-ENVIRONMENT_KEYS = tuple(item.name for item in fields(Environment))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def _build(base: Node, chosen: Node | None, environments: Mapping[str, Node], co
     entries = {key: node for key, node in base.entries.items() if key != "environments"}
     policy = Node(entries, base.place)
     if chosen is not None and isinstance(chosen.value, dict):
-        known = {key: node for key, node in chosen.entries.items() if key in ENVIRONMENT_KEYS}
+        known = {key: node for key, node in chosen.entries.items() if key in Environment.model_fields}
         policy = in_environment(policy, replace(chosen, value=known))
     elsewhere: dict[str, tuple[str, ...]] = {}
     for name, node in environments.items():
@@ -186,10 +186,12 @@ def _build(base: Node, chosen: Node | None, environments: Mapping[str, Node], co
     problems += [null_problem(path, node, list_item=True) for path, node in dangling(expanded)]
     unexpanded = {problem.location for problem in (*variables.problems, *variables.undefined)}
     tree = without_nulls(expanded)
-    model, found = read(Policy, tree)
-    targets = tree.get("targets")
-    by_id = {item.place for item in targets.items if isinstance(item.value, str)} if targets is not None else set()
-    shape = [problem for problem in found if problem.location not in by_id]  # whether it is one, `validate` says
+    shape: list[Problem] = []
+    model: Policy | None = None
+    try:
+        model = Policy.model_validate(tree.plain())
+    except ValidationError as error:
+        shape += explain(error, tree, Policy)
     shape += validate.problems(tree, now=context.now, checks=context.checks, declared=base)
     problems += [problem for problem in shape if problem.location not in unexpanded]
     return _Built(tree, model, tuple(problems), tuple(warnings), variables)
@@ -201,8 +203,11 @@ def _environment_keys(environments: Mapping[str, Node]) -> Iterator[Problem]:
         if not isinstance(node.value, dict):
             yield Problem(f"the environment {name!r} is not a mapping", node.place, "such as {variables: {…}}", path)
         for key, child in node.entries.items():
-            if key not in ENVIRONMENT_KEYS:
-                hint = did_you_mean(key, ENVIRONMENT_KEYS) or "an environment changes what a policy says, not its name"
+            if key not in Environment.model_fields:
+                hint = (
+                    did_you_mean(key, Environment.model_fields)
+                    or "an environment changes what a policy says, not its name"
+                )
                 yield Problem(f"unknown key {key!r}", child.key or child.place, hint, join(path, key))
 
 

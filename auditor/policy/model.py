@@ -1,13 +1,13 @@
-"""The policy as it is written (contract, version 1): one model per kind of clause.
+"""The policy as it is written (contract, version 1): one pydantic model per kind of clause.
 
 Text becomes values here: durations are seconds, rates requests per second. Cross-references are `validate.py`'s.
 """
 
-from dataclasses import field, fields
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
-from auditor.dataclass import dataclass
+from pydantic import Field
+
 from auditor.finding import Severity
 from auditor.policy.clauses import (
     Caching,
@@ -41,18 +41,18 @@ from auditor.policy.fields import (
     Host,
     Id,
     Method,
-    Path,
+    Model,
     PathGlob,
     SeverityWord,
     Status,
     Text,
     Texts,
 )
-from auditor.policy.shape import Form, Kinds, Length, Model, Range
 
 __all__ = [
     "LAYER_TYPES",
     "ROUTE_CLAUSES",
+    "TARGET_MODELS",
     "AsgiTarget",
     "Caching",
     "CheckSetting",
@@ -95,18 +95,16 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(Model):
     """How verdicts become an exit status, and which waivers are taken."""
 
     fail_on: SeverityWord = Severity.MEDIUM
     unknown: Literal["fail", "warn", "ignore"] = "fail"
     unused_waivers: Literal["fail", "warn", "ignore"] = "warn"
-    waiver_max_days: Annotated[int, Range(36500, least=1)] = 365
+    waiver_max_days: Annotated[int, Field(ge=1, le=36500)] = 365
     inline_waivers: Literal["allow", "forbid"] = "allow"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NginxTarget(Model):
     """An nginx configuration; the first of `files` is the main file, `mounts` maps its paths to files here.
 
@@ -115,16 +113,13 @@ class NginxTarget(Model):
 
     id: Id
     type: Literal["nginx"]
-    files: Annotated[Texts, Length(1)]
+    files: Annotated[Texts, Field(min_length=1)]
     prefix: Text = "."
-    mounts: dict[str, Text] = field(default_factory=dict)
-    variables: dict[str, str | int] = field(default_factory=dict)
-    version: (
-        Annotated[str, Form(r"^[0-9]+\.[0-9]+(\.[0-9]+)?$", "is not a version", "such as 1.28 or 1.28.0")] | None
-    ) = None
+    mounts: dict[str, Text] = Field(default_factory=dict)
+    variables: dict[str, str | int] = Field(default_factory=dict)
+    version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$")] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TraefikTarget(Model):
     """A Traefik configuration: one static file, any number of dynamic ones (globs).
 
@@ -137,18 +132,16 @@ class TraefikTarget(Model):
     dynamic: Texts = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ComposeTarget(Model):
     """A Compose project: its files in order, the profiles that are on, the file that fills its variables."""
 
     id: Id
     type: Literal["compose"]
-    files: Annotated[Texts, Length(1)]
+    files: Annotated[Texts, Field(min_length=1)]
     profiles: Texts = ()
     env_file: Text | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AsgiTarget(Model):
     """A FastAPI or Starlette application: the Python files that build it, read and never run.
 
@@ -158,102 +151,96 @@ class AsgiTarget(Model):
 
     id: Id
     type: Literal["asgi"]
-    files: Annotated[Texts, Length(1)]
+    files: Annotated[Texts, Field(min_length=1)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EnvTarget(Model):
     """Environment files of a browser-side build: where the front end believes the backend is."""
 
     id: Id
     type: Literal["env"]
-    files: Annotated[Texts, Length(1)]
+    files: Annotated[Texts, Field(min_length=1)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LiveLimits(Model):
     """What a live audit may cost its target; `timeout` in seconds."""
 
-    requests_per_second: Annotated[float, Range(10_000, positive=True)] = 20.0
-    concurrency: Annotated[int, Range(256, least=1)] = 4
+    requests_per_second: Annotated[float, Field(gt=0, le=10_000)] = 20.0
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 4
     timeout: Duration = 5.0
-    max_requests: Annotated[int, Range(1_000_000, least=1)] = 500
+    max_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpTarget(Model):
     """A running stack: its entrypoints are the scope, no request leaves them. `resolve` is curl's --connect-to."""
 
     id: Id
     type: Literal["http"]
-    entrypoints: Annotated[dict[str, BaseUrl], Length(1)]
-    resolve: dict[Address, Address] = field(default_factory=dict)
-    limits: LiveLimits = field(default_factory=LiveLimits)
+    entrypoints: Annotated[dict[str, BaseUrl], Field(min_length=1)]
+    resolve: dict[Address, Address] = Field(default_factory=dict)
+    limits: LiveLimits = LiveLimits.model_construct()
     allow_unsafe_methods: bool = False
 
 
 Target: TypeAlias = Annotated[
-    NginxTarget | TraefikTarget | ComposeTarget | AsgiTarget | EnvTarget | HttpTarget, Kinds("type", "a target")
+    NginxTarget | TraefikTarget | ComposeTarget | AsgiTarget | EnvTarget | HttpTarget, Field(discriminator="type")
 ]
+TARGET_MODELS: dict[str, type[Model]] = {
+    "nginx": NginxTarget,
+    "traefik": TraefikTarget,
+    "compose": ComposeTarget,
+    "asgi": AsgiTarget,
+    "env": EnvTarget,
+    "http": HttpTarget,
+}
 LAYER_TYPES = frozenset({"nginx", "traefik", "asgi"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Match(Model):
     """Requests that a route is about; every key given must hold, an absent one holds for all."""
 
-    hosts: Annotated[tuple[Host, ...], Length(1)] | None = None
-    paths: Annotated[tuple[PathGlob, ...], Length(1)] | None = None
-    methods: Annotated[tuple[Method, ...], Length(1)] | None = None
+    hosts: Annotated[tuple[Host, ...], Field(min_length=1)] | None = None
+    paths: Annotated[tuple[PathGlob, ...], Field(min_length=1)] | None = None
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Probe(Model):
     """A concrete request that stands for the globs of its route on a running stack."""
 
-    path: Path
+    path: Annotated[str, Field(pattern=r"^/[!-~]*$")]
     method: Method = "GET"
     host: Host | None = None
     expect_status: Status | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Promises(Model):
     """The clauses that a route states, and that the top level may state for every route."""
 
     cors: Cors | None = None
-    headers: dict[HeaderName, HeaderRule] = field(default_factory=dict)
-    cookies: dict[str, Cookie] = field(default_factory=dict)
+    headers: dict[HeaderName, HeaderRule] = Field(default_factory=dict)
+    cookies: dict[str, Cookie] = Field(default_factory=dict)
     rate_limit: RateLimit | None = None
     timeouts: Timeouts | None = None
     keepalive: Literal["required"] | None = None
     caching: Caching | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Route(Promises):
     """Requests that are alike to their owner, and what is promised about them; the first route that matches decides."""
 
     id: Id
-    match: Annotated[tuple[Match, ...], Length(1)]
+    match: Annotated[tuple[Match, ...], Field(min_length=1)]
     probes: tuple[Probe, ...] = ()
     served_by: Address | None = None
     websocket: Websocket | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSetting(Clause):
     """What the policy says about one check: off, or of another severity."""
 
     enabled: bool = True
 
 
-Fingerprint: TypeAlias = Annotated[
-    str, Form(r"^(unknown:)?[0-9a-f]{8,64}$", "is not a fingerprint", "copy it from the report of the finding")
-]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiver(Model):
     """An accepted finding: reason, owner, and the last day (UTC) that it is accepted on.
 
@@ -261,12 +248,12 @@ class Waiver(Model):
     """
 
     id: Id
-    checks: Annotated[tuple[Id, ...], Length(1)]
+    checks: Annotated[tuple[Id, ...], Field(min_length=1)]
     routes: tuple[Id, ...] = ()
     targets: tuple[Id, ...] = ()
-    fingerprints: tuple[Fingerprint, ...] = ()
-    reason: Text
-    owner: Text
+    fingerprints: tuple[Annotated[str, Field(pattern=r"^(unknown:)?[0-9a-f]{8,64}$")], ...] = ()
+    reason: Annotated[str, Field(min_length=1)]
+    owner: Annotated[str, Field(min_length=1)]
     ticket: Text | None = None
     expires: Day
 
@@ -278,34 +265,31 @@ class Waiver(Model):
 Variable: TypeAlias = str | bool | int | float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Effective(Promises):
-    variables: dict[str, Variable] = field(default_factory=dict)
-    settings: Settings = field(default_factory=Settings)
+    variables: dict[str, Variable] = Field(default_factory=dict)
+    settings: Settings = Settings.model_construct()
     layers: tuple[Id, ...] = ()
     routes: tuple[Route, ...] = ()
     error_pages: ErrorPages | None = None
     exposure: Exposure | None = None
     tls: Tls | None = None
-    checks: dict[Id, CheckSetting] = field(default_factory=dict)
+    checks: dict[Id, CheckSetting] = Field(default_factory=dict)
     waivers: tuple[Waiver, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment(_Effective):
     """What differs in one environment, merged over the policy; a target may be named by its id alone."""
 
     targets: tuple[Id | Target, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy(_Effective):
     """A file of rules that an owner signs."""
 
     version: Literal[1]
-    name: Annotated[str, Length(1, 200)]
+    name: Annotated[str, Field(min_length=1, max_length=200)]
     extends: tuple[Text, ...] = ()
-    environments: dict[Id, Environment] = field(default_factory=dict)
+    environments: dict[Id, Environment] = Field(default_factory=dict)
     targets: tuple[Target, ...] = ()
 
     def route(self, name: str) -> Route | None:
@@ -317,7 +301,7 @@ class Policy(_Effective):
         return next((target for target in self.targets if target.id == name), None)
 
 
-ROUTE_CLAUSES = tuple(item.name for item in fields(Promises))
+ROUTE_CLAUSES = tuple(Promises.model_fields)
 """The keys that the top level may state for every route."""
 
 

@@ -8,7 +8,6 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from auditor.policy.problems import Mistake
 from auditor.policy.values import regular_expression
 
 _ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#@:\[\]]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]*))?(.*)", re.DOTALL)
@@ -17,8 +16,13 @@ _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21}
 _PATTERN = re.compile(r"(https?)://((?:\*|[a-z0-9_-]+)(?:\.(?:\*|[a-z0-9_-]+))*)(?::(\*|[0-9]{1,5}))?", re.ASCII)
 
 
-class OriginError(Mistake):
+class OriginError(ValueError):
     """An origin that cannot stand as it is written, and what to write."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        """Keep the sentence and the hint apart."""
+        super().__init__(message)
+        self.hint = hint
 
 
 def exact(text: str) -> str:

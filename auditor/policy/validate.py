@@ -80,11 +80,7 @@ def _named_targets(root: Node, declared: Node | None) -> Iterator[Problem]:
     known = ids(declared if declared is not None else root, "targets")
     for index, node in enumerate(_items(root, "targets")):
         if isinstance(node.value, str):
-            path = f"targets[{index}]"
-            yield from _known(node.value, known, "target", node, path, key=False)
-            if node.value in known:
-                hint = "only an environment names targets by their id"
-                yield Problem(f"the target {node.value!r} is given twice", node.place, hint, path)
+            yield from _known(node.value, known, "target", node, f"targets[{index}]", key=False)
 
 
 def _layers(root: Node) -> Iterator[Problem]:

@@ -9,8 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from auditor.policy.model import HttpTarget, LiveLimits
-from auditor.policy.values import duration
+from auditor.policy.model import HttpTarget
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -105,18 +104,20 @@ async def head(reader: asyncio.StreamReader) -> tuple[str, str, list[tuple[str, 
 def target(port: int, *, scheme: str = "http", host: str = "shop.example", **limits: Any) -> HttpTarget:
     """Return a target named `host` whose one entrypoint is a port on loopback."""
     number = 443 if scheme == "https" else 80
-    return HttpTarget(
-        id="live",
-        type="http",
-        entrypoints={"web": f"{scheme}://{host}"},
-        resolve={f"{host}:{number}": f"127.0.0.1:{port}"},
-        limits=LiveLimits(
-            requests_per_second=limits.get("requests_per_second", 1000.0),
-            concurrency=limits.get("concurrency", 4),
-            timeout=duration(limits.get("timeout", "1s")),
-            max_requests=limits.get("max_requests", 500),
-        ),
-        allow_unsafe_methods=limits.get("allow_unsafe_methods", False),
+    return HttpTarget.model_validate(
+        {
+            "id": "live",
+            "type": "http",
+            "entrypoints": {"web": f"{scheme}://{host}"},
+            "resolve": {f"{host}:{number}": f"127.0.0.1:{port}"},
+            "limits": {
+                "requests_per_second": limits.get("requests_per_second", 1000.0),
+                "concurrency": limits.get("concurrency", 4),
+                "timeout": limits.get("timeout", "1s"),
+                "max_requests": limits.get("max_requests", 500),
+            },
+            "allow_unsafe_methods": limits.get("allow_unsafe_methods", False),
+        }
     )
 
 
