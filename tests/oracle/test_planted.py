@@ -168,6 +168,9 @@ MISTAKES = (
     Planted("no server is for other hosts",
         (("    server { listen 127.0.0.1:@P1@ default_server; server_name _; return 444; }\n", ""), ("location / { return 404; }", "location / { return 200 shop; }")), "unknown-host-served"),
     _one("the server of other hosts serves", "return 444; }", "location / { proxy_pass http://app; } }", "unknown-host-served"),
+    _one("other hosts are sent to themselves", "return 444; }", "return 301 https://$host$request_uri; }", "host-header-trusted"),
+    _one("the backend is told any host", "return 444; }", "location / { proxy_set_header Host $http_host; proxy_pass http://app; } }", "host-header-trusted"),
+    _one("the backend is told the address that is claimed", PASS, "            proxy_set_header X-Real-IP $http_x_real_ip;\n" + PASS, "forwarded-header-wrong"),
     _one("a dry run", "limit_req_status", "limit_req_dry_run on; limit_req_status", "rate-limit-never-applies", "escape"),
 )  # fmt: skip
 
