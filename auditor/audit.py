@@ -17,7 +17,7 @@ from auditor.checks import CHECKS, Check
 from auditor.checks.of_the_audit import OF_THE_AUDIT
 from auditor.doors import Build, Promised, Said, graph
 from auditor.errors import TargetError, UsageError
-from auditor.exchange import Exchange
+from auditor.exchange import Exchange, Unknown
 from auditor.finding import CheckInfo, Finding, Run, Severity, TargetInfo, Verdict
 from auditor.graph import Graph
 from auditor.options import LiveOptions, Options
@@ -46,11 +46,11 @@ def check(options: Options) -> Run:
         loaded.policy, assembly.entries, assembly.matchers, (), assembly.selection, Sharing(), assembly.steering
     )
     answered = asking.all(planner.probes(asking)) if assembly.entries else []
-    predicted = facts_of(loaded, assembly, answered)
+    predicted = facts_of(loaded, assembly, answered, planner)
     verdicts = decide(loaded, predicted)
     rest = asking.all(planner.rest(_broken(verdicts))) if assembly.entries else []
     if rest:
-        predicted = facts_of(loaded, assembly, [*answered, *rest])
+        predicted = facts_of(loaded, assembly, [*answered, *rest], planner)
         verdicts = decide(loaded, predicted)
     return finish(loaded, options, assembly, conclude(loaded, verdicts, [predicted]), (predicted,), started=started)
 
@@ -96,7 +96,7 @@ def predict(loaded: LoadedPolicy, options: Options) -> tuple[Facts, Assembly]:
         loaded.policy, assembly.entries, assembly.matchers, (), assembly.selection, steering=assembly.steering
     )
     answered = asking.all(planner.probes(asking)) if assembly.entries else []
-    return facts_of(loaded, assembly, answered), assembly
+    return facts_of(loaded, assembly, answered, planner), assembly
 
 
 def read(loaded: LoadedPolicy, options: Options) -> Assembly:
@@ -108,7 +108,7 @@ def read(loaded: LoadedPolicy, options: Options) -> Assembly:
     return Assembler(loaded, frozenset(options.targets), options.nginx_version).assemble()
 
 
-def facts_of(loaded: LoadedPolicy, assembly: Assembly, answered: Sequence[Answered]) -> Facts:
+def facts_of(loaded: LoadedPolicy, assembly: Assembly, answered: Sequence[Answered], planner: Planner) -> Facts:
     """Put together what the configuration says."""
     exposure = loaded.policy.exposure
     layers = tuple(name for name, layer in assembly.stack.layers if layer.name != "backend")
@@ -123,11 +123,20 @@ def facts_of(loaded: LoadedPolicy, assembly: Assembly, answered: Sequence[Answer
         client_variables=assembly.client_variables,
         problems=tuple(assembly.problems),
         missing=tuple(assembly.missing),
+        undecided=tuple(_undecided(assembly, planner)),
         dashboards=assembly.dashboards,
         tls=assembly.tls,
         mounts=assembly.mounts,
         graph=reach(loaded, assembly, layers, (exchange for _, exchanges in answered for exchange in exchanges)),
     )
+
+
+def _undecided(assembly: Assembly, planner: Planner) -> Iterator[tuple[str, Unknown]]:
+    """Yield the patterns that requests could not be told apart by, each with the target it is of."""
+    places = {m.location: target for target, matchers in assembly.seen.items() for m in matchers}
+    for matcher in planner.undecided():
+        reason = f"it is not decided which {matcher.subject}s {matcher.pattern!r} matches: not every request was tried"
+        yield places.get(matcher.location, ""), Unknown(reason, matcher.location)
 
 
 def reach(

@@ -122,3 +122,32 @@ def test_a_bucket_that_one_claim_chooses_is_found_though_all_claims_together_do_
     run = audit.check(Options("check", tmp_path / "auditor.yaml"))
     found = [f.message for f in run.findings if f.check == "rate-limit-key-spoofable" and f.verdict is Verdict.FAIL]
     assert any("X-Forwarded-For" in message for message in found), found
+
+
+@pytest.mark.parametrize(
+    ("block", "cuts"),
+    [
+        ("location /old/ { rewrite /old/ /new redirect; }", False),
+        ("location /old/ { rewrite ^/old /new redirect; }", False),
+        ("location /old/ { rewrite ^old /new redirect; }", True),
+        ("location /old/ { rewrite /old/x /new redirect; }", True),
+        ("location /old/ { rewrite /old. /new redirect; }", True),
+        ("location /old/ { set $a b; rewrite /old/ /new redirect; }", True),
+        ("location /old/ { if ($args) { rewrite /old/ /new redirect; } }", True),
+        ("location ~ /old/ { rewrite /old/ /new redirect; }", True),
+        ("location / { try_files $uri @old; } location @old { rewrite old /new redirect; }", True),
+    ],
+)
+def test_a_rewrite_that_its_location_always_takes_cuts_no_paths(tmp_path: Path, block: str, cuts: bool) -> None:
+    """A word that is in the prefix is in every path that the location is chosen for; any other expression cuts."""
+    from auditor.nginx import load
+    from auditor.nginx.matchers import matchers
+
+    file = tmp_path / "nginx.conf"
+    file.write_text(f"events {{}} http {{ server {{ listen 80; {block} }} }}")
+    seen = [
+        m
+        for m in matchers(load([file], prefix=tmp_path))
+        if m.subject == "path" and m.kind == "regex" and not m.selects
+    ]
+    assert bool(seen) is cuts

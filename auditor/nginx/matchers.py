@@ -246,7 +246,8 @@ class _Collector:
             yield from self.test(words[0], "regex", words[-1], line.location, caseless=words[1].endswith("*"))
 
     def _rewrite(self, line: Directive, node: Node) -> Iterator[Matcher]:
-        yield Matcher("path", "regex", line.args[0], caseless=False, location=line.location)
+        if not _always(line, node):
+            yield Matcher("path", "regex", line.args[0], caseless=False, location=line.location)
         replacement = line.args[1] if len(line.args) > 1 else ""
         flag = line.args[2] if len(line.args) > 2 else ""
         leaves = flag in {"redirect", "permanent"} or replacement.startswith(("http://", "https://", "$scheme"))
@@ -329,6 +330,15 @@ class _Collector:
                 place = node.place or Location("nginx")
                 for extension in settings_of(node, engine.variables).types:
                     yield Matcher("path", "suffix", f".{extension}", caseless=True, location=place)
+
+
+def _always(line: Directive, node: Node) -> bool:
+    """Whether a rewrite takes every path that its location is chosen for: a word that the location's prefix has."""
+    if node.kind != "location" or not node.name.startswith("/") or node.regex is not None or node.script[0] is not line:
+        return False
+    word = line.args[0].removeprefix("^")
+    plain = re.fullmatch(r"[\w/-]+", word, re.ASCII) is not None
+    return plain and (node.name.startswith(word) if line.args[0].startswith("^") else word in node.name)
 
 
 def _location(node: Node, place: Location) -> Iterator[Matcher]:

@@ -103,12 +103,14 @@ class PathCells:
     """The cells of all paths, cut by the stack's matchers, the globs of the policy's routes, and further globs.
 
     `sets` are those, in this order; a question that only the first `n` of them matter to sees fewer, larger cells.
+    `undecided` are the matchers of which it is not decided for every path whether they match.
     """
 
     cells: tuple[Cell, ...]
     sets: tuple[Language, ...]
     matchers: int
     globs: int
+    undecided: tuple[Matcher, ...] = ()
 
     @classmethod
     def of(
@@ -119,9 +121,11 @@ class PathCells:
         named: Sequence[str] = (),
     ) -> PathCells:
         """Cut the set of all paths; a path that the policy names stands for its cell."""
-        seen = languages(matchers, "path")
-        sets = (*seen, *routes, *more)
-        return cls(partition(sets, PATH, candidates=named).cells, sets, len(seen), len(seen) + len(routes))
+        seen = regular(matchers, "path")
+        sets = (*(found for _, found in seen), *routes, *more)
+        cut = partition(sets, PATH, candidates=named)
+        undecided = tuple(seen[i][0] for i in cut.undecided if i < len(seen))
+        return cls(cut.cells, sets, len(seen), len(seen) + len(routes), undecided)
 
     def inside(self, within: Sequence[Language] | None, concrete: Sequence[str], first: int) -> list[str]:
         """Return a path of each cell in one of some sets that have cut the cells, of all cells for None.
@@ -228,13 +232,10 @@ def origin_cells(
     `known` are all origins that the whole policy names: representatives are sought near them first.
     """
     exact = [item.exact for item in allowed if item.exact and item.exact != "*"]
-    tests: dict[tuple[str, str, bool], Matcher] = {}
-    for m in matchers:
-        if m.subject == "origin" and m.kind != "other":
-            tests.setdefault(m.test, m)
+    tests = _tests(matchers)
     places = list(tests.values())
     result = [NO_ORIGIN]
-    cells, spares = _cut(tuple(tests), tuple(allowed), tuple(known))
+    cells, spares, _ = _cut(tuple(tests), tuple(allowed), tuple(known))
     for cell in cells:
         inside = 1 in cell.holding
         if not inside and 0 in cell.holding:
@@ -250,14 +251,32 @@ def origin_cells(
     return [*result, OriginCell("null", allowed=null_origin == "allow", kind="null")]
 
 
+def undecided_origins(matchers: Sequence[Matcher], allowed: Sequence[Origin], known: Sequence[Origin]) -> list[Matcher]:
+    """Return the matchers of which it is not decided for every origin whether they match."""
+    tests = _tests(matchers)
+    places = list(tests.values())
+    _, _, undecided = _cut(tuple(tests), tuple(allowed), tuple(known))
+    return [places[i - 2] for i in undecided if 2 <= i < len(places) + 2]
+
+
+def _tests(matchers: Sequence[Matcher]) -> dict[tuple[str, str, bool], Matcher]:
+    """Return the first matcher of each test of the origin."""
+    tests: dict[tuple[str, str, bool], Matcher] = {}
+    for m in matchers:
+        if m.subject == "origin" and m.kind != "other":
+            tests.setdefault(m.test, m)
+    return tests
+
+
 @lru_cache(maxsize=1024)
 def _cut(
     tests: tuple[tuple[str, str, bool], ...], allowed: tuple[Origin, ...], known: tuple[Origin, ...]
-) -> tuple[tuple[Cell, ...], dict[tuple[bool | None, ...], str]]:
+) -> tuple[tuple[Cell, ...], dict[tuple[bool | None, ...], str], tuple[int, ...]]:
     """Return the cells of what a policy lets in at most (0) and at least (1), and of the tests, in the order given.
 
     No cell has secure and insecure origins: browsers tell them apart whatever the stack does.
-    With them, by signature, another member of each cell that an origin of the policy stands for, where it has one.
+    With them, by signature, another member of each cell that an origin of the policy stands for, where it has one,
+    and which of the sets are not decided for every origin.
     """
     policy = origin_policy(allowed)
     near = origin_policy(dict.fromkeys([*allowed, *known])).hosts
@@ -266,22 +285,25 @@ def _cut(
     sets = [Matcher("origin", *test).language() or Language.nothing() for test in tests]
     within = browser_sendable() - Language.exact("null")
     family = [policy.most, policy.plain, *sets, Language.prefix("https://")]
-    cells = _cells(family, policy.least, within, candidates)
+    cells, undecided = _cells(family, policy.least, within, candidates)
     taken = [cell.text for cell in cells if cell.text in named]
-    others = _cells(family, policy.least, within - Language.words(taken), ()) if taken else ()
-    return cells, {cell.signature: cell.text for cell in others}
+    others = _cells(family, policy.least, within - Language.words(taken), ())[0] if taken else ()
+    return cells, {cell.signature: cell.text for cell in others}, undecided
 
 
 def _cells(
     family: Sequence[Language], least: Language, within: Language, candidates: Sequence[str]
-) -> tuple[Cell, ...]:
+) -> tuple[tuple[Cell, ...], tuple[int, ...]]:
     """Return the cells of a family; where its matcher 1 holds, with a representative that must really be let in.
+
+    With them, what of the family is not decided.
 
     Matcher 1 is what must be let in but for the lengths of labels: those would make a hundred times as many states.
     A cell of which only labels longer than DNS allows are members is none of matcher 1.
     """
     result = []
-    for cell in partition(family, within, candidates=candidates).cells:
+    cut = partition(family, within, candidates=candidates)
+    for cell in cut.cells:
         if 1 not in cell.holding or least.contains(cell.representative) is True:
             result.append(cell)
             continue
@@ -293,7 +315,7 @@ def _cells(
             continue
         kept = cell.holding if found is not None else cell.holding - {1}
         result.append(replace(cell, representative=found or cell.representative, holding=kept))
-    return tuple(result)
+    return tuple(result), cut.undecided
 
 
 def origin_policy(allowed: Iterable[Origin]) -> OriginPolicy:

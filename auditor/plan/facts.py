@@ -220,6 +220,7 @@ class Facts:
     measured: tuple[Measured, ...] = ()
     problems: tuple[tuple[str, Problem], ...] = ()
     missing: tuple[tuple[str, Unknown], ...] = ()
+    undecided: tuple[tuple[str, Unknown], ...] = ()
     dashboards: tuple[OpenDoor, ...] | None = None
     tls: tuple[TlsEntry, ...] | None = None
     mounts: Mapping[str, str] = field(default_factory=dict)

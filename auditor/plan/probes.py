@@ -217,6 +217,10 @@ class Planner:
         self.sharing.first.setdefault((route.id, place.host, place.path), []).append(key)
         return False
 
+    def undecided(self) -> Iterator[Matcher]:
+        """Yield the matchers that some of the probes yielded so far may not have told all requests apart by."""
+        yield from dict.fromkeys(m for view in self._views.values() for m in view.undecided)
+
     def rest(self, places: Iterable[tuple[str, str, str]]) -> Iterator[Probe]:
         """Yield the probes left out of the places that answer alike with these (route, host, path)."""
         if self.sharing is None:

@@ -11,7 +11,15 @@ from auditor.dataclass import dataclass
 from auditor.exchange import INJECTED, Request
 from auditor.language import Language
 from auditor.plan.alike import entries_differ, tests_of_paths
-from auditor.plan.cells import METHODS, Matcher, PathCells, languages, method_cells, origin_cells
+from auditor.plan.cells import (
+    METHODS,
+    Matcher,
+    PathCells,
+    languages,
+    method_cells,
+    origin_cells,
+    undecided_origins,
+)
 from auditor.plan.facts import OriginCell
 from auditor.policy.model import Origin
 
@@ -76,6 +84,8 @@ class View:
     """The matchers that one server has, and what follows from them; each thing is found out once."""
 
     matchers: tuple[Matcher, ...]
+    undecided: dict[Matcher, None] = field(default_factory=dict)
+    """Matchers of which it is not decided for every value whether they match, of those that were asked about."""
     _origins: dict[object, list[OriginCell]] = field(default_factory=dict)
     _methods: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     _variations: list[tuple[str, Change]] | None = None
@@ -106,7 +116,9 @@ class View:
 
     def cut(self, routes: Sequence[Language], more: Sequence[Language], named: Sequence[str] = ()) -> PathCells:
         """Cut the set of all paths, by globs too."""
-        return PathCells.of(self.matchers, routes, more, named)
+        cells = PathCells.of(self.matchers, routes, more, named)
+        self.undecided.update(dict.fromkeys(cells.undecided))
+        return cells
 
     def methods(self, own: tuple[str, ...]) -> tuple[str, ...]:
         """Return one method of each cell."""
@@ -119,6 +131,7 @@ class View:
         key = (allowed, null_origin)
         if key not in self._origins:
             self._origins[key] = origin_cells(self.matchers, allowed, null_origin, known)
+            self.undecided.update(dict.fromkeys(undecided_origins(self.matchers, allowed, known)))
         return self._origins[key]
 
     def variations(self) -> list[tuple[str, Change]]:
