@@ -396,7 +396,8 @@ def test_a_yes_or_no_costs_the_least(port: int, path: str, held: bool, status: i
     if status is not None:
         assert found.status == status
     assert asking.sent == found.sent
-    wasted = BATCH - 1 if path == "/shortfast" else 0  # refused among the burst that is smaller than declared
+    # refused among the burst that is smaller than declared: in one batch, in two where the machine was late
+    wasted = 2 * (BATCH - 1) if path == "/shortfast" else 0
     assert found.sent <= most(10, 20, seconds) + wasted, (found, seconds)
     assert found.sent <= cost(20)
 
