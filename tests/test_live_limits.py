@@ -387,17 +387,23 @@ def most(rate: float, burst: int, seconds: float) -> int:
     ],
 )
 def test_a_yes_or_no_costs_the_least(port: int, path: str, held: bool, status: int | None) -> None:
-    """Rate and burst are held against the policy's, each alone, in burst + 2 + ceil(rate * duration) requests."""
-    asking = client(port)
-    started = time.monotonic()
-    found = measure(asking, "web", ask(path), route="api", rate=10, burst=20)
-    seconds = time.monotonic() - started
+    """Rate and burst are held against the policy's, each alone, in burst + 2 + ceil(rate * duration) requests.
+
+    A burst that is smaller than declared may be refused in a second batch where this machine is late: that is tried again.
+    """
+    for _ in range(3):
+        asking = client(port)
+        started = time.monotonic()
+        found = measure(asking, "web", ask(path), route="api", rate=10, burst=20)
+        seconds = time.monotonic() - started
+        # refused among the burst that is smaller than declared
+        wasted = BATCH - 1 if path == "/shortfast" else 0
+        if path != "/shortfast" or found.sent <= most(10, 20, seconds) + wasted:
+            break
     assert found.held is held, found
     if status is not None:
         assert found.status == status
     assert asking.sent == found.sent
-    # refused among the burst that is smaller than declared: in one batch, in two where the machine was late
-    wasted = 2 * (BATCH - 1) if path == "/shortfast" else 0
     assert found.sent <= most(10, 20, seconds) + wasted, (found, seconds)
     assert found.sent <= cost(20)
 

@@ -177,8 +177,8 @@ def _begin(connection: Connection) -> None:
 def _upgrade(connection: Connection) -> None:
     """Run the migration steps that this database lacks, inside the caller's transaction."""
     from alembic import command  # noqa: PLC0415 - needed once in the life of a database
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.util import CommandError  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415 - as above
+    from alembic.util import CommandError  # noqa: PLC0415 - as above
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))

@@ -318,9 +318,8 @@ class _Collector:
         zone = self.http.zones.get(f"{kind}_zone:{name}")
         if zone is not None and zone.args:
             yield from self.test(zone.args[0], "nonempty", "", line.location)
-            for subject in self.subjects(zone.args[0])[
-                0
-            ]:  # whatever else the key has, this part chooses the bucket too
+            parts, _ = self.subjects(zone.args[0])
+            for subject in parts:  # whatever else the key has, each part chooses the bucket too
                 yield Matcher(subject, "nonempty", "", caseless=False, location=line.location)
 
     def _types(self) -> Iterator[Matcher]:

@@ -30,7 +30,7 @@ class _Model:
     @cache
     def _texts(cls) -> tuple[tuple[str, Callable[[Any], object]], ...]:
         """Return the fields that hold texts, and what makes them visible."""
-        made = ((item.name, _shown(item.type)) for item in fields(cls))  # type: ignore[arg-type]
+        made = ((item.name, _shown(item.type)) for item in fields(cls))  # type: ignore[arg-type] # each class below is a dataclass
         return tuple((name, shown) for name, shown in made if shown is not None)
 
 

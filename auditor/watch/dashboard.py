@@ -210,8 +210,8 @@ class _Pages:
     def report_html(self, request: Request) -> Response:
         """Return the review report of a run."""
         from auditor.report.document import made_of  # noqa: PLC0415 - renders on request
-        from auditor.report.formats import render  # noqa: PLC0415
-        from auditor.report.view import View  # noqa: PLC0415
+        from auditor.report.formats import render  # noqa: PLC0415 - as above
+        from auditor.report.view import View  # noqa: PLC0415 - as above
 
         number = request.path_params["number"]
         before = queries.find_run(self.database, number)["compared_with"]

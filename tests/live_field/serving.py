@@ -28,7 +28,7 @@ async def stop_accepting(server: asyncio.Server) -> None:
 
 def close_all(loop: asyncio.AbstractEventLoop) -> None:
     """Close every connection of a loop, also one in the middle of a TLS handshake, which no handler has heard of."""
-    for transport in list(loop._transports.values()):  # type: ignore[attr-defined]
+    for transport in list(loop._transports.values()):  # type: ignore[attr-defined] # no public list of them
         transport.abort()
 
 
