@@ -20,14 +20,12 @@ Known = dict[str, Any]
 """What the text of a method refers to."""
 
 
-def _dataclass(
-    *, slots: bool = False, frozen: bool = False, kw_only: bool = False, order: bool = False
-) -> Callable[[type], type]:
+def _dataclass(*, slots: bool = False, frozen: bool = False, order: bool = False) -> Callable[[type], type]:
     """Return the decorator."""
 
     def decorate(given: type) -> type:
         given.__doc__ = given.__doc__ or given.__name__  # the library would write a signature instead, which takes long
-        made: type = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(given)
+        made: type = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots)(given)
         methods = {
             "__init__": _when_called(
                 made, "__init__", _frozen_init if frozen and slots else _set_init if frozen else _init
@@ -64,9 +62,7 @@ def _when_called(made: type, name: str, text: Callable[[type, Known], str]) -> C
 
 def _init(made: type, known: Known, store: str = "self.{name} = {value}") -> str:
     """Return the text of `__init__`; `store`: how it keeps a value."""
-    taken: list[str] = []
-    named: list[str] = []
-    body: list[str] = []
+    taken, body = [], []
     for item in fields(made):
         name, value = item.name, item.name
         if item.default_factory is not MISSING:
@@ -75,18 +71,16 @@ def _init(made: type, known: Known, store: str = "self.{name} = {value}") -> str
         if item.default is not MISSING:
             known[f"default_{name}"] = item.default
         if item.init and item.default is not MISSING:
-            (named if item.kw_only else taken).append(f"{name}=default_{name}")
+            taken.append(f"{name}=default_{name}")
         elif item.default is not MISSING:  # a slot has no default of its own
             value = f"default_{name}"
         elif item.init:
-            (named if item.kw_only else taken).append(name if item.default_factory is MISSING else f"{name}=MISSING")
+            taken.append(name if item.default_factory is MISSING else f"{name}=MISSING")
         elif item.default_factory is MISSING:
             continue
         body.append(store.format(name=name, value=value))
     if hasattr(made, "__post_init__"):
         body.append("self.__post_init__()")
-    if named:
-        taken += ["*", *named]
     return f"def __init__({', '.join(('self', *taken))}):\n " + "\n ".join(body or ("pass",))
 
 

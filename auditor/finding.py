@@ -32,14 +32,10 @@ class Severity(IntEnum):
     CRITICAL = 4
 
     @property
-    def word(self) -> SeverityWord:
+    def word(self) -> str:
         """The lower-case word used in policies and reports."""
-        return SEVERITY_WORDS[self]
+        return self.name.lower()
 
-
-SeverityWord = Literal["info", "low", "medium", "high", "critical"]
-SEVERITY_WORDS: tuple[SeverityWord, ...] = ("info", "low", "medium", "high", "critical")
-"""The word of each severity, in their order."""
 
 Evidence = Literal["predicted", "observed", "both", "contradicted"]
 Disposition = Literal["open", "waived", "baselined"]

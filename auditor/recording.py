@@ -18,7 +18,6 @@ from auditor.fleet.entries import Entry
 from auditor.options import LiveOptions
 from auditor.policy.model import HttpTarget
 from auditor.report.build import report
-from auditor.report.document import values
 
 _LOADED = watching
 """Loaded here, once: threads that begin together would each wait for it with a request under way."""
@@ -43,7 +42,8 @@ def audited(entry: Entry) -> dict[str, Any]:
 
 def as_json(run: Run) -> dict[str, Any]:
     """Return a run's public report as plain JSON values."""
-    return values(report(run))
+    value: dict[str, Any] = report(run).model_dump(mode="json")
+    return value
 
 
 def _audit(entry: Entry) -> Run:

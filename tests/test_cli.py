@@ -322,7 +322,6 @@ NOT_FOR_A_CHECK = [
     "auditor.cli.audits",
     "auditor.cli.keeping",
     "auditor.nginx.story",
-    "auditor.report.document",
 ]
 """What the check of an nginx file by a policy has no use for: each of them would be loaded before anything is decided."""
 

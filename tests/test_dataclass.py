@@ -83,12 +83,12 @@ class TheirsMutable:
 
 @dataclass(frozen=True, order=True)
 class OursPlain:
-    """A frozen class without slots, whose instances have an order, and that takes one of its fields by name only."""
+    """A frozen class without slots, whose instances have an order."""
 
     first: int
     second: str = "two"
     third: list[int] = field(default_factory=list, hash=False, compare=False)
-    note: str = field(default="", compare=False, kw_only=True)
+    note: str = field(default="", compare=False)
 
     @property
     def twice(self) -> int:
@@ -103,7 +103,7 @@ class TheirsPlain:
     first: int
     second: str = "two"
     third: list[int] = field(default_factory=list, hash=False, compare=False)
-    note: str = field(default="", compare=False, kw_only=True)
+    note: str = field(default="", compare=False)
 
     @property
     def twice(self) -> int:
@@ -235,12 +235,6 @@ def test_methods_of_its_own_stay() -> None:
     assert (OursOwn(1) == OursOwn(2), hash(OursOwn(1)), repr(OursOwn(1))) == (True, 7, "own")
 
 
-def defaults(of: dataclasses.Field[Any]) -> dict[str, Any]:
-    """Return what a field takes when nothing is given, as `field` is told it."""
-    found = {"default": of.default, "default_factory": of.default_factory}
-    return {name: value for name, value in found.items() if value is not MISSING}
-
-
 def test_every_class_of_the_package_takes_what_the_librarys_would() -> None:
     """For each of our dataclasses the library makes one of the same fields, and both take the same arguments."""
     compared = 0
@@ -250,7 +244,12 @@ def test_every_class_of_the_package_takes_what_the_librarys_would() -> None:
         for made in vars(importlib.import_module(module.name)).values():
             if not (isinstance(made, type) and made.__module__ == module.name and dataclasses.is_dataclass(made)):
                 continue
-            given = [(f.name, f.type, field(init=f.init, kw_only=f.kw_only, **defaults(f))) for f in fields(made)]
+            given = [
+                (f.name, f.type, field(init=f.init, **({"default": f.default} if f.default is not MISSING else {})))
+                if f.default_factory is MISSING
+                else (f.name, f.type, field(init=f.init, default_factory=f.default_factory))
+                for f in fields(made)
+            ]
             twin = dataclasses.make_dataclass(made.__name__, given)
             assert parameters(made) == parameters(twin), made
             compared += 1

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from report_oracles import ORACLES
 
-from auditor.report.document import made_of
+from auditor.report.model import Report
 
 ROOT = Path(__file__).parents[1]
 STACK = ROOT / "auditor" / "demo" / "stack" / "as-documented"
@@ -182,6 +182,6 @@ def test_somebody_else_reads_each_format_of_the_live_audits(
 ) -> None:
     """Observed exchanges, replays and measured limits of both states meet each format's own oracle."""
     for report in (audited, hardened[0]):
-        made = made_of(report)
+        made = Report.model_validate(report)
         assert {result.evidence for result in made.results} >= {"both"} or report["verdict"] == "pass"
         ORACLES[name](made, tmp_path)

@@ -19,7 +19,6 @@ from auditor.audit import check, exit_status
 from auditor.demo import State, write
 from auditor.options import Options
 from auditor.report.build import report
-from auditor.report.document import parsed
 from auditor.report.formats import FORMATS, render
 from auditor.report.model import Report
 from auditor.report.view import View
@@ -94,7 +93,7 @@ def test_nothing_names_a_machine(example: tuple[State, Report, int], tmp_path_fa
 def test_a_stored_report_is_the_same_report(example: tuple[State, Report, int], tmp_path: Path) -> None:
     """JSON keeps everything that the other formats say."""
     (tmp_path / "run.json").write_text(str(render("json", example[1], View())), encoding="utf-8")
-    stored = parsed((tmp_path / "run.json").read_text("utf-8"))
+    stored = Report.model_validate_json((tmp_path / "run.json").read_text("utf-8"))
     for name in FORMATS:
         if name != "pdf":
             assert render(name, stored, View()) == render(name, example[1], View())

@@ -19,9 +19,9 @@ from report_runs import SITE, full_run
 from auditor import __version__
 from auditor.finding import Finding, Run, Severity
 from auditor.report.build import report
-from auditor.report.document import parsed
 from auditor.report.formats import FORMATS, render
 from auditor.report.github import SUMMARY_LIMIT, summary
+from auditor.report.model import Report
 from auditor.report.view import View, narrowed
 
 GOLDEN = SITE.parent
@@ -70,7 +70,7 @@ def test_the_fixed_run_is_printed_as_ever(name: str) -> None:
 
 def test_a_stored_report_renders_as_the_run_did() -> None:
     """What JSON keeps is enough for every other format, byte for byte."""
-    stored = parsed(rendered("json"))
+    stored = Report.model_validate_json(rendered("json"))
     assert stored == report(full_run())
 
 

@@ -8,7 +8,6 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -256,9 +255,14 @@ def test_every_finding_is_counted() -> None:
 
 def test_a_page_of_a_check_becomes_html_and_nothing_else() -> None:
     """Paragraphs, code, links: what looks like more is text."""
-    check = replace(
-        report(full_run()).checks[0],
-        help="x\n\n## Remediation\n\nUse `a<b` <b>now</b> [x](javascript:alert(1)).\n\n- [y](https://y.test/)\n- z",
+    check = (
+        report(full_run())
+        .checks[0]
+        .model_copy(
+            update={
+                "help": "x\n\n## Remediation\n\nUse `a<b` <b>now</b> [x](javascript:alert(1)).\n\n- [y](https://y.test/)\n- z"
+            }
+        )
     )
     assert section(check, "Remediation") == (
         "<p>Use <code>a&lt;b</code> &lt;b&gt;now&lt;/b&gt; [x](javascript:alert(1)).</p>\n"

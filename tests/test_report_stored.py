@@ -20,8 +20,8 @@ from auditor.exchange import Headers, Request
 from auditor.finding import Finding, Run, Severity, Verdict, Witness
 from auditor.options import Options
 from auditor.report.build import report
-from auditor.report.document import parsed
 from auditor.report.formats import render
+from auditor.report.model import Report
 from auditor.report.stored import read
 from auditor.report.stored import run as stored_run
 from auditor.report.view import View
@@ -56,7 +56,7 @@ def test_hostile_text_survives_being_stored(value: str, subject: str, verdict: V
     request = Request("GET", "/x", Headers.of([("Host", "h.test"), ("Origin", value)]))
     finding = Finding("c", "r", verdict, severity, value, subject, witness=Witness(request), disposition="open")
     first = as_json(Run("check", (finding,), ()))
-    again = stored_run(parsed(first))
+    again = stored_run(Report.model_validate_json(first))
     assert as_json(again) == first
     assert again.findings[0].fingerprint == finding.fingerprint
 

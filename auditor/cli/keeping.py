@@ -92,12 +92,12 @@ def show(run: int | None, target: str | None, history_url: str | None, **values:
     kept = open_history(history_url)
     from auditor.cli.stored import rendered
     from auditor.history import queries
-    from auditor.report.document import made_of
+    from auditor.report.model import Report
 
     number = queries.latest(kept.database, target) if run is None else run
     report = queries.report(kept.database, number)
     kept.close()
-    return rendered(made_of(report), values)
+    return rendered(Report.model_validate(report), values)
 
 
 @history.command("diff")
@@ -263,13 +263,12 @@ def metrics(output: Path | None, history_url: str | None) -> int:
 @where
 def import_reports(files: tuple[Path, ...], record_as: str | None, history_url: str | None) -> int:
     """Record JSON reports that were made elsewhere, in the order given."""
-    from auditor.report.document import values
     from auditor.report.stored import read_report
 
     reports = [read_report(file) for file in files]
     kept = open_history(history_url)
     for report in reports:
-        recorded = kept.record(values(report), target=record_as or name_of(report))
+        recorded = kept.record(report.model_dump(mode="json"), target=record_as or name_of(report))
         click.echo(f"recorded: run {recorded.run} of {recorded.target}", err=True)
     kept.close()
     return 0

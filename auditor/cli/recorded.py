@@ -40,11 +40,11 @@ def keeper(values: dict[str, Any]) -> Keep | None:
     opening: Future[History] = executor.submit(open_history, values["history_url"])
 
     def keep(report: Report) -> None:
-        from auditor.report.document import values as plain
-
         history = opening.result()
         executor.shutdown()
-        recorded = history.record(plain(report), target=values["record_as"] or name_of(report, values["targets"]))
+        recorded = history.record(
+            report.model_dump(mode="json"), target=values["record_as"] or name_of(report, values["targets"])
+        )
         history.close()
         if not values["quiet"]:
             new, fixed = len(recorded.drift.of("new")), len(recorded.drift.of("fixed"))

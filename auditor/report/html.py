@@ -115,7 +115,7 @@ def _template() -> Template:
 def tally(report: Report) -> list[tuple[str, int, int, int]]:
     """Count the violations of each severity: open, waived, baselined; the worst first."""
     violations = [r for r in report.results if r.verdict is Verdict.FAIL]
-    rows: list[tuple[str, int, int, int]] = []
+    rows = []
     for severity in sorted(Severity, reverse=True):
         of = [r for r in violations if severity_of(r) is severity]
         states = [r.disposition or "open" for r in of]

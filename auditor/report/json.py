@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from auditor.report.document import text
 from auditor.report.model import Report
 from auditor.report.text import INVISIBLE, is_visible
 from auditor.report.view import View
@@ -15,7 +14,7 @@ _TO_ESCAPE = re.compile(rf"{INVISIBLE.pattern}|#(?=#\[)")
 def render(report: Report, view: View) -> str:
     """Return the report as JSON text: two spaces, a final newline, nothing invisible and no workflow command."""
     del view
-    lines = text(report).split("\n")
+    lines = report.model_dump_json(indent=2).split("\n")
     return "\n".join([line if is_visible(line) else _TO_ESCAPE.sub(_escaped, line) for line in lines]) + "\n"
 
 

@@ -3,53 +3,25 @@
 Every renderer reads this and nothing else, so that a stored run renders as the run itself did.
 """
 
-from collections.abc import Callable
-from dataclasses import field, fields
-from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args, get_origin
+from typing import Annotated, Literal
 
-from auditor.dataclass import dataclass
-from auditor.finding import SeverityWord, Verdict
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from auditor.finding import Verdict
 from auditor.graph import NodeKind
 from auditor.report.text import visible
 
-Text: TypeAlias = Annotated[str, "visible"]
+Text = Annotated[str, AfterValidator(visible)]
 """One line that a server, a configuration or a stored report may have written: nothing in it is invisible."""
 
 
-class _Model:
-    __slots__ = ()
-    __pydantic_config__: ClassVar = {"extra": "forbid"}  # for `document`, which reads what is stored
-
-    def __post_init__(self) -> None:
-        """Make every text visible, whoever makes this."""
-        for name, shown in self._texts():
-            object.__setattr__(self, name, shown(getattr(self, name)))
-
-    @classmethod
-    @cache
-    def _texts(cls) -> tuple[tuple[str, Callable[[Any], object]], ...]:
-        """Return the fields that hold texts, and what makes them visible."""
-        made = ((item.name, _shown(item.type)) for item in fields(cls))  # type: ignore[arg-type] # each class below is a dataclass
-        return tuple((name, shown) for name, shown in made if shown is not None)
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
-def _shown(kind: Any) -> Callable[[Any], object] | None:
-    """Return what makes the texts in a value of this type visible; None where it has none."""
-    if kind == Text:
-        return visible
-    inner = [_shown(argument) for argument in get_args(kind)]
-    first = next(iter(inner), None)
-    if first is None:
-        return None
-    if get_origin(kind) is list:
-        return lambda value: [first(item) for item in value]
-    if get_origin(kind) is tuple:
-        return lambda value: tuple(first(item) for item in value)
-    return lambda value: {first(key): inner[1](item) if inner[1] else item for key, item in value.items()}
+SeverityWord = Literal["info", "low", "medium", "high", "critical"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class File(_Model):
     """A file that was read, and its hash."""
 
@@ -57,7 +29,6 @@ class File(_Model):
     sha256: Text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Target(_Model):
     """A target: files read or entrypoints asked."""
 
@@ -67,7 +38,6 @@ class Target(_Model):
     entrypoints: dict[Text, Text]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Laid(_Model):
     """A policy or profile laid under the policy, and its hash."""
 
@@ -75,7 +45,6 @@ class Laid(_Model):
     sha256: Text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy(_Model):
     """The policy of the run."""
 
@@ -86,7 +55,6 @@ class Policy(_Model):
     extends: list[Laid]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Git(_Model):
     """The commit that the audited files were at."""
 
@@ -94,7 +62,6 @@ class Git(_Model):
     dirty: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Tool(_Model):
     """What made the run."""
 
@@ -102,7 +69,6 @@ class Tool(_Model):
     version: Text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo(_Model):
     """When, what and with which policy; the only place with a wall clock.
 
@@ -125,7 +91,6 @@ class RunInfo(_Model):
     unknown_fails: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary(_Model):
     """Counts; `hidden` violations are counted here and left out of `results`."""
 
@@ -136,7 +101,6 @@ class Summary(_Model):
     hidden: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Check(_Model):
     """A check of the catalogue."""
 
@@ -151,7 +115,6 @@ Answer = Literal["allowed", "refused", "partly", "unknown", ""]
 """What a route says to an origin: "partly" where its cells differ, "" where nobody asked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OriginAnswer(_Model):
     """One cell of the matrix of routes and origins: may a page there read, ask by preflight, or connect?"""
 
@@ -164,7 +127,6 @@ class OriginAnswer(_Model):
     observed: Answer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderAnswer(_Model):
     """One cell of the matrix of routes and headers: what is expected, what was found, and what the checks say of it."""
 
@@ -176,7 +138,6 @@ class HeaderAnswer(_Model):
     observed: Verdict | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitInfo(_Model):
     """The rate limit of a route: declared by the policy, configured, measured."""
 
@@ -186,7 +147,6 @@ class LimitInfo(_Model):
     measured: Text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DoorInfo(_Model):
     """An address that must not answer or may be published: what the files open, and what answered."""
 
@@ -196,7 +156,6 @@ class DoorInfo(_Model):
     observed: Text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WaiverInfo(_Model):
     """A waiver: what it accepts, why, whose it is, its last day, days left (negative: expired), findings it accepts."""
 
@@ -211,7 +170,6 @@ class WaiverInfo(_Model):
     findings: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage(_Model):
     """How much was evaluated, and what was not."""
 
@@ -219,13 +177,12 @@ class Coverage(_Model):
     cells: int
     requests_evaluated: int
     unknown: list[Text]
-    origins: list[OriginAnswer] = field(default_factory=list)
-    headers: list[HeaderAnswer] = field(default_factory=list)
-    limits: list[LimitInfo] = field(default_factory=list)
-    doors: list[DoorInfo] = field(default_factory=list)
+    origins: list[OriginAnswer] = []
+    headers: list[HeaderAnswer] = []
+    limits: list[LimitInfo] = []
+    doors: list[DoorInfo] = []
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Place(_Model):
     """A point in a file."""
 
@@ -234,7 +191,6 @@ class Place(_Model):
     column: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeInfo(_Model):
     """A place that connections come from or lead to."""
 
@@ -245,7 +201,6 @@ class NodeInfo(_Model):
     networks: list[Text]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeInfo(_Model):
     """A connection that the configuration makes; `blocked` says why nothing passes all the same."""
 
@@ -257,7 +212,6 @@ class EdgeInfo(_Model):
     blocked: Text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkInfo(_Model):
     """A network between containers."""
 
@@ -266,7 +220,6 @@ class NetworkInfo(_Model):
     place: Place | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WayInfo(_Model):
     """One way from outside to where it ends: positions in the list of edges, and what is wrong with it."""
 
@@ -276,7 +229,6 @@ class WayInfo(_Model):
     offends: Text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class GraphInfo(_Model):
     """Who can reach what, as far as the files say."""
 
@@ -286,7 +238,6 @@ class GraphInfo(_Model):
     ways: list[WayInfo]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Span(_Model):
     """A span in a file, 1-based, `end_column` exclusive; 0: not known. `source` is the line as it was."""
 
@@ -299,7 +250,6 @@ class Span(_Model):
     source: Text = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WitnessInfo(_Model):
     """The smallest request that shows the violation."""
 
@@ -309,7 +259,6 @@ class WitnessInfo(_Model):
     curl: Text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeInfo(_Model):
     """A request's answer, predicted or observed; `error` says why there is none."""
 
@@ -321,7 +270,6 @@ class ExchangeInfo(_Model):
     error: Text = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Result(_Model):
     """One finding, or one check that passed."""
 
@@ -349,7 +297,6 @@ class Result(_Model):
     agreement: Text = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Report(_Model):
     """The report, version 1."""
 
@@ -360,5 +307,5 @@ class Report(_Model):
     checks: list[Check]
     coverage: Coverage
     results: list[Result]
-    waivers: list[WaiverInfo] = field(default_factory=list)
+    waivers: list[WaiverInfo] = []
     graph: GraphInfo | None = None

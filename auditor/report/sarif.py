@@ -9,7 +9,6 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import cache
 from typing import Any
 from urllib.parse import quote
@@ -116,8 +115,8 @@ def _invocation(report: Report) -> dict[str, Any]:
             for r in undecided
         ],
         "properties": {
-            "policy": asdict(run.policy),
-            "git": asdict(run.git) if run.git else None,
+            "policy": run.policy.model_dump(),
+            "git": run.git.model_dump() if run.git else None,
             "requestsEvaluated": report.coverage.requests_evaluated,
             "requestsSent": run.requests_sent,
         },

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -26,7 +25,6 @@ from auditor.finding import (
     WaiverUse,
     Witness,
 )
-from auditor.report.document import parsed
 from auditor.report.model import Coverage, ExchangeInfo, Report, Result, WitnessInfo
 from auditor.report.reach import drawn
 
@@ -49,7 +47,7 @@ def read_report(file: Path) -> Report:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {file}: {error}") from None
     try:
-        return parsed(text)
+        return Report.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -98,12 +96,10 @@ def run(report: Report) -> Run:
 
 def _tables(coverage: Coverage) -> Tables:
     return Tables(
-        origins=tuple(OriginAnswer(**asdict(item)) for item in coverage.origins),
-        headers=tuple(HeaderAnswer(**{**asdict(item), "found": tuple(item.found)}) for item in coverage.headers),
-        limits=tuple(
-            LimitAnswer(**{**asdict(item), "configured": _notes(item.configured)}) for item in coverage.limits
-        ),
-        doors=tuple(DoorAnswer(**{**asdict(item), "configured": _notes(item.configured)}) for item in coverage.doors),
+        origins=tuple(OriginAnswer(**dict(item)) for item in coverage.origins),
+        headers=tuple(HeaderAnswer(**{**dict(item), "found": tuple(item.found)}) for item in coverage.headers),
+        limits=tuple(LimitAnswer(**{**dict(item), "configured": _notes(item.configured)}) for item in coverage.limits),
+        doors=tuple(DoorAnswer(**{**dict(item), "configured": _notes(item.configured)}) for item in coverage.doors),
     )
 
 

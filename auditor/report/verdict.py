@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Literal
 
-from auditor.finding import Severity, SeverityWord, Verdict
-from auditor.report.model import Report, Result, WaiverInfo
+from auditor.finding import Severity, Verdict
+from auditor.report.model import Report, Result, SeverityWord, WaiverInfo
 from auditor.report.view import counts, is_open, place_text, severity_of
 
 PLACES = 3
@@ -29,14 +28,14 @@ def verdict(
 
 def held_to(report: Report, fail_on: SeverityWord) -> Report:
     """Return the report of the same run held to another severity."""
-    info = replace(report.run, fail_on=fail_on)
+    info = report.run.model_copy(update={"fail_on": fail_on})
     said = verdict(
         (severity_of(r) for r in _violations(report)),
         Severity[fail_on.upper()],
         undecided=info.unknown_fails and bool(_undecided(report)),
         interrupted=info.interrupted,
     )
-    return replace(report, run=info, verdict=said)
+    return report.model_copy(update={"run": info, "verdict": said})
 
 
 def headline(report: Report) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -39,8 +38,8 @@ def narrowed(report: Report, minimum: Severity) -> Report:
     hidden = len(report.results) - len(kept)
     if not hidden:
         return report
-    summary = replace(report.summary, hidden=hidden)
-    return replace(report, results=kept, summary=summary)
+    summary = report.summary.model_copy(update={"hidden": hidden})
+    return report.model_copy(update={"results": kept, "summary": summary})
 
 
 def severity_of(result: Result) -> Severity:

@@ -209,14 +209,15 @@ class _Pages:
 
     def report_html(self, request: Request) -> Response:
         """Return the review report of a run."""
-        from auditor.report.document import made_of  # noqa: PLC0415 - renders on request
-        from auditor.report.formats import render  # noqa: PLC0415 - as above
+        from auditor.report.formats import render  # noqa: PLC0415 - renders on request
+        from auditor.report.model import Report  # noqa: PLC0415 - as above
         from auditor.report.view import View  # noqa: PLC0415 - as above
 
         number = request.path_params["number"]
         before = queries.find_run(self.database, number)["compared_with"]
         report, earlier = (
-            made_of(queries.report(self.database, key)) if key is not None else None for key in (number, before)
+            Report.model_validate(queries.report(self.database, key)) if key is not None else None
+            for key in (number, before)
         )
         text = str(render("html", report, View(verbose=True, earlier=earlier))) if report is not None else ""
         styles = " ".join(f"'sha256-{_hash(s)}'" for s in re.findall(r"<style[^>]*>(.*?)</style>", text, re.DOTALL))
