@@ -40,8 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import csp_allows, csp_policies, csp_sources, judged
-from auditor.checks.judging import fail, place_subject
+from auditor.checks.heading import Policies, csp_allows, csp_sources, csp_verdicts
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -75,26 +74,12 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     if wanted is None:
         return
     required = {source.lower() for source in wanted.require.get("script-src", ())}
-    for case in judged(facts, rule):
-        line = next(iter(case.response.headers.lines(rule.name)), None) if case.response else None
-        if line is None:
-            continue
-        policies = csp_policies(case, rule.name)
+
+    def bypassable(policies: Policies) -> list[str]:
         sources = {source for policy in policies for source in csp_sources(policy, "script-src")} - required
-        bad = sorted(source for source in sources if _bypassable(source) and csp_allows(policies, "script-src", source))
-        if not bad:
-            yield None
-            continue
-        yield fail(
-            CHECK,
-            rule,
-            f"the Content-Security-Policy of {case.probe.path} lets scripts in from {', '.join(bad)}",
-            case=case,
-            at=line.made_by,
-            expected=f"no scripts from {', '.join(bad)}",
-            observed=f"{line.name}: {line.value}",
-            subject=place_subject(case),
-        )
+        return sorted(s for s in sources if _bypassable(s) and csp_allows(policies, "script-src", s))
+
+    yield from csp_verdicts(CHECK, rule, facts, bypassable, verb="lets scripts in from")
 
 
 def _bypassable(source: str) -> bool:

@@ -40,8 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import csp_policies, csp_sources, judged
-from auditor.checks.judging import fail, place_subject
+from auditor.checks.heading import Policies, csp_sources, csp_verdicts
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -57,26 +56,14 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     wanted = rule.value.csp
     if wanted is None or not wanted.require:
         return
-    for case in judged(facts, rule):
-        line = next(iter(case.response.headers.lines(rule.name)), None) if case.response else None
-        if line is None:
-            continue
-        lacking = [
+
+    def lacking(policies: Policies) -> list[str]:
+        return [
             f"{directive} {source}"
             for directive, sources in wanted.require.items()
             for source in sources
-            if not any(source.lower() in csp_sources(policy, directive) for policy in csp_policies(case, rule.name))
+            if not any(source.lower() in csp_sources(policy, directive) for policy in policies)
         ]
-        if not lacking:
-            yield None
-            continue
-        yield fail(
-            CHECK,
-            rule,
-            f"the Content-Security-Policy of {case.probe.path} lacks {', '.join(lacking)}",
-            case=case,
-            at=line.made_by,
-            expected="; ".join(f"{d} {' '.join(s)}" for d, s in wanted.require.items()),
-            observed=f"{line.name}: {line.value}",
-            subject=place_subject(case),
-        )
+
+    expected = "; ".join(f"{d} {' '.join(s)}" for d, s in wanted.require.items())
+    yield from csp_verdicts(CHECK, rule, facts, lacking, verb="lacks", expected=expected)

@@ -40,8 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import csp_allows, csp_policies, judged
-from auditor.checks.judging import fail, place_subject
+from auditor.checks.heading import csp_forbidden
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
 from auditor.policy.loaded import Rule
@@ -55,29 +54,4 @@ FORBIDDEN = ("'unsafe-eval'",)
 
 def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     """Yield a finding for every place whose policy has such a source in a directive where the rule forbids it."""
-    wanted = rule.value.csp
-    if wanted is None or not any(set(sources) & set(FORBIDDEN) for sources in wanted.forbid.values()):
-        return
-    for case in judged(facts, rule):
-        line = next(iter(case.response.headers.lines(rule.name)), None) if case.response else None
-        if line is None:
-            continue
-        bad = [
-            f"{directive} {source}"
-            for directive, sources in wanted.forbid.items()
-            for source in sources
-            if source in FORBIDDEN and csp_allows(csp_policies(case, rule.name), directive, source)
-        ]
-        if not bad:
-            yield None
-            continue
-        yield fail(
-            CHECK,
-            rule,
-            f"the Content-Security-Policy of {case.probe.path} allows {', '.join(bad)}",
-            case=case,
-            at=line.made_by,
-            expected=f"none of {', '.join(bad)}",
-            observed=f"{line.name}: {line.value}",
-            subject=place_subject(case),
-        )
+    yield from csp_forbidden(CHECK, rule, facts, FORBIDDEN)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from auditor.browser.url import Url, parse_url
-from auditor.checks.judging import open_backend, promised_redirect
+from auditor.checks.judging import fail, open_backend, place_subject, promised_redirect
 from auditor.errors import Location
 from auditor.exchange import Field
+from auditor.finding import CheckInfo, Finding
 from auditor.plan.facts import Case, Facts
 from auditor.policy.loaded import Rule
 
@@ -31,6 +32,14 @@ def judged(facts: Facts, rule: Rule) -> tuple[Case, ...]:
         )
 
     return facts.once(("judged", rule.route, hsts), found)
+
+
+def stated(facts: Facts, rule: Rule) -> Iterator[tuple[Case, Field]]:
+    """Yield those of the judged answers that have the header, each with its first line."""
+    for case in judged(facts, rule):
+        line = next(iter(case.response.headers.lines(rule.name)), None) if case.response else None
+        if line is not None:
+            yield case, line
 
 
 def lost_by_inheritance(case: Case, name: str) -> Location | None:
@@ -86,8 +95,53 @@ def value_problem(value: Any, text: str) -> str:
     return ""
 
 
-def csp_policies(case: Case, name: str) -> tuple[dict[str, list[str]], ...]:
-    """Parse every policy of the answer (CSP3 §2.2.2: a comma separates policies): directive -> sources, lower case.
+Policies = tuple[dict[str, list[str]], ...]
+"""Every policy of an answer: directive -> sources, lower case."""
+
+
+def csp_verdicts(
+    check: CheckInfo,
+    rule: Rule,
+    facts: Facts,
+    faults: Callable[[Policies], Sequence[str]],
+    *,
+    verb: str,
+    expected: str = "",
+) -> Iterator[Finding | None]:
+    """Yield a finding for every answer whose policies have faults; `verb` says what they do with these."""
+    for case, line in stated(facts, rule):
+        found = ", ".join(faults(csp_policies(case, rule.name)))
+        if not found:
+            yield None
+            continue
+        yield fail(
+            check,
+            rule,
+            f"the Content-Security-Policy of {case.probe.path} {verb} {found}",
+            case=case,
+            at=line.made_by,
+            expected=expected or f"none of {found}",
+            observed=f"{line.name}: {line.value}",
+            subject=place_subject(case),
+        )
+
+
+def csp_forbidden(check: CheckInfo, rule: Rule, facts: Facts, kind: Collection[str]) -> Iterator[Finding | None]:
+    """Yield a finding for every answer that lets through sources of a kind which the rule forbids in a directive."""
+    wanted = rule.value.csp
+    forbidden = [(d, s) for d, sources in (wanted.forbid if wanted else {}).items() for s in sources if s in kind]
+    if forbidden:
+        yield from csp_verdicts(
+            check,
+            rule,
+            facts,
+            lambda policies: [f"{d} {source}" for d, source in forbidden if csp_allows(policies, d, source)],
+            verb="allows",
+        )
+
+
+def csp_policies(case: Case, name: str) -> Policies:
+    """Parse every policy of the answer (CSP3 §2.2.2: a comma separates policies).
 
     Of a directive that is repeated in one policy the first counts.
     """

@@ -51,7 +51,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.checks.heading import judged
+from auditor.checks.heading import stated
 from auditor.checks.judging import fail, place_subject
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -73,9 +73,8 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     )
     if not flags:
         return
-    for case in judged(facts, rule):
-        line = next(iter(case.response.headers.lines(rule.name)), None) if case.response else None
-        if case.probe.entry.scheme != "https" or line is None:
+    for case, line in stated(facts, rule):
+        if case.probe.entry.scheme != "https":
             continue
         present = {part.strip().lower() for part in line.value.split(";")}
         lacking = [flag for flag in flags if flag.lower() not in present]

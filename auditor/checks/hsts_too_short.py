@@ -52,7 +52,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from auditor.checks.heading import judged
+from auditor.checks.heading import stated
 from auditor.checks.judging import fail, place_subject
 from auditor.finding import CheckInfo, Finding, Severity
 from auditor.plan.facts import Facts
@@ -67,9 +67,8 @@ def decide(rule: Rule, facts: Facts) -> Iterator[Finding | None]:
     wanted = rule.value.hsts
     if wanted is None or wanted.min_max_age is None:
         return
-    for case in judged(facts, rule):
-        line = next(iter(case.response.headers.lines(rule.name)), None) if case.response else None
-        if case.probe.entry.scheme != "https" or line is None:
+    for case, line in stated(facts, rule):
+        if case.probe.entry.scheme != "https":
             continue
         found = re.search(r"(?:^|;)\s*max-age\s*=\s*\"?([0-9]+)", line.value, re.IGNORECASE)
         if found and int(found[1]) >= wanted.min_max_age:
