@@ -216,6 +216,10 @@ def passed(observed: Observed, finding: Finding) -> None:
         assert real == [line.value for line in outcome.response.headers.lines(name)], finding.message
     if outcome.action.kind == "proxy" and outcome.when == "upstream-success":
         assert observed.asked, "it reached no upstream"
+        told = {(name.lower(), value) for name, value in observed.asked[-1].headers}
+        sent_on = outcome.upstream_request
+        assert sent_on is not None
+        assert {(line.name.lower(), line.value) for line in sent_on.headers if line.decided} <= told
 
 
 HARMLESS = (
