@@ -151,3 +151,30 @@ def test_a_rewrite_that_its_location_always_takes_cuts_no_paths(tmp_path: Path, 
         if m.subject == "path" and m.kind == "regex" and not m.selects
     ]
     assert bool(seen) is cuts
+
+
+@pytest.mark.parametrize(
+    ("lines", "undecided"),
+    [
+        (r"server { listen 80; location ~ ^/([^/]+)/\1$ { return 200; } }", ["path"]),
+        (r"server { listen 80; server_name ~^([a-z]+)[.]\1[.]test$; location / { return 200; } }", ["host"]),
+        (
+            r"""
+            map $http_origin $o { default ""; "~^https://([a-z]+)[.]\1[.]test$" $http_origin; }
+            server { listen 80; location / { add_header Access-Control-Allow-Origin $o; return 200; } }
+            """,
+            ["origin"],
+        ),
+        (r"server { listen 80; server_name ~^([a-z]+)[.]test$; location ~ ^/(a|b)/$ { return 200; } }", []),
+    ],
+)
+def test_a_pattern_that_nobody_can_decide_is_said(tmp_path: Path, lines: str, undecided: list[str]) -> None:
+    """What a back reference matches is no regular set: the paths, hosts or origins of it were not all tried."""
+    (tmp_path / "nginx.conf").write_text(f"events {{}} http {{ {lines} }}")
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    run = audit.check(Options("check", tmp_path / "policy.yaml"))
+    found = [f for f in run.findings if f.check == "pattern-undecided"]
+    assert {f.verdict for f in found} == {Verdict.UNKNOWN if undecided else Verdict.PASS}
+    said = [f.message.partition("which ")[2].partition("s ")[0] for f in found if f.verdict is Verdict.UNKNOWN]
+    assert said == undecided
+    assert all(f.notes and f.notes[0].location.file.endswith("nginx.conf") for f in found if undecided)

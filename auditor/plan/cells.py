@@ -147,17 +147,17 @@ def _signature(text: str, sets: Sequence[Language]) -> tuple[bool | None, ...]:
     return tuple(item.contains(text) for item in sets)
 
 
-def host_cells(matchers: Sequence[Matcher]) -> list[str]:
-    """Return a representative host name of each cell."""
+def host_cells(matchers: Sequence[Matcher]) -> tuple[list[str], list[Matcher]]:
+    """Return a representative host name of each cell, and the matchers that are not decided for every name."""
     exact = [m.pattern for m in matchers if m.subject == "host" and m.kind == "exact" and m.pattern not in {"", "_"}]
     others = [m for m in matchers if m.subject == "host" and m.kind != "exact"]
     named = dict.fromkeys(exact)
     if all(m.kind == "wildcard-host" and m.pattern.startswith(("*.", ".")) for m in others):
-        return [*named, *_below(dict.fromkeys(m.pattern for m in others), named)]
-    sets = languages(others, "host")
+        return [*named, *_below(dict.fromkeys(m.pattern for m in others), named)], []
+    seen = regular(others, "host")
     within = HOSTNAME - Language.words(exact) if exact else HOSTNAME
-    cells = [cell.text for cell in partition(sets, within, candidates=("localhost", "www.localhost")).cells]
-    return [*named, *cells]
+    cut = partition([found for _, found in seen], within, candidates=("localhost", "www.localhost"))
+    return [*named, *(cell.text for cell in cut.cells)], [seen[i][0] for i in cut.undecided]
 
 
 def _below(wildcards: Iterable[str], named: Iterable[str]) -> list[str]:

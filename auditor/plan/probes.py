@@ -114,8 +114,9 @@ class Planner:
         """Return a host of every cell, and one that nobody has."""
         key = "hosts"
         if key not in self._known:
-            known = [*self.hosts, *host_cells(self.matchers)]
-            self._known[key] = list(dict.fromkeys(known)) or ["localhost"]
+            cells, undecided = host_cells(self.matchers)
+            self._everything().undecided.update(dict.fromkeys(undecided))
+            self._known[key] = list(dict.fromkeys([*self.hosts, *cells])) or ["localhost"]
         return self._known[key]
 
     def hosts_of(self, route: Route) -> list[str]:
