@@ -135,7 +135,9 @@ def _undecided(assembly: Assembly, planner: Planner) -> Iterator[tuple[str, Unkn
     """Yield the patterns that requests could not be told apart by, each with the target it is of."""
     places = {m.location: target for target, matchers in assembly.seen.items() for m in matchers}
     for matcher in planner.undecided():
-        reason = f"it is not decided which {matcher.subject}s {matcher.pattern!r} matches: not every request was tried"
+        reason = matcher.reason or (
+            f"it is not decided which {matcher.subject}s {matcher.pattern!r} matches: not every request was tried"
+        )
         yield places.get(matcher.location, ""), Unknown(reason, matcher.location)
 
 

@@ -19,6 +19,7 @@ from auditor.finding import TargetInfo
 from auditor.plan.behind import Replacement
 from auditor.plan.cells import Matcher
 from auditor.plan.facts import ClientVariable, Network, OpenDoor, TlsEntry
+from auditor.plan.joint import told_apart
 from auditor.plan.steering import Demand, demands
 from auditor.plan.views import Selection
 from auditor.policy.load import LoadedPolicy
@@ -134,6 +135,7 @@ class Assembler:
             assembly.matchers, assembly.selection = found
         else:
             assembly.matchers = tuple(seen.outermost(order, assembly.seen, assembly.moves))
+        assembly.matchers = told_apart(assembly.matchers)
         if [layers[name][0] for name in order] == ["nginx"]:
             from auditor.nginx.selection import Selection as Servers  # noqa: PLC0415 - only where nginx is all there is
 
@@ -171,7 +173,9 @@ class Assembler:
         assembly.targets.append(TargetInfo(target.id, target.type, tuple(configuration.files)))
         assembly.moves[target.id] = tuple(Replacement(*pair) for pair in replacements(configuration))
         assembly.seen[target.id] = tuple(
-            Matcher(m.subject, m.kind, m.pattern, m.caseless, m.location, m.scope, m.selects, m.table)
+            Matcher(
+                m.subject, m.kind, m.pattern, m.caseless, m.location, m.scope, m.selects, m.table, m.reason, m.parts
+            )
             for m in matchers(configuration)
         )
         assembly.tls += tuple(_nginx_tls(target.id, configuration))

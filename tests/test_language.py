@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from auditor.language import (
     decide_included,
 )
 from auditor.language.alphabet import BIT, FULL, RANKED, bytes_mask, fold, lowest_byte, members, to_bytes
+from auditor.language.products import products
 
 SHORT = [bytes(t) for n in range(5) for t in itertools.product(b"ab.", repeat=n)]
 
@@ -310,3 +312,29 @@ def test_the_package_is_imported_quickly_and_alone() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"pcre2", "pydantic", "hypothesis", "publicsuffixlist", "yaml", "crossplane", "asyncio", "httpx"}
     assert heavy & set(loaded) == set()
+
+
+@pytest.mark.parametrize("between", [(":",), ("",), (":", ":"), ("a",), (":b", "")], ids="-".join)
+@pytest.mark.parametrize(
+    "pattern", [r"^a:b$", r"a+:?b", r"^[ab]*:a", r":b$", r"^(ab|a:)b?a", r"b:", r"^a*:a*$", r"aa", r"^.:.:.$", r"^$"]
+)
+def test_products_are_the_strings_that_parts_make_up(pattern: str, between: tuple[str, ...]) -> None:
+    """Parts fit one of the combinations exactly where Python's expressions find the pattern in all of them in a row."""
+    domain = Language.regex(r"[ab:]*", whole=True)
+    parts: list[bytes | Language] = [domain]
+    for literal in between:
+        parts += [literal.encode(), domain]
+    rows = products(Language.regex(pattern), parts)
+    assert rows is not None
+    words = ["".join(letters) for size in range(3) for letters in itertools.product("ab:", repeat=size)]
+    fitting = [
+        [
+            {w for w in words if choice is None or (isinstance(choice, Language) and choice.contains(w))}
+            for choice in row
+        ]
+        for row in rows
+    ]
+    for chosen in itertools.product(words, repeat=len(between) + 1):
+        text = chosen[0] + "".join(literal + word for literal, word in zip(between, chosen[1:], strict=True))
+        fits = any(all(word in fit for word, fit in zip(chosen, row, strict=True)) for row in fitting)
+        assert fits is (re.search(pattern, text) is not None), (pattern, chosen)

@@ -2,7 +2,7 @@ r"""A pattern of the configuration cannot be decided.
 
 ## What it checks
 
-Whether it is known of every path and every origin which patterns of the configuration match it. One request stands for all that no pattern tells apart; what a back reference, a recursion or a family of patterns too large to work through matches is no set that this can be proved of.
+Whether it is known of every request which patterns of the configuration match it. One request stands for all that no pattern tells apart; what a back reference, a recursion or a family of patterns too large to work through matches is no set that this can be proved of. So it is with a text put together of so many parts of a request, or a location chosen by such a text, that not every combination was tried.
 
 ## Why it matters
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from auditor.errors import Location
 from auditor.nginx.attempts import attempts, authority
-from auditor.nginx.model import Node
+from auditor.nginx.dependence import LOGS, crossings, of_table, tables_of, words_of
+from auditor.nginx.model import Node, server_names
 from auditor.nginx.proxy import split_address
 from auditor.nginx.rewrite import condition_words
 from auditor.nginx.settings import settings_of
-from auditor.nginx.subjects import Matcher, Subjects, lines_of, subject_of
-from auditor.nginx.template import split
+from auditor.nginx.subjects import Matcher, Subjects, lines_of
 from auditor.nginx.tokens import Directive
 
 if TYPE_CHECKING:
     from auditor.nginx.evaluate import Configuration
-
-METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE")
 
 
 def scope_of(server: Node) -> str:
@@ -75,8 +73,9 @@ class _Collector:
         for server in self.http.servers[:1]:
             for method in ("TRACE", "CONNECT"):  # refused before a location is chosen
                 yield Matcher("method", "exact", method, caseless=False, location=server.place or Location("nginx"))
-        for name, table in self.http.tables.items():
-            yield from (replace(found, table=name) for found in self._table(name, table))
+        for name in self._used():
+            yield from (replace(found, table=name) for found in self._table(name, self.http.tables[name]))
+            yield from of_table(self.http, name)
         yield from self._above()
         for server in self.http.servers:
             scope = scope_of(server)
@@ -84,8 +83,18 @@ class _Collector:
                 yield Matcher("request_uri", "regex", "^//", caseless=False, location=merging.location)
             for node in server.below():
                 yield from (replace(found, scope=scope) for found in self._node(node))
+            yield from crossings(self.http, server, scope)
         if types:
             yield from self._types()
+
+    def _used(self) -> list[str]:
+        """Return the names of the tables that anything but a log reads."""
+        texts = [zone.args[0] for zone in self.http.zones.values() if zone.args]
+        for node in (self.http.node, *(node for server in self.http.servers for node in server.below())):
+            texts += words_of(line for name, lines in node.own.items() if name not in LOGS for line in lines)
+            texts += words_of(node.script)
+        read = tables_of(self.http, texts)
+        return [name for name in self.http.tables if name in read]
 
     def _above(self) -> Iterator[Matcher]:
         """Yield what is tested for all servers alike, by the lines around them."""
@@ -101,51 +110,29 @@ class _Collector:
     ) -> Iterator[Matcher]:
         """Yield what testing a text means for the parts of the request that it repeats."""
         subjects, exact = self.subjects(text)
+        if text == "$is_args":
+            yield Matcher("args", "nonempty", "", caseless=False, location=location)
+            return
         if exact or (len(subjects) == 1 and text == "$binary_remote_addr"):
             for subject in subjects:
                 yield Matcher(subject, kind, pattern, caseless, location)
+            if subjects != ["request_uri"]:
+                return
+        if not subjects:
             return
-        split_key = self._split_method(text, kind, pattern)
-        if split_key is not None:
-            subject, rests = split_key
-            for rest in rests:
-                yield Matcher(subject, kind, rest, caseless, location)
-            return
-        for subject in subjects:
-            yield Matcher(
-                subject,
-                "other",
-                pattern,
-                caseless,
-                location,
-                f"tests {text}, more than one part of a request or only some of one",
-            )
+        ways = self.known.parts(text)
+        for way in ways or ():
+            if way == ("$path",):
+                yield Matcher("path", kind, pattern, caseless, location)
+            elif any(part[0] == "$" for part in way):
+                yield Matcher("text", kind, pattern, caseless, location, parts=way)
+        if ways is None:
+            yield from self._other(subjects, pattern, location, f"what {text} is, is not decided for every request")
 
-    def _split_method(self, text: str, kind: str, pattern: str) -> tuple[str, list[str]] | None:
-        """Take a known method off an exact key over the method and one other variable."""
-        parts = split(text)
-        others = [name for part, name in parts if part == "variable" and name != "request_method"]
-        if kind != "exact" or len(others) != 1 or any(part == "capture" for part, _ in parts):
-            return None
-        subject = subject_of(others[0])
-        if subject is None or others[0] in self.known.assigned:
-            return None
-        rests = []
-        for method in METHODS:
-            before = after = ""
-            seen = False
-            for part, name in parts:
-                piece = method if name == "request_method" and part == "variable" else name
-                if part == "variable" and name == others[0]:
-                    seen = True
-                elif seen:
-                    after += piece
-                else:
-                    before += piece
-            low = pattern.lower()
-            if low.startswith(before.lower()) and low.endswith(after.lower()) and len(low) >= len(before) + len(after):
-                rests.append(pattern[len(before) : len(pattern) - len(after)])
-        return subject, rests
+    def _other(self, subjects: Iterable[str], pattern: str, location: Location, reason: str) -> Iterator[Matcher]:
+        """Yield what says that requests which differ in these parts may not be told apart."""
+        for subject in subjects:
+            yield Matcher(subject, "other", pattern, caseless=False, location=location, reason=reason)
 
     # ------------------------------------------------------------------ the places that test
 
@@ -170,14 +157,10 @@ class _Collector:
         source = table.args[0] if table.args else ""
         if table.name == "split_clients":
             for subject in self.subjects(source)[0]:
-                yield Matcher(
-                    subject,
-                    "other",
-                    source,
-                    caseless=False,
-                    location=table.location,
-                    reason=f"${name} is a hash of {source}",
+                reason = (
+                    f"which share of {source} a request is in, and what ${name} is, is not decided for every request"
                 )
+                yield Matcher(subject, "other", source, caseless=False, location=table.location, reason=reason)
             return
         hostnames = any(line.name == "hostnames" and not line.args for line in table.block or ())
         regexes = False
@@ -186,14 +169,7 @@ class _Collector:
                 continue
             if line.name == "include":
                 for subject in self.subjects(source)[0]:
-                    yield Matcher(
-                        subject,
-                        "other",
-                        line.args[0],
-                        caseless=False,
-                        location=line.location,
-                        reason="lines of this map are not here",
-                    )
+                    yield Matcher(subject, "other", line.args[0], caseless=False, location=line.location)
             elif line.name.startswith("~"):
                 regexes = True
                 caseless = line.name.startswith("~*")
@@ -231,19 +207,27 @@ class _Collector:
             yield from self.test(words[0], "exact", "0", line.location)
         elif words[1] in {"=", "!="}:
             if "$" in words[-1]:
-                for subject in dict.fromkeys(self.subjects(words[0])[0] + self.subjects(words[-1])[0]):
-                    yield Matcher(
-                        subject,
-                        "other",
-                        words[-1],
-                        caseless=False,
-                        location=line.location,
-                        reason="compares two parts of a request",
-                    )
+                yield from self._equal(words[0], words[-1], line.location)
             else:
                 yield from self.test(words[0], "exact", words[-1], line.location)
         elif words[1].endswith(("~", "~*")):
             yield from self.test(words[0], "regex", words[-1], line.location, caseless=words[1].endswith("*"))
+
+    def _equal(self, one: str, other: str, location: Location) -> Iterator[Matcher]:
+        """Yield what tells apart whether two texts are equal: a value that both can have, or names of hosts."""
+        sides = [(self.known.parts(text) or [], self.subjects(text)[0]) for text in (one, other)]
+        free = all(ways and all(_free(way) for way in ways) for ways, _ in sides)
+        constant = next((ways for ways, subjects in sides if ways and not subjects), None)
+        if constant is not None:
+            text = one if constant is sides[1][0] else other
+            for value in dict.fromkeys(v for way in constant for v in _values(way)):
+                yield from self.test(text, "exact", value, location)
+        elif free:
+            for text in (one, other):
+                yield from self.test(text, "exact", _EQUAL, location)
+        elif sides[0][1] or sides[1][1]:
+            both = dict.fromkeys((*sides[0][1], *sides[1][1]))
+            yield from self._other(both, other, location, f"whether {one} is {other} is not decided for every request")
 
     def _rewrite(self, line: Directive, node: Node) -> Iterator[Matcher]:
         if not _always(line, node):
@@ -253,15 +237,9 @@ class _Collector:
         leaves = flag in {"redirect", "permanent"} or replacement.startswith(("http://", "https://", "$scheme"))
         if leaves or "$" not in replacement or (flag == "break" and node.kind != "server"):
             return
-        for subject in self.subjects(replacement.partition("?")[0])[0] or ["path"]:
-            yield Matcher(
-                subject,
-                "other",
-                line.args[0],
-                caseless=False,
-                location=line.location,
-                reason="locations are chosen by the rewritten path",
-            )
+        subjects = self.subjects(replacement.partition("?")[0])[0] or ["path"]
+        reason = f"which location a path leads to that {line.args[0]} rewrites is not decided for every path"
+        yield from self._other(subjects, line.args[0], line.location, reason)
 
     def _rules(self, node: Node, place: Location) -> Iterator[Matcher]:  # noqa: C901 - follows nginx's own
         """Yield the tests of the other phases."""
@@ -276,31 +254,19 @@ class _Collector:
             for line in node.own.get(kind, ()):
                 yield from self._limit(kind, line)
         for line in node.own.get("valid_referers", ()):
-            yield from _referers(line)
+            yield from _referers(line, node)
         for line in node.own.get("auth_basic", ()):
             yield Matcher("header:authorization", "nonempty", "", caseless=False, location=line.location)
         for line in (*node.own.get("try_files", ()), *node.own.get("error_page", ())):
             if line.args and line.args[-1].startswith(("/", "$")) and "$" in line.args[-1].partition("?")[0]:
-                for subject in self.subjects(line.args[-1].partition("?")[0])[0]:
-                    yield Matcher(
-                        subject,
-                        "other",
-                        line.args[-1],
-                        caseless=False,
-                        location=line.location,
-                        reason="a location is chosen by this text",
-                    )
+                target = line.args[-1].partition("?")[0]
+                if target not in {"$uri", "$request_uri"}:  # these lead to the same location again
+                    reason = f"which location {line.args[-1]} leads to is not decided for every request"
+                    yield from self._other(self.subjects(target)[0], line.args[-1], line.location, reason)
         if node.handler is not None and node.handler.args and "$" in node.handler.args[0]:
             host = authority(node.handler)
             for subject in self.subjects(host)[0]:
-                yield Matcher(
-                    subject,
-                    "other",
-                    host,
-                    caseless=False,
-                    location=node.handler.location,
-                    reason="names the upstream",
-                )
+                yield Matcher(subject, "other", host, caseless=False, location=node.handler.location)
         for line in node.own.get("gzip", ()):
             if line.args == ("on",):
                 yield Matcher("header:accept-encoding", "regex", "gzip", caseless=True, location=line.location)
@@ -368,9 +334,28 @@ def _files(node: Node, place: Location) -> Iterator[Matcher]:
         yield Matcher("method", "regex", r"^(?:GET|HEAD)\z", caseless=False, location=place)
 
 
-def _referers(line: Directive) -> Iterator[Matcher]:
+_EQUAL = "https://equal.invalid"
+"""A value that most parts of a request can have."""
+
+
+def _free(way: tuple[str, ...]) -> bool:
+    """Whether a text is a part of a request that can have any value."""
+    return len(way) == 1 and way[0].startswith(("$origin", "$header:", "$cookie:", "$arg:"))
+
+
+def _values(way: tuple[str, ...]) -> list[str]:
+    """Return the texts that a text without parts of a request may be."""
+    found = [""]
+    for part in way:
+        texts = part[1:].split("\n") if part[0] == "?" else [part[1:]]
+        found = [before + text for before in found for text in texts]
+    return found
+
+
+def _referers(line: Directive, node: Node) -> Iterator[Matcher]:
     """Yield valid_referers as regular expressions on the whole Referer."""
-    for word in line.args:
+    names = server_names(node.server) if "server_names" in line.args and node.server is not None else ()
+    for word in (*(word for word in line.args if word != "server_names"), *names):
         if word == "none":
             yield Matcher("header:referer", "nonempty", "", caseless=False, location=line.location)
         elif word == "blocked":
@@ -379,17 +364,8 @@ def _referers(line: Directive) -> Iterator[Matcher]:
             yield Matcher(
                 "header:referer", "regex", f"^https?://(?=.*{word[1:]})", caseless=True, location=line.location
             )
-        elif word != "server_names":
+        elif word:
             yield Matcher("header:referer", "regex", _referer(word), caseless=True, location=line.location)
-        else:
-            yield Matcher(
-                "header:referer",
-                "other",
-                word,
-                caseless=True,
-                location=line.location,
-                reason="compares with the server's names",
-            )
 
 
 def _referer(word: str) -> str:

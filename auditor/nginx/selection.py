@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from auditor.dataclass import dataclass
 from auditor.exchange import Request
+from auditor.nginx.dependence import LOGS, tables_of, words_of
 from auditor.nginx.matchers import scope_of
 from auditor.nginx.model import PASSES, Node
 from auditor.nginx.regex import Regex, RegexError
@@ -93,8 +94,8 @@ class Selection:
         self._servers: dict[tuple[str, str, str], Node | None] = {}
         self._tables: dict[int, frozenset[str]] = {}
         self._signs: dict[int, _Sign] = {}
-        self._global = frozenset(self._read(self._texts_of((self._http.node,))))
-        self._global |= self._read(self._zones)
+        self._global = frozenset(tables_of(self._http, self._texts_of((self._http.node,))))
+        self._global |= tables_of(self._http, self._zones)
 
     def scope(self, listen: str, scheme: str, host: str) -> str | None:
         """Name the server that answers; None where nothing listens."""
@@ -108,7 +109,7 @@ class Selection:
             return frozenset()
         known = self._tables.get(id(server))
         if known is None:
-            known = self._global | frozenset(self._read(self._texts_of(server.below())))
+            known = self._global | frozenset(tables_of(self._http, self._texts_of(server.below())))
             self._tables[id(server)] = known
         return known
 
@@ -147,21 +148,10 @@ class Selection:
 
     def _texts_of(self, nodes: Iterable[Node]) -> Iterator[str]:
         for node in nodes:
-            for lines in node.own.values():
-                yield from _words(lines)
-            yield from _words(node.script)
-
-    def _read(self, texts: Iterable[str]) -> set[str]:
-        """Return the tables that texts read, directly or through other tables."""
-        found: set[str] = set()
-        todo = [text for text in texts if "$" in text]
-        while todo:
-            for kind, name in split(todo.pop()):
-                if kind == "variable" and name in self._http.tables and name not in found:
-                    found.add(name)
-                    table = self._http.tables[name]
-                    todo.extend(text for text in (*table.args[:-1], *_words(table.block or ())) if "$" in text)
-        return found
+            for name, lines in node.own.items():
+                if name not in LOGS:
+                    yield from words_of(lines)
+            yield from words_of(node.script)
 
     # -- places ------------------------------------------------------------------------------------------------
 
@@ -212,7 +202,7 @@ class Selection:
                 if name in self._http.tables:
                     table = self._http.tables[name]
                     sources = table.args[:-1] or ("$remote_addr",)
-                    todo += [(word, True) for word in (*sources, *_words(table.block or ())) if "$" in word]
+                    todo += [(word, True) for word in (*sources, *words_of(table.block or ())) if "$" in word]
                 elif name in self._assigned:
                     todo += [(value, False) for value, _ in self._assigned[name]]
                 elif subject is not None or name in _HOST_NAMES:
@@ -254,13 +244,6 @@ class Selection:
 
 def _neither(name: str) -> bool:
     return name in _PLAIN or name.startswith(_PLAIN_FAMILIES)
-
-
-def _words(lines: Iterable[Directive]) -> Iterator[str]:
-    for line in lines:
-        yield from line.args
-        if line.block:
-            yield from _words(line.block)
 
 
 def _depends(line: Directive) -> Iterator[str]:

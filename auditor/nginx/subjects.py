@@ -34,6 +34,8 @@ class Matcher:
     "network" (an address block), or "other": not expressible, `reason` says why.
     `scope` names the server that makes the test, `table` the map, geo or split_clients; "" where neither does.
     `selects`: all that it does is to choose a location.
+    `parts`: the test is of a text of several parts, the subject is "text" (see `Subjects.parts`). The subject "crossing":
+    the parts of a request that the pattern names decide something together.
     """
 
     subject: str
@@ -45,6 +47,7 @@ class Matcher:
     scope: str = ""
     table: str = ""
     selects: bool = False
+    parts: tuple[str, ...] = ()
 
 
 def subject_of(name: str) -> str | None:
@@ -68,6 +71,7 @@ class Subjects:
         """Read what `set` and the tables assign."""
         self.http = http
         self.assigned: dict[str, list[tuple[str, Location]]] = {}
+        self.captured: set[str] = set()
         for server in self.http.servers:
             for node in server.below():
                 for line in lines_of(node.script):
@@ -99,6 +103,60 @@ class Subjects:
                     found.extend(inner)
                     exact &= same or not inner
         return list(dict.fromkeys(found)), exact
+
+    # ------------------------------------------------------------------ texts of several parts
+
+    def parts(self, text: str) -> list[tuple[str, ...]] | None:
+        """Return what a text may be put together of, each way once; None where that cannot be said.
+
+        A part is "=" and literal text, "?" and texts (on lines of their own) of which it is one, or "$" and the part of a
+        request that it repeats, "$" alone for what the configuration does not decide.
+        """
+        found = self._parts(text, frozenset())
+        return None if found is None else list(dict.fromkeys(found))
+
+    def _parts(self, text: str, seen: frozenset[str]) -> list[tuple[str, ...]] | None:
+        ways: list[tuple[str, ...]] = [()]
+        for kind, name in split(text):
+            if kind == "capture":
+                return None
+            more = [(f"={name}",)] if kind == "text" else self._variable(name, seen)
+            if more is None or len(ways) * len(more) > _MOST_WAYS:
+                return None
+            ways = [(*way, *following) for way in ways for following in more]
+        return ways
+
+    def _variable(self, name: str, seen: frozenset[str]) -> list[tuple[str, ...]] | None:
+        """Return what one variable may be put together of."""
+        if name in self.captured or name in seen:
+            return None
+        if name in self.assigned:
+            texts = dict.fromkeys(("", *(value for value, _ in self.assigned[name])))
+            literal = [value for value in texts if "$" not in value]
+            ways: list[tuple[str, ...]] = [("?" + "\n".join(literal),)]
+            for value in texts:
+                if "$" in value:
+                    inner = self._parts(value, seen | {name})
+                    if inner is None:
+                        return None
+                    ways += inner
+            return ways
+        if name in {"request_uri", "request"}:
+            targets = [("$path",), ("$path", "=?", "$args")]
+            line = [("$method", "= ", *target, "= ", "$version") for target in targets]
+            return targets if name == "request_uri" else line
+        if name in _OWN_WORDS:
+            return [("$",)]
+        return [(f"${subject_of(name) or ''}",)]
+
+
+_MOST_WAYS = 32
+"""Ways to put a text together that are looked at."""
+
+_OWN_WORDS = frozenset(
+    {"is_args", "https", "request_filename", "remote_user", "proxy_add_x_forwarded_for", "binary_remote_addr"}
+)
+"""Variables that say something of a part of a request, but not the part itself."""
 
 
 def lines_of(script: Iterable[Directive]) -> Iterator[Directive]:

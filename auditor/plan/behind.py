@@ -32,7 +32,12 @@ def from_outside(matchers: Iterable[Matcher], replacements: Sequence[Replacement
     """
     pairs = tuple(dict.fromkeys((UNCHANGED, *replacements)))
     for matcher in matchers:
-        if matcher.subject == "path":
+        if "$path" in matcher.parts and len(pairs) > 1:
+            reason = (
+                f"which paths make {matcher.pattern!r} hold is not decided behind a layer that replaces some of them"
+            )
+            yield replace(matcher, subject="path", kind="other", parts=(), reason=reason)
+        elif matcher.subject == "path":
             yield from dict.fromkeys(found for pair in pairs for found in _before(matcher, pair))
         else:
             yield matcher

@@ -28,6 +28,8 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND
 refused whatever is configured."""
 
 HOSTNAME = Language.regex(r"[a-z0-9](?:[a-z0-9-]{0,62})(?:\.[a-z0-9](?:[a-z0-9-]{0,62})){0,8}", whole=True)
+Test = tuple[str, str, bool, Language | None]
+"""What is tested: kind, pattern, whether case does not matter, the set where it is given."""
 PATH = Language.regex(r"/[!-~]*", whole=True) - Language.regex(r"[?#%\\]|//|/\.\.?(?:/|$)")
 
 
@@ -36,9 +38,11 @@ class Matcher:
     """Something in a configuration that can see one part of a request.
 
     `subject` is "origin", "path", "host", "method", "header:<name>", "cookie:<name>", "arg:<name>" or another part;
-    `kind` is "exact", "prefix", "suffix", "regex", "wildcard-host", "nonempty" or "other" (not regular).
+    `kind` is "exact", "prefix", "suffix", "regex", "wildcard-host", "nonempty", "given" (the set `given`) or "other"
+    (not regular: `reason` says why that leaves something open, "" where it does not).
     `scope` names the server that the matcher belongs to, `table` the map that it is a key of; "" where all see it.
     `selects`: all that it does is to choose a block (a location, a router) by the path and the host alone.
+    `parts` are those of the text that is tested where it has several (see `auditor.plan.joint`).
     """
 
     subject: str
@@ -49,15 +53,20 @@ class Matcher:
     scope: str = ""
     selects: bool = False
     table: str = ""
+    reason: str = ""
+    parts: tuple[str, ...] = ()
+    given: Language | None = None
 
     @property
-    def test(self) -> tuple[str, str, bool]:
+    def test(self) -> Test:
         """What is tested, wherever it stands."""
-        return (self.kind, self.pattern, self.caseless)
+        return (self.kind, self.pattern, self.caseless, self.given)
 
     def language(self) -> Language | None:
         """Return the values that satisfy the matcher; None where that is no regular set."""
         match self.kind:
+            case "given":
+                return self.given
             case "exact":
                 return Language.exact(self.pattern, caseless=self.caseless)
             case "prefix":
@@ -86,7 +95,7 @@ def _wildcard(name: str) -> Language:
 
 def regular(matchers: Iterable[Matcher], subject: str) -> list[tuple[Matcher, Language]]:
     """Return the distinct matchers of one subject that are regular sets, with their sets."""
-    unique: dict[tuple[str, str, bool], Matcher] = {}
+    unique: dict[Test, Matcher] = {}
     for m in matchers:
         if m.subject == subject:
             unique.setdefault(m.test, m)
@@ -259,9 +268,9 @@ def undecided_origins(matchers: Sequence[Matcher], allowed: Sequence[Origin], kn
     return [places[i - 2] for i in undecided if 2 <= i < len(places) + 2]
 
 
-def _tests(matchers: Sequence[Matcher]) -> dict[tuple[str, str, bool], Matcher]:
+def _tests(matchers: Sequence[Matcher]) -> dict[Test, Matcher]:
     """Return the first matcher of each test of the origin."""
-    tests: dict[tuple[str, str, bool], Matcher] = {}
+    tests: dict[Test, Matcher] = {}
     for m in matchers:
         if m.subject == "origin" and m.kind != "other":
             tests.setdefault(m.test, m)
@@ -270,7 +279,7 @@ def _tests(matchers: Sequence[Matcher]) -> dict[tuple[str, str, bool], Matcher]:
 
 @lru_cache(maxsize=1024)
 def _cut(
-    tests: tuple[tuple[str, str, bool], ...], allowed: tuple[Origin, ...], known: tuple[Origin, ...]
+    tests: tuple[Test, ...], allowed: tuple[Origin, ...], known: tuple[Origin, ...]
 ) -> tuple[tuple[Cell, ...], dict[tuple[bool | None, ...], str], tuple[int, ...]]:
     """Return the cells of what a policy lets in at most (0) and at least (1), and of the tests, in the order given.
 
@@ -282,7 +291,7 @@ def _cut(
     near = origin_policy(dict.fromkeys([*allowed, *known])).hosts
     named = [item.exact for item in (*allowed, *known) if item.exact and item.exact != "*"]
     candidates = [*named, *(text for texts in templates(near).values() for text in texts)]
-    sets = [Matcher("origin", *test).language() or Language.nothing() for test in tests]
+    sets = [Matcher("origin", *test[:3], given=test[3]).language() or Language.nothing() for test in tests]
     within = browser_sendable() - Language.exact("null")
     family = [policy.most, policy.plain, *sets, Language.prefix("https://")]
     cells, undecided = _cells(family, policy.least, within, candidates)

@@ -21,7 +21,7 @@ from auditor.plan.cells import (
 from auditor.plan.facts import NO_HOST, Probe
 from auditor.plan.places import Place, over_http2
 from auditor.plan.steering import Demand
-from auditor.plan.views import Selection, View
+from auditor.plan.views import Change, Selection, View
 from auditor.policy.model import Cors, Match, Origin, Policy, Route
 from auditor.stack import Entry
 
@@ -220,7 +220,9 @@ class Planner:
 
     def undecided(self) -> Iterator[Matcher]:
         """Yield the matchers that some of the probes yielded so far may not have told all requests apart by."""
-        yield from dict.fromkeys(m for view in self._views.values() for m in view.undecided)
+        views = [view for scope, view in self._views.items() if scope is not None or self.selection is None]
+        untold = [m for view in views for m in view.matchers if m.reason]
+        yield from dict.fromkeys((*(m for view in self._views.values() for m in view.undecided), *untold))
 
     def rest(self, places: Iterable[tuple[str, str, str]]) -> Iterator[Probe]:
         """Yield the probes left out of the places that answer alike with these (route, host, path)."""
@@ -246,7 +248,8 @@ class Planner:
             yield place.probe("plain", method)
         changes = [*view.variations(), *view.spellings(place.path)]
         for why, change in changes:
-            yield replace(place.probe("plain", first), request=change(place.request(first)), why=why)
+            if (probe := _changed(place.probe("plain", first), change, methods, why)) is not None:
+                yield probe
         if view.writes_paths and self.owner(place.host, f"{place.path}x", first) == route.id:
             broken = replace(place.request(first), target=place.path + INJECTED)
             yield replace(place.probe("plain", first), request=broken, why="a line break in the path")
@@ -260,8 +263,9 @@ class Planner:
                 yield replace(base, request=forged, variant="forged", why=name)
             claimed = {name.lower() for name, _ in FORGED}
             for why, change in changes:
-                if change.name.lower() not in claimed:
-                    yield replace(base, request=change(base.request), variant="forged", why=why)
+                if claimed.isdisjoint(part.name.lower() for part in change.all):
+                    probe = _changed(base, change, methods, why)
+                    yield from () if probe is None else (replace(probe, variant="forged"),)
             other = replace(base.request, client=OTHER_CLIENT)
             yield replace(base, request=other, variant="client", why="another client")
 
@@ -288,8 +292,8 @@ class Planner:
                 if method == "GET" and versions:
                     yield over_http2(place.probe("cors", method, origin))
             for why, change in view.of_pages(place.path) if sendable else ():
-                probe = place.probe("cors", sendable[0], origin)
-                yield replace(probe, request=change(probe.request), why=why)
+                probe = _changed(place.probe("cors", sendable[0], origin), change, sendable, why)
+                yield from () if probe is None else (probe,)
             if origin.value is None:
                 continue
             yield place.preflight(unsafe, headers, origin)
@@ -307,7 +311,8 @@ class Planner:
         for origin in view.origins(socket.allow_origins, socket.null_origin, self._named()):
             yield place.upgrade(origin)
             for why, change in view.of_pages(place.path):
-                yield replace(place.upgrade(origin), request=change(place.upgrade(origin).request), why=why)
+                probe = _changed(place.upgrade(origin), change, (), why)
+                yield from () if probe is None else (probe,)
 
     def anywhere(self, ask: Ask | None = None) -> Iterator[Probe]:
         """Yield the probes that no route is about: every door, and the paths that must be denied."""
@@ -349,9 +354,18 @@ class Planner:
 def _otherwise(probe: Probe, view: View) -> Iterator[Probe]:
     """Yield the same request with another part changed that the server looks at: a header, an argument, the method."""
     for _, change in (*view.variations(), *view.claims()):
-        yield replace(probe, request=change(probe.request))
+        request = change(probe.request)
+        yield replace(probe, request=request, method=request.method)
     for method in view.decisive_methods():
         yield replace(probe, request=replace(probe.request, method=method), method=method)
+
+
+def _changed(probe: Probe, change: Change, methods: Sequence[str], why: str) -> Probe | None:
+    """Return a probe with its request changed; None where that makes the method another than one of these."""
+    request = change(probe.request)
+    if request.method == probe.request.method:
+        return replace(probe, request=request, why=why)
+    return replace(probe, request=request, method=request.method, why=why) if request.method in methods else None
 
 
 def asked_for(name: str) -> bool:

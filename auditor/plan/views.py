@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import field, replace
 from ipaddress import ip_network
+from itertools import combinations, product
+from math import prod
 from typing import Protocol
 
 from auditor.dataclass import dataclass
@@ -21,6 +23,7 @@ from auditor.plan.cells import (
     undecided_origins,
 )
 from auditor.plan.facts import OriginCell
+from auditor.plan.joint import CROSSING, VARIED
 from auditor.policy.model import Origin
 
 SPECIAL = frozenset(
@@ -34,10 +37,13 @@ OF_PAGES = frozenset({"accept", "accept-language", "content-language", "range", 
 READS = r"^(?:GET|HEAD)\z"
 """How serving files looks at the method."""
 
-_WORDS = {"header": "header", "cookie": "cookie", "arg": "argument"}
+_WORDS = {"header": "header", "cookie": "cookie", "arg": "argument", "args": "query", "method": "method"}
 
 OTHER = ("other", "zq7", "x0")
 """Values that nothing names."""
+
+MOST = 128
+"""Combinations of several parts of a request that one thing may depend on."""
 
 
 class Selection(Protocol):
@@ -62,20 +68,40 @@ class Selection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One part of a request set to a value: a header, a cookie, an argument; or its target as it is written."""
+    """One part of a request set to a value: a header, a cookie, an argument, the query, the method; or its target as it is written.
+
+    `also` are changes of other parts that are made with it.
+    """
 
     part: str
     name: str
     value: str
+    also: tuple[Change, ...] = ()
 
     def __call__(self, request: Request) -> Request:
         """Return the request with the part set."""
+        changed = self._made(request)
+        for change in self.also:
+            changed = change(changed)
+        return changed
+
+    @property
+    def all(self) -> tuple[Change, ...]:
+        """Every change that is made of one part."""
+        return (self, *self.also)
+
+    def _made(self, request: Request) -> Request:
         if self.part == "target":
             return replace(request, target=self.value)
-        if self.part == "arg":
-            return replace(request, target=f"{request.target}?{self.name}={self.value}")
+        if self.part == "method":
+            return replace(request, method=self.value)
+        if self.part in {"arg", "args"}:
+            mark = "&" if "?" in request.target else "?"
+            said = f"{self.name}={self.value}" if self.part == "arg" else self.value
+            return replace(request, target=f"{request.target}{mark}{said}")
         if self.part == "cookie":
-            return request.with_(Cookie=f"{self.name}={self.value}")
+            before = request.headers.get("Cookie")
+            return request.with_(Cookie=f"{before + '; ' if before else ''}{self.name}={self.value}")
         return request.with_(**{self.name.replace("-", "_"): self.value})
 
 
@@ -89,6 +115,7 @@ class View:
     _origins: dict[object, list[OriginCell]] = field(default_factory=dict)
     _methods: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     _variations: list[tuple[str, Change]] | None = None
+    _pages: list[tuple[str, Change]] | None = None
     _written: list[Language] | None = None
     _decisive: tuple[str, ...] | None = None
     _paths: tuple[frozenset[object], list[Language] | None, bool] | None = None
@@ -142,8 +169,9 @@ class View:
 
     def of_pages(self, path: str) -> list[tuple[str, Change]]:
         """Return the changes that a page of any origin can make, or its browser makes."""
-        found = [(why, c) for why, c in self.variations() if c.part != "header" or c.name.lower() in OF_PAGES]
-        return [*found, *self.spellings(path)]
+        if self._pages is None:
+            self._pages = [(why, c) for why, c in self.variations() if all(map(_of_page, c.all))]
+        return [*self._pages, *self.spellings(path)]
 
     @property
     def writes_paths(self) -> bool:
@@ -189,16 +217,51 @@ class View:
         return self._decisive
 
     def _changes(self) -> Iterator[tuple[str, Change]]:
-        subjects = sorted({m.subject for m in self.matchers if m.subject.startswith(("header:", "cookie:", "arg:"))})
+        subjects = sorted({m.subject for m in self.matchers if m.subject.startswith(VARIED)})
+        alone: dict[str, list[Change]] = {}
         for subject in subjects:
             part, _, name = subject.partition(":")
             if part == "header" and name.lower() in SPECIAL:
                 continue
             sets = languages(self.matchers, subject)
-            values = [text for found in sets if (text := (found.shortest() or b"").decode("latin-1"))]
+            values = [_inside(m.pattern) for m in self.matchers if m.subject == subject and m.kind == "network"]
+            values += [text for found in sets if (text := (found.shortest() or b"").decode("latin-1"))]
             values += [text for text in OTHER if not any(found.contains(text) for found in sets)][: 1 if sets else 0]
-            for value in values:
-                yield f"the {_WORDS[part]} {name} to {value}", Change(part, name, value)
+            alone[subject] = [Change(part, name, value) for value in dict.fromkeys(values) if value]
+            for change in alone[subject]:
+                yield _said(change), change
+        for matcher in {m.pattern: m for m in self.matchers if m.subject == CROSSING}.values():
+            yield from self._combined(matcher, alone)
+
+    def _combined(self, matcher: Matcher, alone: dict[str, list[Change]]) -> Iterator[tuple[str, Change]]:
+        """Yield the changes of several parts at once that decide something together; pairs of them where all are too many."""
+        ways = [alone.get(subject, []) for subject in matcher.pattern.split() if subject != "method"]
+        if "method" in matcher.pattern.split():
+            ways.append([Change("method", "", method) for method in self.decisive_methods()])
+        ways = [changes for changes in ways if changes]
+        groups = [ways] if prod(1 + len(changes) for changes in ways) <= MOST else [*combinations(ways, 2)]
+        if len(ways) > 1 and sum(prod(len(changes) for changes in group) for group in groups) > MOST:
+            reason = f"not every combination of {matcher.pattern.replace(' ', ', ')} was tried: there are too many"
+            self.undecided[replace(matcher, reason=reason)] = None
+            return
+        seen = set()
+        for group in groups:
+            for chosen in product(*([None, *changes] for changes in group)):
+                made = [change for change in chosen if change is not None]
+                if len(made) > 1 and tuple(made) not in seen:
+                    seen.add(tuple(made))
+                    yield ", ".join(map(_said, made)), replace(made[0], also=tuple(made[1:]))
+
+
+def _said(change: Change) -> str:
+    """Say what a change does."""
+    named = f"{_WORDS[change.part]} {change.name}".rstrip()
+    return f"the {named} to {change.value}"
+
+
+def _of_page(change: Change) -> bool:
+    """Whether a page of any origin can make a change, or its browser makes it."""
+    return change.part != "header" or change.name.lower() in OF_PAGES
 
 
 def _inside(network: str) -> str:

@@ -243,12 +243,23 @@ def test_nothing_is_found_where_nothing_is_planted(edit: tuple[str, str], sandbo
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
 def test_a_planted_mistake_is_found_and_shown(mistake: Planted, sandbox: Sandbox, tmp_path: Path) -> None:
     """The check that speaks of it fails with a request that the running nginx answers as predicted."""
+    found_and_shown(mistake, sandbox, tmp_path)
+
+
+def edited(edits: tuple[tuple[str, str], ...]) -> str:
+    """Return the configuration with some texts replaced."""
     text = CONFIGURATION
-    for old, new in mistake.edits:
+    for old, new in edits:
         assert old in text, old
         text = text.replace(old, new)
+    return text
+
+
+def found_and_shown(mistake: Planted, sandbox: Sandbox, folder: Path) -> None:
+    """Hold one mistake against the checks, and the witness against the running nginx."""
+    text = edited(mistake.edits)
     sandbox._next_ports()
-    found = checked(text, sandbox, tmp_path)
+    found = checked(text, sandbox, folder)
     fitting = [f for f in found if f.check == mistake.check and f.verdict is Verdict.FAIL and f.witness is not None]
     assert fitting, [(f.check, f.verdict.value, f.message) for f in found if f.verdict is not Verdict.PASS]
     witness = fitting[0].witness

@@ -1,0 +1,121 @@
+"""Tests of texts that several parts of a request make up, told apart: what each part has to be, and which go together.
+
+A map over `"$host$uri"` is a test of hosts and one of paths; one over `"$arg_a:$arg_b"` needs two arguments at once. Paths,
+hosts, origins and ways in are tried in all combinations anyway; the other parts where something depends on several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from auditor.language import Language
+from auditor.language.products import Choice, Part, products
+from auditor.plan.cells import METHODS, Matcher
+
+CROSSING = "crossing"
+"""The subject of what says that several parts of a request, named by its pattern, decide something together."""
+
+VARIED = ("header:", "cookie:", "arg:", "args")
+"""The parts of a request that are varied one at a time unless a crossing names them."""
+
+FINITE = {"method": METHODS, "scheme": ("http", "https"), "version": ("HTTP/1.0", "HTTP/1.1", "HTTP/2.0")}
+_DOMAINS = {
+    "path": r"/[!-~]*",
+    "host": r"[a-z0-9.-]+",
+    "origin": r"(?:https?://[!-~]+|null)?",
+    "arg": r"[!$%'-Z^-~]*",
+    "args": r"[!$%&'-~]*",
+    "cookie": r"[!#-+\--:<-~]*",
+    "header": r"(?:[!-~](?:[ -~]*[!-~])?)?",
+}
+"""What the parts of a request may be: what can be sent as it is, read back unchanged by nginx."""
+
+
+def together(subjects: Iterable[str]) -> str:
+    """Return the pattern of a crossing, "" where the parts are tried in all combinations anyway."""
+    found = sorted({s for s in subjects if s == "method" or s.startswith(VARIED)})
+    return " ".join(found) if len(found) > 1 else ""
+
+
+def told_apart(matchers: Sequence[Matcher]) -> tuple[Matcher, ...]:
+    """Return the matchers with tests of what each part has to be in the place of those of several parts at once."""
+    if not any(m.parts for m in matchers):
+        return tuple(matchers)
+    return tuple(dict.fromkeys(found for m in matchers for found in (_parted(m) if m.parts else (m,))))
+
+
+def _parted(matcher: Matcher) -> Iterator[Matcher]:
+    rows = _rows(matcher.test, matcher.parts)
+    plain = replace(matcher, parts=())
+    if rows is None:
+        reason = f"which requests {_written(matcher)} is met by is not decided: not every request was tried"
+        yield replace(plain, subject="text", kind="other", reason=reason)
+        return
+    subjects = [part[1:] if part[0] == "$" else "" for part in matcher.parts if part[0] != "="]
+    crossed: dict[str, None] = {}
+    methods = _methods_matter(rows, subjects)
+    for row in rows:
+        seen = set()
+        for subject, choice in zip(subjects, row, strict=True):
+            if choice is None or not subject or (subject == "method" and not methods):
+                continue
+            seen.add(subject)
+            if isinstance(choice, str):
+                yield replace(plain, subject=subject, kind="exact", pattern=choice, caseless=False)
+            elif matcher.kind == "exact":
+                yield replace(plain, subject=subject, pattern=(choice.shortest() or b"").decode("latin-1"))
+            else:
+                within = choice & _domain_of(subject) if subject.startswith(VARIED) else choice
+                yield replace(plain, subject=subject, kind="given", given=within)
+        crossed[together(seen)] = None
+    for pattern in crossed:
+        if pattern:
+            yield replace(plain, subject=CROSSING, kind="other", pattern=pattern)
+
+
+def _methods_matter(rows: Iterable[tuple[Choice, ...]], subjects: Sequence[str]) -> bool:
+    """Whether it is not the same for all methods what the other parts have to be."""
+    if "method" not in subjects:
+        return False
+    at = subjects.index("method")
+    by_others: dict[tuple[Choice, ...], set[Choice]] = {}
+    for row in rows:
+        by_others.setdefault((*row[:at], *row[at + 1 :]), set()).add(row[at])
+    return any(len(found) < len(METHODS) for found in by_others.values())
+
+
+def _written(matcher: Matcher) -> str:
+    named = dict.fromkeys(part[1:] for part in matcher.parts if part[0] == "$" and part[1:])
+    return f"{matcher.pattern!r}, of {' and '.join(named)},"
+
+
+@lru_cache(maxsize=1024)
+def _rows(test: tuple[str, str, bool, Language | None], parts: tuple[str, ...]) -> list[tuple[Choice, ...]] | None:
+    kind, pattern, caseless, _ = test
+    language = Matcher("text", kind, pattern, caseless).language() if kind != "nonempty" else Language.regex(r"[\s\S]")
+    if language is None:
+        return None
+    return products(language, [_part(part) for part in parts])
+
+
+def _part(part: str) -> Part:
+    """Read a part: "=text" is literal, "?one" or another after newlines a choice, "$subject" a part of a request."""
+    mark, rest = part[0], part[1:]
+    if mark == "=":
+        return rest.encode("latin-1")
+    if mark == "?":
+        return tuple(rest.split("\n"))
+    if rest in FINITE:
+        return FINITE[rest]
+    return _domain_of(rest)
+
+
+def _domain_of(subject: str) -> Language:
+    return _domain(_DOMAINS.get(subject.partition(":")[0], r"[ -~]*"))
+
+
+@lru_cache(maxsize=16)
+def _domain(pattern: str) -> Language:
+    return Language.regex(pattern, whole=True)
