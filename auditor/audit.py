@@ -23,6 +23,7 @@ from auditor.graph import Graph
 from auditor.options import LiveOptions, Options
 from auditor.overview import tables
 from auditor.plan.facts import Facts, cases_by_route
+from auditor.plan.joint import untold
 from auditor.plan.probes import Planner, Sharing
 from auditor.policy.load import LoadedPolicy, Rule, load_policy, load_profiles, rules, target_rules
 from auditor.policy.model import HttpTarget
@@ -135,10 +136,7 @@ def _undecided(assembly: Assembly, planner: Planner) -> Iterator[tuple[str, Unkn
     """Yield the patterns that requests could not be told apart by, each with the target it is of."""
     places = {m.location: target for target, matchers in assembly.seen.items() for m in matchers}
     for matcher in planner.undecided():
-        reason = matcher.reason or (
-            f"it is not decided which {matcher.subject}s {matcher.pattern!r} matches: not every request was tried"
-        )
-        yield places.get(matcher.location, ""), Unknown(reason, matcher.location)
+        yield places.get(matcher.location, ""), untold(matcher)
 
 
 def reach(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from auditor.dataclass import dataclass
 from auditor.errors import ConfigurationError, Location
-from auditor.exchange import Outcome, Request
+from auditor.exchange import Outcome, Request, Unknown
 from auditor.memory import Memory
 from auditor.nginx import Configuration, load
 from auditor.nginx.matchers import matchers
+from auditor.nginx.selection import Selection
+from auditor.nginx.tokens import Directive
 from auditor.plan.cells import Matcher
+from auditor.plan.joint import told_apart, untold
 from auditor.plan.probes import Planner
 from auditor.policy.model import Policy
 from auditor.stack import Entry
@@ -29,6 +33,7 @@ class Side:
 
     lines: tuple[str, ...]
     place: Location | None
+    unknown: tuple[Unknown, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,14 @@ class Difference:
     alike: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Every change of answer, smallest witness first, and what keeps it open whether there are more."""
+
+    changes: tuple[Difference, ...]
+    undecided: tuple[Unknown, ...] = ()
+
+
 def compare(
     old: Path,
     new: Path,
@@ -54,19 +67,24 @@ def compare(
     mounts: Mapping[str, str] | None = None,
     variables: Mapping[str, str] | None = None,
     version: str = "1.31.3",
-) -> list[Difference]:
-    """Return every change of answer between two configurations, smallest witness first.
+) -> Comparison:
+    """Return every change of answer between two configurations, and what is not decided of either.
 
     `mounts` say where a path inside the container is; a relative one is seen from each of the two files. `variables`
     fill both where they are templates.
     Raises ConfigurationError where nginx would refuse one of them.
     """
     pair = (_load(old, mounts, variables, version), _load(new, mounts, variables, version))
+    if _text(pair[0].tree.directives) == _text(pair[1].tree.directives):
+        return Comparison(())  # the same, laid out anew: even what nobody can decide is the same
     sides = tuple((configuration, Memory()) for configuration in pair)
     changes: dict[object, Difference] = {}
-    for request in _requests(pair):
+    open_: dict[tuple[str, Location | None], Unknown] = {}
+    planner = _planner(pair)
+    for request in _requests(planner):
         before, after = (_side(memory.recall(request, configuration.answer)) for configuration, memory in sides)
         if before.lines == after.lines:
+            open_.update(((item.reason, item.location), item) for item in after.unknown)
             continue
         lost = tuple(line for line in before.lines if line not in after.lines)
         gained = tuple(line for line in after.lines if line not in before.lines)
@@ -78,7 +96,14 @@ def compare(
             smallest = min(known.request, request, key=_size)
             kept = known if smallest is known.request else Difference(request, lost, gained, before.place, after.place)
             changes[key] = Difference(kept.request, kept.lost, kept.gained, kept.old, kept.new, known.alike + 1)
-    return sorted(changes.values(), key=lambda change: _size(change.request))
+    for matcher in planner.undecided():
+        open_[matcher.pattern, matcher.location] = untold(matcher)
+    return Comparison(tuple(sorted(changes.values(), key=lambda change: _size(change.request))), tuple(open_.values()))
+
+
+def _text(directives: Iterable[Directive]) -> Hashable:
+    """Return directives without their places."""
+    return tuple((d.name, d.args, d.raw, None if d.block is None else _text(d.block)) for d in directives)
 
 
 def _load(
@@ -93,25 +118,70 @@ def _load(
     return configuration
 
 
-def _requests(pair: Sequence[Configuration]) -> Iterator[Request]:
+class _Servers:
+    """Which server of each of two configurations answers, and what it sees; names tell the two apart."""
+
+    def __init__(self, pair: Sequence[Configuration]) -> None:
+        """Prepare."""
+        self.selections = [Selection(configuration) for configuration in pair]
+
+    def scope(self, listen: str, scheme: str, host: str) -> str | None:
+        """Name the servers that answer; None where neither does."""
+        found = [_side_of(i, name) for i, name in enumerate(self._scopes(listen, scheme, host)) if name is not None]
+        return " ".join(found) if found else None
+
+    def tables(self, listen: str, scheme: str, host: str) -> frozenset[str]:
+        """Return the names of the servers, and of the tables that they read."""
+        scopes = self._scopes(listen, scheme, host)
+        read = [
+            _side_of(index, name)
+            for index, selection in enumerate(self.selections)
+            for name in selection.tables(listen, scheme, host)
+        ]
+        return frozenset((*read, *(_side_of(i, name) for i, name in enumerate(scopes) if name is not None)))
+
+    def _scopes(self, listen: str, scheme: str, host: str) -> list[str | None]:
+        return [selection.scope(listen, scheme, host) for selection in self.selections]
+
+    def alike(self, listen: str, scheme: str, host: str, path: str) -> Hashable | None:  # noqa: ARG002 - a protocol
+        """Return None: every place is asked."""
+        return None
+
+    def through(self, listen: str, scheme: str, host: str, path: str) -> Hashable | None:  # noqa: ARG002 - a protocol
+        """Return None: the blocks that answer say it."""
+        return None
+
+
+def _side_of(index: int, name: str) -> str:
+    return f"{'new' if index else 'old'} {name}" if name else ""
+
+
+def _planner(pair: Sequence[Configuration]) -> Planner:
+    """Return what asks about everything that either configuration can see."""
     seen = [
-        Matcher(m.subject, m.kind, m.pattern, m.caseless, m.location)
-        for configuration in pair
+        Matcher(
+            m.subject,
+            m.kind,
+            m.pattern,
+            m.caseless,
+            m.location,
+            _side_of(index, m.scope),
+            table=_side_of(index, m.table),
+            reason=m.reason,
+            parts=m.parts,
+        )
+        for index, configuration in enumerate(pair)
         for m in matchers(configuration)
     ]
     listens = {(f"{listen.address}:{listen.port}", listen.ssl) for item in pair for listen in item.listens}
     entries = tuple(Entry(at, "https" if ssl else "http", "nginx", at) for at, ssl in sorted(listens))
-    policy = Policy.model_validate_json(_policy())
+    return Planner(Policy.model_validate_json(_policy()), entries, told_apart(seen), selection=_Servers(pair))
+
+
+def _requests(planner: Planner) -> Iterator[Request]:
     sent: set[object] = set()
-    for probe in Planner(policy, entries, tuple(seen)).probes():
-        request = Request(
-            probe.request.method,
-            probe.request.target,
-            probe.request.headers,
-            scheme=probe.request.scheme,
-            listen=probe.entry.listen,
-            sni=probe.request.sni,
-        )
+    for probe in planner.probes():
+        request = replace(probe.request, listen=probe.entry.listen)
         key = (request.listen, request.method, request.target, request.headers.pairs())
         if key not in sent:
             sent.add(key)
@@ -126,7 +196,8 @@ def _policy() -> str:
 
 def _side(outcomes: Sequence[Outcome]) -> Side:
     lines = tuple(sorted({line for outcome in outcomes for line in _lines(outcome)}))
-    return Side(lines, outcomes[0].selected if outcomes else None)
+    unknown = tuple(item for outcome in outcomes for item in outcome.unknown)
+    return Side(lines, outcomes[0].selected if outcomes else None, unknown)
 
 
 def _lines(outcome: Outcome) -> Iterator[str]:

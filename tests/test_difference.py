@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import crossplane
@@ -34,7 +35,7 @@ def changed(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-def gained(changes: list[Difference], text: str) -> list[Difference]:
+def gained(changes: Sequence[Difference], text: str) -> list[Difference]:
     """Return the changes that bring lines with a text."""
     return [change for change in changes if any(text in line for line in change.gained)]
 
@@ -47,7 +48,7 @@ def test_new_origins_that_are_accepted_are_named(versions: tuple[Path, Path]) ->
         r"^https://([a-z]+.)?qwen.example.com$",
     )
     changed(new.parent / "nginx-cors.conf", exact, f'"~{loose}" $http_origin;')
-    changes = compare(old, new, mounts=MOUNTS)
+    changes = compare(old, new, mounts=MOUNTS).changes
     accepted = gained(changes, "Access-Control-Allow-Origin: https://")
     origins = {change.request.headers.get("Origin") or "" for change in accepted}
     assert origins
@@ -59,7 +60,7 @@ def test_a_location_that_takes_paths_away_is_named(versions: tuple[Path, Path]) 
     """A regex location: the paths that it takes from the others differ, no other does, and `^~` keeps its own."""
     old, new = versions
     changed(new, "        location / {", '        location ~ \\.json$ { return 200 "{}"; }\n        location / {')
-    changes = compare(old, new, mounts=MOUNTS)
+    changes = compare(old, new, mounts=MOUNTS).changes
     assert changes
     assert all(change.request.path.endswith(".json") for change in changes)
     assert "location ^~ /api/ " in new.read_text()
@@ -120,7 +121,7 @@ def test_everything_is_compared(tmp_path: Path) -> None:
     for name, parts in others.items():
         new = tmp_path / "new.conf"
         new.write_text(plain.format(**parts))
-        changes = compare(old, new)
+        changes = compare(old, new).changes
         assert {change.request.host for change in changes} == {"a.test"}, name
         seen[name] = changes
     assert {change.request.method for change in seen["one method"]} == {"DELETE"}
@@ -137,5 +138,55 @@ def test_templates_are_filled(tmp_path: Path) -> None:
     pair = (tmp_path / "old.conf.template", tmp_path / "new.conf.template")
     with pytest.raises(ConfigurationError, match="not substituted"):
         compare(*pair)
-    (change,) = compare(*pair, variables={"PORT": "8080"})
+    (change,) = compare(*pair, variables={"PORT": "8080"}).changes
     assert change.lost != change.gained
+
+
+BACK = "events {{}} http {{ server {{ listen 80; location ~ ^/([^/]+)/\\1$ {{ return {code}; }} location / {{ return {rest}; }} {more} }} }}"
+"""A location that nobody can say of which paths it is chosen for."""
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [({"code": 403}, 3), ({"more": "root x;"}, 3), ({"rest": 410}, 1), ({}, 0)],
+    ids=["in the location", "elsewhere, and nothing", "elsewhere", "the same twice"],
+)
+def test_what_is_not_decided_is_no_sameness(
+    changed: dict[str, object],
+    status: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A back reference whose location may answer otherwise is told with its place: 3, not 0; a difference is 1 even so."""
+    files = [tmp_path / "old.conf", tmp_path / "new.conf"]
+    for file, parts in zip(files, ({}, changed), strict=True):
+        file.write_text(BACK.format(**{"code": 200, "rest": 404, "more": ""} | parts))
+    assert cli.run(["diff", *map(str, files)]) == status
+    printed = capsys.readouterr()
+    assert ("not decided:" in printed.out) is (status > 0)
+    assert (".conf:1:" in printed.out) is (status > 0)
+    assert f"exit {status}:" in printed.err
+
+
+def test_texts_of_several_parts_are_compared(tmp_path: Path) -> None:
+    """A line more of a map over two arguments, and a share of the clients: the one is found, the other told as open."""
+    text = "events {{}} http {{ {http} server {{ listen 80; location / {{ return 200 $v; }} }} }}"
+    pair = (tmp_path / "old.conf", tmp_path / "new.conf")
+    pair[0].write_text(text.format(http='map "$arg_a:$arg_b" $v { default 0; }'))
+    pair[1].write_text(text.format(http='map "$arg_a:$arg_b" $v { default 0; 1:2 1; }'))
+    (change,) = compare(*pair).changes
+    assert sorted(change.request.target.partition("?")[2].split("&")) == ["a=1", "b=2"]
+    assert compare(*pair).undecided == ()
+
+
+def test_servers_are_compared_by_what_they_see(tmp_path: Path) -> None:
+    """What one server cannot decide is not said of a change that another has; requests are told apart per server."""
+    other = "server { listen 81; location ~ ^/([^/]+)/\\1$ { return 200; } }"
+    text = "events {{}} http {{ {other} server {{ listen 80; if ($arg_x) {{ return {code}; }} return 200; }} }}"
+    pair = (tmp_path / "old.conf", tmp_path / "new.conf")
+    pair[0].write_text(text.format(other="server { listen 81; return 200; }", code=403))
+    pair[1].write_text(text.format(other="server { listen 81; return 200; }", code=404))
+    (change,) = compare(*pair).changes
+    assert (change.request.listen, compare(*pair).undecided) == ("*:80", ())
+    pair[1].write_text(text.format(other=other, code=403))
+    assert [item.location and item.location.file for item in compare(*pair).undecided] == [str(pair[1])]

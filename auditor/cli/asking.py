@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from auditor.cli.closing import closing
 from auditor.cli.options import pairs
 from auditor.errors import UsageError
 
@@ -53,13 +54,15 @@ def trace(url: str | None, **values: Any) -> int:
 @click.option("--var", "variables", multiple=True, callback=pairs, metavar="K=V", help="A template variable.")
 @click.option("--nginx-version", metavar="X.Y.Z", default="1.31.3", help="The nginx version to model.")
 def diff(old: Path, new: Path, mounts: dict[str, str], variables: dict[str, str], nginx_version: str) -> int:
-    """Show which requests get another answer from a new nginx configuration; exit 1 if any does."""
+    """Show which requests get another answer from a new nginx configuration: exit 1 if any does, 3 if it is not decided."""
     from auditor.difference import compare
     from auditor.report.difference import render
 
-    changes = compare(old, new, mounts=mounts, variables=variables, version=nginx_version)
-    click.echo(render(changes), nl=False)
-    return 1 if changes else 0
+    comparison = compare(old, new, mounts=mounts, variables=variables, version=nginx_version)
+    click.echo(render(comparison), nl=False)
+    changes, open_ = len(comparison.changes), len(comparison.undecided)
+    status = 1 if changes else 3 if open_ else 0
+    return closing(status, f"{changes} changes of answers; {open_} undecided")
 
 
 def _check_ids(_: click.Context, __: click.Parameter, typed: str) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+from auditor.exchange import Unknown
 from auditor.language import Language
 from auditor.language.products import Choice, Part, products
 from auditor.plan.cells import METHODS, Matcher
@@ -37,6 +38,12 @@ def together(subjects: Iterable[str]) -> str:
     """Return the pattern of a crossing, "" where the parts are tried in all combinations anyway."""
     found = sorted({s for s in subjects if s == "method" or s.startswith(VARIED)})
     return " ".join(found) if len(found) > 1 else ""
+
+
+def untold(matcher: Matcher) -> Unknown:
+    """Say that requests may not have been told apart by a matcher, and where it stands."""
+    what = f"it is not decided which {matcher.subject}s {matcher.pattern!r} matches: not every request was tried"
+    return Unknown(matcher.reason or what, matcher.location)
 
 
 def told_apart(matchers: Sequence[Matcher]) -> tuple[Matcher, ...]:

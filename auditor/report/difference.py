@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from auditor.difference import Difference
+from auditor.difference import Comparison, Difference
+from auditor.errors import Location
 from auditor.exchange import UNKNOWN_VALUE
 from auditor.report.text import curl_line, visible, where
 
 
-def render(changes: Sequence[Difference]) -> str:
-    """Return the changes like a diff; nothing where there are none."""
-    return "".join(_one(change) for change in changes)
+def render(comparison: Comparison) -> str:
+    """Return the changes like a diff, then what is not decided; nothing where there is neither."""
+    open_ = "".join(f"not decided: {visible(item.reason)}\n{_at(item.location)}" for item in comparison.undecided)
+    return "".join(_one(change) for change in comparison.changes) + open_
+
+
+def _at(location: Location | None) -> str:
+    return "" if location is None else f"  --> {where(location)}\n"
 
 
 def _one(change: Difference) -> str:
