@@ -175,19 +175,24 @@ def test_the_dry_run_lists_them(tmp_path: Path) -> None:
     assert max(map(len, said)) < 1000
 
 
+def certified(folder: Path) -> str:
+    """Write the certificate of the shop and its authority, and return the lines that name it."""
+    import trustme
+
+    authority = trustme.CA()
+    certificate = authority.issue_cert("shop.example")
+    (folder / "certificate.pem").write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
+    (folder / "key.pem").write_bytes(certificate.private_key_pem.bytes())
+    authority.cert_pem.write_to_path(str(folder / "authority.pem"))
+    return f"ssl_certificate {folder}/certificate.pem; ssl_certificate_key {folder}/key.pem;"
+
+
 @pytest.mark.parametrize("lost", [True, False])
 @pytest.mark.parametrize("spoken", [True, False])
 def test_a_header_that_is_missing_over_http2_only_is_found(tmp_path: Path, *, lost: bool, spoken: bool) -> None:
     """Real nginx loses the header over HTTP/2 alone; an entrypoint that does not speak it is no gap."""
-    import trustme
-
     (port,) = free_ports(1)
-    authority = trustme.CA()
-    certificate = authority.issue_cert("shop.example")
-    (tmp_path / "certificate.pem").write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
-    (tmp_path / "key.pem").write_bytes(certificate.private_key_pem.bytes())
-    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
-    tls = f"ssl_certificate {tmp_path}/certificate.pem; ssl_certificate_key {tmp_path}/key.pem;"
+    tls = certified(tmp_path)
     real = (
         f"map $server_protocol $kept {{ default nosniff; HTTP/2.0 '{'' if lost else 'nosniff'}'; }}\n"
         f"server {{ listen 127.0.0.1:{port} ssl; http2 {'on' if spoken else 'off'}; {tls} server_name shop.example;\n"
@@ -204,3 +209,33 @@ def test_a_header_that_is_missing_over_http2_only_is_found(tmp_path: Path, *, lo
     assert [f.check for f in run.findings if f.check == "target-unreachable"] == []
     assert [(f.check, f.evidence) for f in found] == [("header-missing", "observed")] * (lost and spoken)
     assert [f.witness.request.version for f in found if f.witness] == ["2.0"] * (lost and spoken)
+
+
+@pytest.mark.parametrize("spoken", [True, False])
+def test_what_is_asked_besides_takes_the_place_of_plain_requests(tmp_path: Path, *, spoken: bool) -> None:
+    """Where pages ask by GET, HEAD and HTTP/2 each stand for a plain request; what HTTP/2 cannot ask, HTTP/1.1 does."""
+    (port,) = free_ports(1)
+    tls, log = certified(tmp_path), tmp_path / "requests.log"
+    inside = "server_name shop.example; add_header X-Content-Type-Options nosniff always; location / { return 200 ok; }"
+    real = f"log_format one '$request_method|$server_protocol|$uri|$http_origin'; access_log {log} one;\n"
+    real += f"server {{ listen 127.0.0.1:{port} ssl; http2 {'on' if spoken else 'off'}; {tls} {inside} }}\n"
+    told = f"events {{}}\nhttp {{ server {{ listen 443 ssl; http2 on; {tls} {inside} }} }}\n"
+    (tmp_path / "said").mkdir()
+    policy = written(tmp_path / "said", "https://shop.example", {"shop.example:443": f"127.0.0.1:{port}"}, told)
+    said = json.loads(policy.read_text())
+    said["routes"][0] |= {
+        "cors": {"allow_origins": [], "vary": []},
+        "probes": [{"path": path} for path in ("/", "/a", "/b")],
+    }
+    policy.write_text(json.dumps(said))
+    with running_nginx(real, tmp_path, port):
+        run = audit(Options("audit", policy), LiveOptions(ca_file=tmp_path / "authority.pem"))
+    assert [f.message for f in run.findings if f.verdict is not Verdict.PASS] == []
+    asked = [line.split("|") for line in log.read_text().splitlines()]
+    plain = sorted(
+        (path, method, protocol)
+        for method, protocol, path, origin in asked
+        if origin == "-" and path in {"/", "/a", "/b"}
+    )
+    other = ["HTTP/2.0"] if spoken else ["HTTP/1.1", "HTTP/1.1"]  # the first is what became of the one over HTTP/2
+    assert plain == [("/", "HEAD", "HTTP/1.1"), *(("/a", "GET", it) for it in other), ("/b", "GET", "HTTP/1.1")]

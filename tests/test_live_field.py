@@ -111,48 +111,72 @@ def test_nothing_found_depends_on_concurrency(partner: Walk, tmp_path: Path) -> 
     assert told[1] == [(f.check, f.rule, f.verdict, f.message) for f in partner.run.findings]
 
 
-SAMPLE = (1, 6, 40, 42, 44, 45, 53, 73, 77)
-"""Flaws whose configuration is audited in every run: reflection, prefix, errors, preflight, HTTP/2, host, Vary, lost twice."""
+SAMPLE = (1, 6, 40, 42, 44, 45, 53, 66, 73, 77, 78)
+"""Flaws whose configuration is audited in every run.
+
+Reflection, prefix, errors, preflight, HTTP/2, host, Vary, two origins in one header, lost on errors twice, and not on HEAD.
+"""
 
 
-def known(field: Field, number: int) -> tuple[list[str], float]:
-    """Audit one flaw and its twin with their configuration; return what is wrong, and the requests per URL asked.
+@dataclass(frozen=True)
+class Known:
+    """One flaw and its twin audited with their configuration: what is wrong, and the requests that reached each path."""
 
-    What is refused before or below every URL is asked once an entrypoint: it counts, and is no URL of its own.
-    """
+    flaw: str
+    wrong: list[str]
+    asked: Counter[str]
+
+    @property
+    def a_url(self) -> float:
+        """The requests for each URL asked.
+
+        What is refused before or below every URL is asked once an entrypoint: it counts, and is no URL of its own.
+        """
+        return self.asked.total() / len({path for path in self.asked if path not in {"", "-"} and CHILD not in path})
+
+    @property
+    def dearest(self) -> dict[str, int]:
+        """The paths that more than three requests reached."""
+        return {path[:80]: count for path, count in self.asked.items() if count > 3}
+
+
+def known(field: Field, number: int) -> Known:
+    """Audit one flaw and its twin with their configuration; the server's log tells the requests."""
     names = (f"f{number:02d}", f"s{number:02d}")
     run = audit(Options("audit", field.with_configuration(*names)), LiveOptions(ca_file=field.authority))
-    asked = field.asked()
     flaw = FLAWS[number - 1]
     seen = [
         f for f in run.findings if f.route == names[0] and f.check in flaw.checks and f.evidence in {"both", "observed"}
     ]
     blamed = [f.message for f in run.findings if f.route == names[1] and f.verdict is not Verdict.PASS]
     wrong = [] if seen else [f"{flaw.name} was not confirmed"]
-    differing = [f.message for f in run.findings if f.check == "live-differs-from-configuration"]
-    return [*wrong, *blamed, *differing], asked.total() / len(
-        {path for path in asked if path not in {"", "-"} and CHILD not in path}
+    left = [f for f in run.findings if f.verdict is Verdict.FAIL and f.evidence not in {"both", "observed"}]
+    differing = [f for f in run.findings if f.check == "live-differs-from-configuration"]
+    return Known(
+        flaw.name, [*wrong, *blamed, *(f"{f.evidence}: {f.message}" for f in (*left, *differing))], field.asked()
     )
 
 
+def confirmed(results: list[Known]) -> float:
+    """Say that every predicted violation was seen in three requests a URL, and three to any; return the average."""
+    assert [wrong for result in results for wrong in result.wrong] == []
+    assert {r.flaw: r.a_url for r in results if r.a_url > 3} == {}
+    assert {r.flaw: r.dearest for r in results if r.dearest} == {}
+    return sum(result.a_url for result in results) / len(results)
+
+
 def test_with_the_configuration_three_requests_a_url_confirm_it(tmp_path: Path) -> None:
-    """What the configuration predicts is confirmed on the running stack in three requests a URL at most, on average."""
+    """What the configuration predicts is confirmed on the running stack in three requests a URL at most."""
     with running_field(tmp_path, HOSTS["a partner's"]) as field:
-        results = [known(field, number) for number in SAMPLE]
-    assert [wrong for wrong, _ in results] == [[] for _ in SAMPLE]
-    costs = {FLAWS[n - 1].name: cost for n, (_, cost) in zip(SAMPLE, results, strict=True)}
-    assert sum(costs.values()) / len(costs) <= 3, costs
+        confirmed([known(field, number) for number in SAMPLE])
 
 
 @pytest.mark.slow
 def test_every_flaw_is_confirmed_in_three_requests_a_url(tmp_path: Path) -> None:
     """The same for the whole field."""
     with running_field(tmp_path, HOSTS["a partner's"]) as field:
-        results = [known(field, number) for number in range(1, len(FLAWS) + 1)]
-    assert [wrong for wrong, _ in results if wrong] == []
-    average = sum(cost for _, cost in results) / len(results)
+        average = confirmed([known(field, number) for number in range(1, len(FLAWS) + 1)])
     sys.stdout.write(f"{average:.2f} requests a URL\n")
-    assert average <= 3
 
 
 def test_the_policy_of_the_field_is_what_the_routes_say() -> None:

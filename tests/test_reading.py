@@ -88,3 +88,48 @@ def test_secure_and_insecure_origins_are_asked_apart(tmp_path: Path) -> None:
             found.setdefault(finding.check, set()).add((request.headers.get("Origin") or "").partition(":")[0])
             assert (request.scheme, request.headers.get("Origin")[:5]) != ("http", "https")
     assert found == {"cors-origin-not-allowed": {"https"}, "cors-insecure-origin": {"http"}}
+
+
+SENT = "cors-headers-for-disallowed-origin"
+
+
+def test_what_is_read_by_one_method_is_no_second_finding_of_another(tmp_path: Path) -> None:
+    """GET is read, and PUT of the same block is answered with the same headers: one mistake; another block is another."""
+    refused = "if ($request_method = OPTIONS) { add_header X-Refused 1; return 403; }"
+    read = f"location / {{ {refused} {ECHO} return 200; }}"
+    found = failed(tmp_path, read)
+    assert "cors-any-origin" in {f.check for f in found}
+    assert [f for f in found if f.check == SENT] == []
+    apart = f"location / {{ {refused} {ECHO} if ($request_method = PUT) {{ {ECHO} return 200; }} return 200; }}"
+    assert {f.witness.request.method for f in failed(tmp_path, apart) if f.check == SENT and f.witness} == {"PUT"}
+
+
+def test_a_preflight_that_sends_more_to_refused_origins_is_the_same_mistake(tmp_path: Path) -> None:
+    """What a preflight carries besides the header that grants does not make two findings of one location."""
+    line = "add_header Access-Control-Allow-Origin https://app.example always;"
+    more = "add_header Access-Control-Allow-Methods GET always; add_header Access-Control-Max-Age 60 always;"
+    both = f"location / {{ if ($request_method = OPTIONS) {{ {line} {more} return 204; }} {line} return 200; }}"
+    (finding,) = [f for f in failed(tmp_path, both) if f.check == SENT]
+    assert finding.subject.endswith("|access-control-allow-origin")
+    preflight = f"location / {{ if ($request_method = OPTIONS) {{ {line} {more} return 204; }} return 200; }}"
+    (finding,) = [f for f in failed(tmp_path, preflight) if f.check == SENT]
+    assert finding.witness is not None
+    assert finding.witness.request.method == "OPTIONS"
+    assert "Access-Control-Max-Age" in finding.message
+    useless = f"location / {{ if ($request_method = OPTIONS) {{ {more} return 204; }} return 200; }}"
+    (finding,) = [f for f in failed(tmp_path, useless) if f.check == SENT]
+    assert finding.subject.endswith("|access-control-allow-methods,access-control-max-age")
+
+
+def test_a_witness_goes_to_the_running_targets_own_host(tmp_path: Path) -> None:
+    """Where several hosts are answered alike, the witness names the one that the entrypoints have, not the shortest."""
+    own = POLICY.replace("hosts: [site.example], ", "").partition("  - id: elsewhere")[0]
+    own = own.replace("{id: nginx,", "{id: live, type: http, entrypoints: {web: 'http://site.example'}}, {id: nginx,")
+    own = own.replace("    cors:", '    headers: {X-Content-Type-Options: "nosniff"}\n    cors:')
+    (tmp_path / "auditor.yaml").write_text(own, "utf-8")
+    servers = "server { listen 80; server_name site.example a.example; return 200 ok; }"
+    (tmp_path / "nginx.conf").write_text(f"events {{}} http {{ {servers} }}", "utf-8")
+    run = audit.check(Options("check", tmp_path / "auditor.yaml"))
+    (found,) = [f for f in run.findings if f.check == "header-missing"]
+    assert found.witness is not None
+    assert found.witness.request.host == "site.example"

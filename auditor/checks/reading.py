@@ -90,6 +90,8 @@ class Asking:
     def __init__(self, facts: Facts, route: str | None) -> None:
         """Remember the preflights of a route by the place and the origin that they are about."""
         self._given: dict[int, bool] = {}
+        self._asked = tuple(facts.of(route, "cors"))
+        self._read: set[object] | None = None
         self.preflights: dict[object, list[Response]] = {}
         for case in facts.of(route, "preflight"):
             if case.response is not None:
@@ -110,6 +112,17 @@ class Asking:
         if key not in self._given:
             self._given[key] = self._gives(case)
         return self._given[key]
+
+    def reads(self, case: Case) -> bool:
+        """Whether the page reads, by some method, an answer from there that the same directive lets it read."""
+        if self._read is None:
+            self._read = {self._answered(other) for other in self._asked if self.gives(other)}
+        return self._answered(case) in self._read
+
+    @classmethod
+    def _answered(cls, case: Case) -> object:
+        lines = case.response.headers.lines(ALLOW_ORIGIN) if case.response is not None else ()
+        return cls._about(case), case.exchange.outcome.when, tuple((line.value, line.made_by) for line in lines)
 
     def _gives(self, case: Case) -> bool:
         response, origin = case.response, case.probe.origin.value or ""

@@ -139,7 +139,8 @@ class Client:
             if not refusal and budget <= 0:
                 refusal = "the budget of limits.max_requests is used up"
             said = " ".join(f"{f.name}={_short(f.value)}" for f in request.headers if f.name.lower() != "host")
-            line = f"{request.method} {_short(request.url)}" + (f" {said}" if said else "")
+            version = " over HTTP/2" if request.version.startswith("2") else ""
+            line = f"{request.method} {_short(request.url)}{version}" + (f" {said}" if said else "")
             if refusal or address is None:
                 yield f"not sent: {line}: {refusal}"
             else:

@@ -7,12 +7,14 @@ from dataclasses import field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from auditor.dataclass import dataclass
 from auditor.errors import Location, Problem
 from auditor.exchange import Exchange, Request, Response, Unknown
 from auditor.graph import Graph
 from auditor.policy.loaded import LoadedPolicy
+from auditor.policy.model import HttpTarget
 from auditor.stack import Entry
 
 Kept = TypeVar("Kept")
@@ -240,14 +242,17 @@ class Facts:
         """Return the plain and CORS cases of a route, one of those that differ only in who asked.
 
         Two cases are alike where the same block gave the same status and, but for CORS, the same headers over the
-        same scheme; the one with the smallest request stands for them.
+        same scheme; the one with the smallest request stands for them, to a host of a running target if there is one.
         """
         if self.kind == "observed":
             return tuple(self.of(route, "plain", "cors"))
 
         def distinct() -> tuple[Case, ...]:
             found: dict[object, Case] = {}
-            for case in sorted(self.of(route, "plain", "cors"), key=_size):
+            http = [target for target in self.policy.policy.targets if isinstance(target, HttpTarget)]
+            own = {urlsplit(url).hostname for target in http for url in target.entrypoints.values()}
+            cases = self.of(route, "plain", "cors")
+            for case in sorted(cases, key=lambda case: (case.probe.host not in own, *_size(case))):
                 found.setdefault(_answer(case), case)
             return tuple(found.values())
 

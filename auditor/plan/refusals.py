@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from auditor.language import Language
@@ -34,12 +34,6 @@ def child(place: Place, tail: str, within: Language) -> Place | None:
     base = place.path.rstrip("/")
     path = f"{base or '/index'}{tail}" if not tail.startswith("/") else f"{base}{tail}"
     return replace(place, path=path) if within.contains(path) else None
-
-
-def refusals(below: Place) -> Iterator[Probe]:
-    """Yield what is refused below a place before anything looks at it: a bad escape (400), a long target (414), a large header (431)."""
-    for why in (ESCAPE, TARGET, HEADER):
-        yield refusal(below, why)
 
 
 def refusal(below: Place, why: str) -> Probe:

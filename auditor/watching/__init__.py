@@ -18,9 +18,9 @@ from auditor.plan.probes import Ask
 from auditor.policy.load import LoadedPolicy
 from auditor.policy.model import HttpTarget
 from auditor.watching.again import again
-from auditor.watching.besides import besides, foretold, tells
+from auditor.watching.besides import Besides, besides, foretold, tells, without_http2
 from auditor.watching.beyond import beyond
-from auditor.watching.choice import select
+from auditor.watching.choice import askable, telling, witnesses
 from auditor.watching.measuring import asked, questions
 from auditor.watching.outside import explore, http2_of, planned
 
@@ -57,19 +57,16 @@ def observe(
         return Observed(_facts(loaded, target, predicted, pairs, client), client.sent, interrupted=client.interrupted)
     known = bool(predicted.cases)
     every = [c.probe for cases in predicted.cases.values() for c in cases] if known else list(planned(loaded, client))
-    probes = select(target, client, predicted, suspects) if known else every
-    if known:
-        more = besides(client, predicted, ask, {probe.request.wire for probe in probes})
-        predicted = foretold(predicted, more, ask)
-        probes += more
+    probes, beside = _chosen(client, predicted, suspects, ask) if known else (every, [])
+    predicted = foretold(predicted, [probe for probe, _ in beside], ask) if known else predicted
     wanted = questions(loaded, client, every, options)
     budget = target.limits.max_requests - min(sum(q.cost for q in wanted), target.limits.max_requests // 2)
     if options.dry_run:
-        _describe(client, probes[:budget], wanted, options)
+        _describe(client, [*probes, *without_http2(beside)][:budget], wanted, options)
         return Observed(replace(predicted, kind="observed", cases={}, problems=(), missing=()), 0)
     http2 = dict(http2_of(loaded, client)) if options.fuzz or not known else {}
     if known:
-        pairs = [pair for pair in _replay(probes, client, options, budget) if tells(*pair)]
+        pairs = _told(probes, beside, client, options, budget)
     else:
         pairs = explore(loaded, client, options, http2, budget=budget)
     if options.fuzz and not client.interrupted:
@@ -80,6 +77,16 @@ def observe(
         limits = answers(client, asked(client, wanted, options), progress=options.progress)
         facts = replace(facts, measured=tuple(limits))
     return Observed(facts, client.sent, interrupted=client.interrupted)
+
+
+def _chosen(client: Client, predicted: Facts, suspects: Sequence[Finding], ask: Ask) -> tuple[list[Probe], Besides]:
+    """Choose what to send, the most telling first, and say what of it is beside the plan."""
+    known, own = askable(client.target, client, predicted), client.scope.hosts()
+    first = witnesses(known, suspects, own)
+    more = telling(known, predicted, first, own)
+    beside = besides(client, predicted, ask, first, more)
+    spared = {plain.request.wire for _, plain in beside if plain is not None}
+    return [*first, *(p for p in more if p.request.wire not in spared), *(probe for probe, _ in beside)], beside
 
 
 def _reaches(client: Client) -> tuple[Reach, ...]:
@@ -103,6 +110,16 @@ def _describe(client: Client, probes: Sequence[Probe], wanted: Sequence[Question
 def _replay(probes: Sequence[Probe], client: Client, options: LiveOptions, budget: int) -> Pairs:
     sent = client.send([(probe.entry.name, probe.request) for probe in probes[:budget]], progress=options.progress)
     return list(zip(probes, [*sent, *([None] * (len(probes) - len(sent)))], strict=True))
+
+
+def _told(probes: Sequence[Probe], beside: Besides, client: Client, options: LiveOptions, budget: int) -> Pairs:
+    """Send what is planned and what is beside it, and return what met what it looks for; None for what was not sent."""
+    pairs = _replay(probes, client, options, budget)
+    unspoken = {probe.request.wire for probe, exchange in pairs if not tells(probe, exchange)}
+    plainly = list(without_http2((probe, plain) for probe, plain in beside if probe.request.wire in unspoken))
+    if plainly and not client.interrupted:
+        pairs += _replay(plainly, client, options, max(budget - len(probes), 0))
+    return [pair for pair in pairs if tells(*pair)]
 
 
 def _facts(loaded: LoadedPolicy, target: HttpTarget, predicted: Facts, pairs: Pairs, client: Client) -> Facts:

@@ -18,31 +18,43 @@ ENOUGH = 3
 """Requests to one URL after which no more are sent only to see that the configuration is the one that runs."""
 
 
-def select(target: HttpTarget, client: Client, predicted: Facts, suspects: Sequence[Finding]) -> list[Probe]:
-    """Choose the probes to send, the most telling first.
-
-    First the fewest requests that show every predicted violation once (a request may show several), then, at every
-    route's concrete paths and its first entry over HTTPS, the fewest that would show that something else runs there:
-    an allowed origin, a refused one, a preflight, and a plain request where more than CORS is promised.
-    """
+def askable(target: HttpTarget, client: Client, predicted: Facts) -> dict[object, Probe]:
+    """Return the probes of the plan that may be sent, by the request on the wire."""
     known: dict[object, Probe] = {}
     for (_, purpose), cases in predicted.cases.items():
         for case in cases if purpose in ORDER else ():
             key = case.probe.request.wire
             if key not in known and sendable(case.probe, target, client):
                 known[key] = case.probe
-    own = client.scope.hosts()
-    chosen = dict.fromkeys(_cover(suspects, known, own))
-    seen = {mark for key in chosen for mark in _marks(known[key], predicted)}
-    asked = Counter(_url(known[key]) for key in chosen)
+    return known
+
+
+def witnesses(known: Mapping[object, Probe], suspects: Sequence[Finding], own: Collection[str]) -> list[Probe]:
+    """Choose the fewest requests that show every predicted violation once; one may show several."""
+    return [known[key] for key in dict.fromkeys(_cover(suspects, known, own))]
+
+
+def telling(
+    known: Mapping[object, Probe], predicted: Facts, first: Sequence[Probe], own: Collection[str]
+) -> list[Probe]:
+    """Choose the fewest probes that would show that something else runs than was read, besides those sent `first`.
+
+    At every route's concrete paths and its first entry over HTTPS: an allowed origin, a refused one, a preflight, and a
+    plain request where more than CORS is promised.
+    """
+    seen = {mark for probe in first for mark in _marks(probe, predicted)}
+    asked = Counter(url_of(probe) for probe in first)
+    sent = {probe.request.wire for probe in first}
+    chosen = []
     for key, probe in sorted(known.items(), key=lambda item: (item[1].host not in own, *_rank(item[1]))):
         fresh = [mark for mark in _marks(probe, predicted) if mark not in seen]
-        enough = probe.purpose in {"cors", "preflight"} and asked[_url(probe)] >= ENOUGH
+        enough = probe.purpose in {"cors", "preflight"} and asked[url_of(probe)] >= ENOUGH
         if fresh and not enough and concrete(probe, predicted):
             seen.update(fresh)
-            chosen.setdefault(key)
-            asked[_url(probe)] += 1
-    return [known[key] for key in chosen]
+            if key not in sent:
+                chosen.append(probe)
+            asked[url_of(probe)] += 1
+    return chosen
 
 
 def _cover(suspects: Sequence[Finding], known: Mapping[object, Probe], own: Collection[str]) -> Iterator[object]:
@@ -98,7 +110,7 @@ def concrete(probe: Probe, predicted: Facts) -> bool:
     return route is None or not route.probes or probe.path in {p.path.partition("?")[0] for p in route.probes}
 
 
-def _url(probe: Probe) -> object:
+def url_of(probe: Probe) -> object:
     """Name the URL, whatever the Host: another one only stands in where the target's own cannot be asked."""
     return (probe.entry.scheme, probe.path)
 
