@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 
@@ -46,13 +47,43 @@ def test_each_string_lies_in_a_cell_and_each_cell_has_its_representative(
         assert signature(matchers, text) in signatures
 
 
-@given(MATCHERS, st.lists(PATHS, max_size=20))
-def test_refining_matcher_by_matcher_gives_the_same_cells(matchers: list[Language], texts: list[str]) -> None:
-    """The way for families too large to walk finds what the walk finds."""
-    walked, split = partition(matchers), refined(matchers)
-    assert {c.signature for c in walked.cells} == {c.signature for c in split.cells}
+WITHIN = st.sampled_from(
+    [None, "^/", "^/a", r"\.j$", "^[/ab.jA]*$", "^(?!.*//)/", r"^(?:/a|b)|\.j", "^(?=/)", "^$", "[^ -~]"]
+)
+
+
+def universe(pattern: str | None) -> Language | None:
+    """Return the set that a family is cut inside."""
+    return None if pattern is None else Language.regex(pattern)
+
+
+@given(MATCHERS, WITHIN, st.lists(PATHS, max_size=20))
+def test_refining_matcher_by_matcher_gives_the_same_cells(
+    matchers: list[Language], pattern: str | None, texts: list[str]
+) -> None:
+    """The way for families too large to walk finds what the walk finds, and representatives as short."""
+    inside = universe(pattern)
+    walked, split = partition(matchers, inside), refined(matchers, inside)
+    assert {c.signature: len(c.text) for c in walked.cells} == {c.signature: len(c.text) for c in split.cells}
     for text in texts:
-        assert signature(matchers, text) in {c.signature for c in split.cells}
+        if inside is None or inside.contains(text):
+            assert signature(matchers, text) in {c.signature for c in split.cells}
+
+
+SHORT = ["".join(letters) for length in range(4) for letters in itertools.product("/ab.jA", repeat=length)]
+
+
+@given(MATCHERS, WITHIN)
+def test_no_string_is_shorter_than_its_cell_s_representative(matchers: list[Language], pattern: str | None) -> None:
+    """All short strings over a few letters are asked, one by one: each has its cell, and none is a smaller witness."""
+    inside = universe(pattern)
+    representatives = {cell.signature: cell.representative for cell in partition(matchers, inside).cells}
+    for text in SHORT:
+        if inside is None or inside.contains(text):
+            assert len(representatives[signature(matchers, text)]) <= len(text)
+    for said, representative in representatives.items():
+        assert signature(matchers, representative) == said
+        assert inside is None or inside.contains(representative) is not False
 
 
 @given(MATCHERS, st.sampled_from(["^/", "^/a", r"\.j$"]), st.lists(PATHS, max_size=20))
@@ -149,3 +180,42 @@ def test_two_thousand_locations_take_no_time() -> None:
     assert time.process_time() - start < 2
     assert cells.complete
     assert len(cells.cells) == 2 + 2 * 1400 + 600 + 1
+
+
+EXTENSIONS = ("js", "css", "png", "jpg", "jpeg", "gif", "ico", "svg", "woff", "woff2", "ttf", "eot")
+
+
+def unanchored() -> tuple[list[Language], Language]:
+    """Return the locations of a public configuration, the globs that name them in a policy, and what a path is."""
+    pairs = (("union", "select"), ("select", "from"), ("insert", "into"), ("delete", "from"), ("drop", "table"))
+    matchers = [
+        Language.regex("|".join(f"{first}.*{then}" for first, then in pairs), caseless=True),
+        Language.regex(r"/\."),
+        Language.regex(r"\.(php|asp|aspx|jsp)$", caseless=True),
+        Language.regex(rf"\.({'|'.join(EXTENSIONS)})$", caseless=True),
+        Language.regex("^/api/v1/(questions|subjects|institutes)/.*$", caseless=True),
+        *(Language.prefix(text) for text in ("/", "/api/", "/api/v1/auth/", "/nginx_status", "/health")),
+        Language.union(Language.glob_path(f"/**/*.{extension}") for extension in EXTENSIONS),
+        *(Language.glob_path(text) | Language.glob_path(f"{text}/**") for text in ("/nginx_status*", "/health*")),
+    ]
+    path = Language.regex("/[!-~]*", whole=True) - Language.regex(r"[?#%\\]|//|/\.\.?(?:/|$)")
+    return matchers, path
+
+
+def test_unanchored_alternatives_are_walked_within_few_steps() -> None:
+    """Words that are looked for anywhere, one after the other, beside a dozen extensions: all cells in one walk."""
+    matchers, path = unanchored()
+    cells = partition(matchers, path, budget=Budget(steps=150_000, seconds=60))
+    assert cells.complete
+    signatures = {cell.signature: cell.text for cell in cells.cells}
+    dice = random.Random(1)
+    pieces = ["union", "select", "from", "insert", "into", "drop", "table", "/", "/.", ".", "php", ".js", ".JS", "a"]
+    heads = ["", "api/", "api/v1/auth/", "api/v1/subjects/", "nginx_status", "health", "health/"]
+    met = set()
+    for _ in range(2000):
+        text = "/" + dice.choice(heads) + "".join(dice.choices(pieces, k=dice.randint(0, 6)))
+        if path.contains(text):
+            said = signature(matchers, text)
+            met.add(said)
+            assert len(signatures[said]) <= len(text)
+    assert len(met) > len(signatures) / 2

@@ -46,6 +46,14 @@ def members(mask: int) -> bytes:
     return bytes(RANKED[i] for i in range(256) if mask >> i & 1)
 
 
+_RANK = bytes(RANKED.index(b) for b in range(256))
+
+
+def plainness(text: bytes) -> tuple[int, bytes]:
+    """Order strings: shorter first, then the more readable."""
+    return len(text), text.translate(_RANK)
+
+
 LOWER = bytes_mask(_LOWER)
 UPPER = bytes_mask(_UPPER)
 DIGIT = bytes_mask(_DIGITS)

@@ -274,7 +274,7 @@ class Automaton:
         """Whether the string read so far is accepted if it ends here."""
         found = self._finals[state]
         if found is None:
-            found = self._finals[state] = any(self._accepting(i) for i in _bits(self._states[state]))
+            found = self._finals[state] = any(self._accepting(i) for i in bits_of(self._states[state]))
         return found
 
     def row(self, state: int) -> Row:
@@ -282,7 +282,7 @@ class Automaton:
         found = self._rows[state]
         if found is None:
             parts = [(FULL, 0)]
-            for item in _bits(self._states[state]):
+            for item in bits_of(self._states[state]):
                 for mask, bits in self._item_edges(item):
                     parts = _split(parts, mask, bits)
                 self._row_work += len(parts)
@@ -300,7 +300,7 @@ class Automaton:
 
     def item_start(self) -> tuple[int, ...]:
         """Return the items of the start state."""
-        return tuple(_bits(self._states[self.start]))
+        return tuple(bits_of(self._states[self.start]))
 
     def item_row(self, item: int) -> tuple[_Edge, ...]:
         """Return where the bytes lead from one item, as sets of items; item 0 accepts everything."""
@@ -418,7 +418,7 @@ class Automaton:
     def ends(self, state: int) -> tuple[int, bool]:
         """Return with which next bytes, and whether at the end, a match ends exactly here (for lookbehinds)."""
         mask, at_end = 0, False
-        stack = [(item, FULL, True) for item in _bits(self._states[state])]
+        stack = [(item, FULL, True) for item in bits_of(self._states[state])]
         seen = set(stack)
         while stack:
             item, allowed, end_allowed = stack.pop()
@@ -432,7 +432,7 @@ class Automaton:
                 raise TooLarge  # a lookahead inside a lookbehind is bounded before it comes here
             condition, end_condition = self._condition(node, context)
             self._program.spend(1)
-            for inner in _bits(self._closure(self._program.targets[node][0], context, obligations)):
+            for inner in bits_of(self._closure(self._program.targets[node][0], context, obligations)):
                 step = (inner, allowed & condition, end_allowed and end_condition)
                 if (step[1] or step[2]) and step not in seen:
                     seen.add(step)
@@ -495,7 +495,7 @@ class Automaton:
             self._program.spend(1)
             if not mask:
                 continue
-            for inner in _bits(self._closure(self._program.targets[node][0], context, obligations)):
+            for inner in bits_of(self._closure(self._program.targets[node][0], context, obligations)):
                 if inner and self._program.kinds[self._items[inner][0]] in (_GUARD, _BEHIND):
                     if (inner, mask) not in seen:
                         seen.add((inner, mask))
@@ -524,7 +524,7 @@ class Automaton:
             if kind in (_GUARD, _BEHIND) and self._condition(node, context)[1]:
                 program.spend(1)
                 inner = [
-                    i for i in _bits(self._closure(program.targets[node][0], context, obligations)) if i not in seen
+                    i for i in bits_of(self._closure(program.targets[node][0], context, obligations)) if i not in seen
                 ]
                 seen.update(inner)
                 stack.extend(inner)
@@ -535,17 +535,17 @@ class Automaton:
         now = self._states[self.start]
         for byte in text:
             bit, after = BIT[byte], 0
-            for item in _bits(now):
+            for item in bits_of(now):
                 for mask, bits in self._item_edges(item):
                     if mask & bit:
                         after |= bits
             if after & 1:
                 return True
             now = after
-        return any(self._accepting(item) for item in _bits(now))
+        return any(self._accepting(item) for item in bits_of(now))
 
 
-def _bits(value: int) -> list[int]:
+def bits_of(value: int) -> list[int]:
     """Return the positions of the set bits, lowest first."""
     result = []
     while value:

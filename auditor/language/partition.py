@@ -1,22 +1,20 @@
 """The cells of a family of sets: every combination of matchers that some string has, with a representative each.
 
-Exact strings and prefixes form a trie that is walked once; regular expressions run beside it as one joint automaton,
-whose reachable combinations are computed once and shared by every place where a string can leave the trie.
-Past the budget the family is refined matcher by matcher instead, and what is not decided is named.
+All strings are walked at once (`walk`); past the budget the family is refined matcher by matcher instead, and what is
+not decided is named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from auditor.dataclass import dataclass
-from auditor.language.alphabet import BIT, FULL, RANKED, fold, lowest_byte
-from auditor.language.automaton import ALL, DEAD, Machine, Row, TooLarge, complete
+from auditor.language.alphabet import plainness
+from auditor.language.automaton import Machine, TooLarge
 from auditor.language.search import Budget, Clock, OutOfBudget
 from auditor.language.sets import Language, Leaf, leaf_contains, solve
-from auditor.language.words import Prefix, Words
+from auditor.language.walk import Family, explore, forget
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,304 +55,59 @@ class Partition:
         return next((cell for cell in self.cells if cell.holding == wanted), None)
 
 
-class _Trie:
-    """Exact strings and prefixes of one kind of case, as nodes; a string that leaves it keeps the prefixes passed."""
-
-    __slots__ = ("children", "ends", "passed")
-
-    def __init__(self) -> None:
-        self.children: list[dict[int, int]] = [{}]
-        self.ends: list[int] = [0]  # bits of the exact matchers that are this string
-        self.passed: list[int] = [0]  # bits of the prefixes this string begins with
-
-    def node(self, text: bytes) -> int:
-        at = 0
-        for byte in text:
-            after = self.children[at].get(byte)
-            if after is None:
-                after = self.children[at][byte] = len(self.ends)
-                self.children.append({})
-                self.ends.append(0)
-                self.passed.append(0)
-            at = after
-        return at
-
-    def pass_down(self) -> None:
-        """Give each node the prefixes of its ancestors (children come after their parents)."""
-        for at, children in enumerate(self.children):
-            for child in children.values():
-                self.passed[child] |= self.passed[at]
-
-
-_OUT = -1
-_Place = tuple[int, int, int]  # node of the case-sensitive trie, of the caseless one (or _OUT), joint state
-
-
-class _Joint:
-    """Several machines in step; a state is the tuple of theirs, numbered."""
-
-    def __init__(self, machines: tuple[Machine, ...], clock: Clock) -> None:
-        self.machines = machines
-        self.clock = clock
-        self.keys: list[tuple[int, ...]] = []
-        self.ids: dict[tuple[int, ...], int] = {}
-        self.rows: list[Row | None] = []
-        self.accepting: list[int | None] = []
-        self.steps: list[dict[int, tuple[tuple[int, ...], tuple[int, ...]]]] = [{} for _ in machines]
-        self.start = self.number(tuple(m.start for m in machines))
-
-    def number(self, key: tuple[int, ...]) -> int:
-        found = self.ids.get(key)
-        if found is None:
-            self.clock.use()
-            found = self.ids[key] = len(self.keys)
-            self.keys.append(key)
-            self.rows.append(None)
-            self.accepting.append(None)
-        return found
-
-    def step(self, index: int, state: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the sets of bytes that one machine tells apart in a state, and where each leads."""
-        found = self.steps[index].get(state)
-        if found is None:
-            row = sorted(complete(self.machines[index].row(state)))
-            found = self.steps[index][state] = tuple(m for m, _ in row), tuple(t for _, t in row)
-        return found
-
-    def row(self, state: int) -> Row:
-        """Return (set of bytes, state) pairs that cover the alphabet, most readable bytes first.
-
-        Machines that tell the same sets apart here are split over once, not one by one.
-        """
-        found = self.rows[state]
-        if found is None:
-            key = self.keys[state]
-            alike: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
-            for index, at in enumerate(key):
-                if at not in (DEAD, ALL):
-                    masks, targets = self.step(index, at)
-                    alike.setdefault(masks, []).append((index, targets))
-            parts: list[tuple[int, tuple[int, ...]]] = [(FULL, ())]
-            for masks in alike:
-                parts = [(m & step, (*done, k)) for m, done in parts for k, step in enumerate(masks) if m & step]
-            self.clock.use(len(parts))
-            merged: dict[tuple[int, ...], int] = {}
-            for mask, choice in parts:
-                target = list(key)
-                for k, group in zip(choice, alike.values(), strict=True):
-                    for index, targets in group:
-                        target[index] = targets[k]
-                after = tuple(target)
-                merged[after] = merged.get(after, 0) | mask
-            pairs = [(mask, self.number(after)) for after, mask in merged.items()]
-            found = self.rows[state] = tuple(sorted(pairs, key=lambda part: part[0] & -part[0]))
-        return found
-
-    def finals(self, state: int) -> int:
-        """Return a bit for each machine that accepts here."""
-        found = self.accepting[state]
-        if found is None:
-            found = 0
-            for i, (machine, at) in enumerate(zip(self.machines, self.keys[state], strict=True)):
-                if at and machine.final(at):
-                    found |= 1 << i
-            self.accepting[state] = found
-        return found
-
-
-class _Family:
-    """The matchers of one partition, numbered: literal ones in the tries, the others as machines."""
-
-    def __init__(self, leaves: Sequence[Leaf]) -> None:
-        self.exact_case, self.any_case = _Trie(), _Trie()
-        self.machines: tuple[Machine, ...] = ()
-        self.later: tuple[Leaf, ...] = ()
-        self.bits: dict[Leaf, tuple[int, int]] = {}  # bit of the upper and of the lower bound
-        self.width = 0
-        later: list[Leaf] = []
-        for leaf in leaves:
-            machine = leaf.upper
-            if isinstance(machine, Words | Prefix) and leaf.lower is machine:
-                bit = self.bit()
-                self.bits[leaf] = (bit, bit)
-                trie = self.any_case if machine.caseless else self.exact_case
-                if isinstance(machine, Prefix):
-                    trie.passed[trie.node(machine.text)] |= 1 << bit
-                else:
-                    for word in machine.words:
-                        trie.ends[trie.node(word)] |= 1 << bit
-            else:
-                later.append(leaf)
-        self.literal_width = self.width
-        self.later = tuple(later)
-        self.machines = _machines(self.later)
-        for leaf in later:
-            upper = self.bit()
-            self.bits[leaf] = (upper, upper if leaf.lower is leaf.upper else self.bit())
-        self.exact_case.pass_down()
-        self.any_case.pass_down()
-
-    def bit(self) -> int:
-        self.width += 1
-        return self.width - 1
-
-
-def _machines(leaves: tuple[Leaf, ...]) -> tuple[Machine, ...]:
-    """Return the upper and, where it is another one, the lower bound of each leaf."""
-    return tuple(
-        m for leaf in leaves for m in ((leaf.upper,) if leaf.lower is leaf.upper else (leaf.upper, leaf.lower))
-    )
-
-
-@lru_cache(maxsize=32)
-def _joint(leaves: tuple[Leaf, ...]) -> _Joint:
-    """Return the joint automaton of a family; servers with the same expressions share what was built of it."""
-    return _Joint(_machines(leaves), Budget().clock())
-
-
-def _explore(family: _Family, clock: Clock) -> dict[int, bytes]:
-    """Return each combination of matchers that occurs, as bits, with a short string that has it."""
-    joint = _joint(family.later)
-    joint.clock = clock
-    shift = family.literal_width
-    tries = (family.exact_case, family.any_case)
-    found: dict[int, bytes] = {}
-    leaving: dict[tuple[int, int], bytes] = {}
-    queue: list[tuple[_Place, int, bytes]] = [((0, 0, joint.start), 0, b"")]
-    seen: set[tuple[_Place, int]] = {((0, 0, joint.start), 0)}
-    for (exact, any_, state), passed, text in queue:
-        ends = passed
-        if exact != _OUT:
-            ends |= tries[0].ends[exact] | tries[0].passed[exact]
-        if any_ != _OUT:
-            ends |= tries[1].ends[any_] | tries[1].passed[any_]
-        found.setdefault(ends | joint.finals(state) << shift, text)
-        for mask, target in joint.row(state):
-            for step, place, keeps in _trie_steps(tries, exact, any_, passed, mask):
-                where: _Place = (*place, target)
-                if place == (_OUT, _OUT):
-                    leaving.setdefault((keeps, target), text + bytes((lowest_byte(step),)))
-                elif (where, keeps) not in seen:
-                    clock.use()
-                    seen.add((where, keeps))
-                    queue.append((where, keeps, text + bytes((lowest_byte(step),))))
-    for passed, text, finals, way, state in _beyond(joint, leaving):
-        signature = passed | finals << shift
-        if signature not in found or len(found[signature]) > len(text) + way[state][0]:
-            found[signature] = text + _follow(way, state)
-    return found
-
-
-def _trie_steps(
-    tries: tuple[_Trie, _Trie], exact: int, any_: int, passed: int, mask: int
-) -> list[tuple[int, tuple[int, int], int]]:
-    """Return (bytes, places in the tries, prefixes kept of tries that were left) for the bytes of a set."""
-    parts: list[tuple[int, tuple[int, int], int]] = [(mask, (_OUT, _OUT), passed)]
-    for which, node in ((0, exact), (1, any_)):
-        if node == _OUT:
-            continue
-        trie, result = tries[which], []
-        left = trie.passed[node]
-        for part, place, keeps in parts:
-            rest = part
-            for byte, child in trie.children[node].items():
-                bits = fold(BIT[byte]) if which else BIT[byte]
-                if rest & bits:
-                    places = (child, place[1]) if which == 0 else (place[0], child)
-                    result.append((rest & bits, places, keeps))
-                    rest &= ~bits
-            if rest:
-                result.append((rest, place, keeps | left))
-        parts = result
-    return parts
-
-
-_Ways = dict[int, tuple[int, int, int]]
-"""From a state to those with some finals: how many bytes are left, the set of the next one, and where that leads."""
-
-
-def _beyond(joint: _Joint, leaving: dict[tuple[int, int], bytes]) -> Iterator[tuple[int, bytes, int, _Ways, int]]:
-    """Yield, for each place where strings leave the tries, every combination of finals ahead.
-
-    As (prefixes passed, string so far, finals, the ways there, the state to go from).
-    """
-    order, into = _reachable(joint, (state for _, state in leaving))
-    by_finals: dict[int, list[int]] = {}
-    for state in order:
-        by_finals.setdefault(joint.finals(state), []).append(state)
-    for finals, states in by_finals.items():
-        way: _Ways = dict.fromkeys(states, (0, 0, 0))
-        queue = list(states)
-        for state in queue:
-            after = way[state][0] + 1
-            for before, mask in into.get(state, ()):
-                if before not in way:
-                    way[before] = (after, mask, state)
-                    queue.append(before)
-        for (passed, state), text in leaving.items():
-            if state in way:
-                yield passed, text, finals, way, state
-
-
-def _reachable(joint: _Joint, starts: Iterable[int]) -> tuple[list[int], dict[int, list[tuple[int, int]]]]:
-    """Return the states that can be reached, and for each those that lead into it with the bytes that do."""
-    order = list(dict.fromkeys(starts))
-    reached = set(order)
-    into: dict[int, list[tuple[int, int]]] = {}
-    for state in order:
-        for mask, target in joint.row(state):
-            into.setdefault(target, []).append((state, mask))
-            if target not in reached:
-                reached.add(target)
-                order.append(target)
-    return order, into
-
-
-def _follow(way: _Ways, state: int) -> bytes:
-    suffix = bytearray()
-    left, mask, state = way[state]
-    while left:
-        suffix.append(lowest_byte(mask))
-        left, mask, state = way[state]
-    return bytes(suffix)
-
-
 _LARGE = Budget(steps=600_000, seconds=30)
 """A partition answers many questions at once, so it may take longer than one decision."""
 
 
-def _refine(family: _Family, leaves: Sequence[Leaf], budget: Budget) -> tuple[dict[int, bytes], set[Leaf]]:
-    """Split the set of all strings leaf by leaf; return the combinations found and the leaves left undecided."""
-    clock = Budget(budget.steps * 4, budget.seconds).clock()
-    each = Budget(max(budget.steps // 8, 1000), budget.seconds / 4)
-    bounds = [
-        (bit, (leaf, machine))
-        for leaf in leaves
-        for bit, machine in {family.bits[leaf][0]: leaf.upper, family.bits[leaf][1]: leaf.lower}.items()
-    ]
-    cells: list[tuple[int, bytes, tuple[tuple[Leaf, Machine], ...], tuple[tuple[Leaf, Machine], ...]]] = [
-        (0, b"", (), ())
-    ]
+def _refine(reading: _Reading, leaves: Sequence[Leaf], budget: Budget) -> tuple[dict[int, bytes], set[Leaf]]:
+    """Split the set of all strings leaf by leaf; return the combinations found and the leaves left undecided.
+
+    What is outside is split off first and left at that.
+    """
+    bits_of = reading.family.bits
+    clock = Budget(budget.steps * 8, budget.seconds).clock()
+    inside = () if reading.within is None else reading.within.leaves()
+    cells: list[_Split] = [(0, b"", (), ())]
     undecided: set[Leaf] = set()
-    for bit, bound in bounds:
-        after = []
-        for bits, text, wanted, refused in cells:
-            inside = _bound_contains(bound, text)
-            other: bytes | None = None
-            try:
-                clock.use()
-                sides = ((*wanted, bound), refused), (wanted, (*refused, bound))
-                other = solve(*sides[1 if inside else 0], each.clock())
-            except (OutOfBudget, TooLarge):
-                undecided.add(bound[0])
-            halves = [(inside, text)] + ([(not inside, other)] if other is not None else [])
-            for side, sample in halves:
-                if side:
-                    after.append((bits | 1 << bit, sample, (*wanted, bound), refused))
-                else:
-                    after.append((bits, sample, wanted, (*refused, bound)))
-        cells = after
+    for leaf in dict.fromkeys((*inside, *leaves)):
+        for bit, machine in {bits_of[leaf][0]: leaf.upper, bits_of[leaf][1]: leaf.lower}.items():
+            cells, decided = _split(cells, 1 << bit, (leaf, machine), clock, max(budget.steps // 8, 1000))
+            if not decided:
+                undecided.add(leaf)
+        if inside and leaf == inside[-1]:
+            cells = [cell for cell in cells if reading.inside(cell[0])]
     return {bits: text for bits, text, _, _ in cells}, undecided
+
+
+_Bounds: TypeAlias = "tuple[tuple[Leaf, Machine], ...]"
+_Split: TypeAlias = "tuple[int, bytes, _Bounds, _Bounds]"
+"""Bits of the bounds that hold, a shortest string, the bounds that it is in and those that it is not in."""
+
+
+def _split(
+    cells: list[_Split], bit: int, bound: tuple[Leaf, Machine], clock: Clock, steps: int
+) -> tuple[list[_Split], bool]:
+    """Split each cell in those inside and those outside one bound; False where some may be missing."""
+    after: list[_Split] = []
+    decided = True
+    for bits, text, wanted, refused in cells:
+        halves: tuple[_Split, _Split] = (
+            (bits | bit, text, (*wanted, bound), refused),
+            (bits, text, wanted, (*refused, bound)),
+        )
+        here, there = halves if _bound_contains(bound, text) else halves[::-1]
+        after.append(here)
+        attempt = clock.part(steps)
+        try:
+            attempt.use()
+            other = solve(there[2], there[3], attempt)
+        except (OutOfBudget, TooLarge):
+            decided = False
+        else:
+            if other is not None:
+                after.append((there[0], other, there[2], there[3]))
+        clock.give_back(attempt)
+    return after, decided
 
 
 def _bound_contains(bound: tuple[Leaf, Machine], text: bytes) -> bool:
@@ -375,18 +128,18 @@ def partition(
 
     Each cell has a shortest representative, or the first of `candidates` (realistic strings) that lies in it; where
     that is in none or a later one of the sets `prefer`, a shortest member of the first of them the cell has one of.
-    Cells come shortest representative first. Never raises and never runs longer than a few budgets: what is not decided is named in `undecided`, and
-    `complete` is false where a cell may be missing.
+    Cells come shortest representative first. Never raises and never runs longer than a few budgets: what is not
+    decided is named in `undecided`, and `complete` is false where a cell may be missing.
     """
     budget = budget or _LARGE
     family, leaves = _family(matchers, within)
+    reading = _Reading(matchers, within, family)
     undecided: set[Leaf] = set()
     try:
-        found = _explore(family, budget.clock())
+        found = explore(family, budget.clock())
     except (OutOfBudget, TooLarge):
-        _joint.cache_clear()  # too large to keep
-        found, undecided = _refine(family, leaves, budget)
-    reading = _Reading(matchers, within, family)
+        forget()
+        found, undecided = _refine(reading, leaves, budget)
     cells = reading.cells(found, candidates)
     if prefer:
         _improve(cells, matchers, within, prefer, budget)
@@ -397,14 +150,15 @@ def refined(matchers: Sequence[Language], within: Language | None = None, *, bud
     """Return what `partition` does where a family is too large to walk: split matcher by matcher."""
     budget = budget or _LARGE
     family, leaves = _family(matchers, within)
-    found, undecided = _refine(family, leaves, budget)
-    return _made(_Reading(matchers, within, family).cells(found), matchers, undecided)
+    reading = _Reading(matchers, within, family)
+    found, undecided = _refine(reading, leaves, budget)
+    return _made(reading.cells(found), matchers, undecided)
 
 
-def _family(matchers: Sequence[Language], within: Language | None) -> tuple[_Family, tuple[Leaf, ...]]:
+def _family(matchers: Sequence[Language], within: Language | None) -> tuple[Family, tuple[Leaf, ...]]:
     families = [*matchers, within] if within is not None else list(matchers)
     leaves = tuple(dict.fromkeys(leaf for language in families for leaf in language.leaves()))
-    return _Family(leaves), leaves
+    return Family(leaves, within), leaves
 
 
 _Cells: TypeAlias = "dict[tuple[frozenset[int], frozenset[int]], bytes]"
@@ -415,16 +169,8 @@ def _made(cells: _Cells, matchers: Sequence[Language], undecided: set[Leaf]) -> 
     open_ = {i for key in cells for i in key[1]}
     open_ |= {i for i, matcher in enumerate(matchers) if undecided & set(matcher.leaves())}
     result = [Cell(text, holding, unsure, len(matchers)) for (holding, unsure), text in cells.items()]
-    result.sort(key=lambda cell: (_plainness(cell.representative), sorted(cell.holding)))
+    result.sort(key=lambda cell: (plainness(cell.representative), sorted(cell.holding)))
     return Partition(tuple(result), not undecided, tuple(sorted(open_)))
-
-
-_RANK = bytes(RANKED.index(b) for b in range(256))
-
-
-def _plainness(text: bytes) -> tuple[int, bytes]:
-    """Order strings: shorter first, then the more readable."""
-    return len(text), text.translate(_RANK)
 
 
 def _improve(
@@ -453,7 +199,7 @@ def _improve(
 class _Reading:
     """Translates bits of matchers' bounds into the matchers that hold."""
 
-    def __init__(self, matchers: Sequence[Language], within: Language | None, family: _Family) -> None:
+    def __init__(self, matchers: Sequence[Language], within: Language | None, family: Family) -> None:
         self.family = family
         self.within = within
         self.simple: dict[int, list[int]] = {}
@@ -470,7 +216,7 @@ class _Reading:
         cells: _Cells = {}
         for bits, text in found.items():
             key = self.read(bits)
-            if key is not None and (key not in cells or _plainness(text) < _plainness(cells[key])):
+            if key is not None and (key not in cells or plainness(text) < plainness(cells[key])):
                 cells[key] = text
         for candidate in reversed([c if isinstance(c, bytes) else c.encode("latin-1", "replace") for c in candidates]):
             key = self.read_text(candidate)
@@ -498,9 +244,13 @@ class _Reading:
             known[own] = language.holds({leaf: self.membership(leaf, own) for leaf in language.leaves()})
         return known[own]
 
+    def inside(self, bits: int) -> bool:
+        """Whether strings with these bits may lie in `within`, whose leaves' bits must be among them."""
+        return self.within is None or self.holds(self.within, bits) is not False
+
     def read(self, bits: int) -> tuple[frozenset[int], frozenset[int]] | None:
         """Return the matchers that hold and those not decided; None for strings outside `within`."""
-        if self.within is not None and self.holds(self.within, bits) is False:
+        if not self.inside(bits):
             return None
         holding: set[int] = set()
         unsure: set[int] = set()

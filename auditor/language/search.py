@@ -54,11 +54,14 @@ class Clock:
         self._unwatched = 0
         self._deadline = time.process_time() + budget.seconds
 
-    def part(self) -> Clock:
-        """Set a third of what is left aside for an attempt, and return it as a clock of its own."""
-        third = self._left // 3
-        self._left -= third
-        return Clock(Budget(third, max(0.0, (self._deadline - time.process_time()) / 3)))
+    def part(self, steps: int | None = None) -> Clock:
+        """Set so many steps, or a third of those left, aside for an attempt, and return them as a clock of its own.
+
+        An attempt may take a third of the time that is left.
+        """
+        aside = max(0, self._left // 3 if steps is None else min(steps, self._left))
+        self._left -= aside
+        return Clock(Budget(aside, max(0.0, (self._deadline - time.process_time()) / 3)))
 
     def give_back(self, other: Clock) -> None:
         """Take back what an attempt did not use."""
@@ -71,6 +74,7 @@ class Clock:
             raise OutOfBudget("more steps than the decision was given")
         self._unwatched += 1
         if self._unwatched % _WATCH == 1 and time.process_time() > self._deadline:
+            self._left = -1  # over is over, for what is asked before the next look, too
             raise OutOfBudget(f"more than {self._seconds:g} s")
 
 
