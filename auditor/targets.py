@@ -157,7 +157,8 @@ class Assembler:
 
     def _nginx(self, target: NginxTarget, assembly: Assembly, composes: Sequence[Compose]) -> Layer:
         from auditor.nginx import load  # noqa: PLC0415 - only where a policy has an nginx target
-        from auditor.nginx.matchers import matchers, replacements  # noqa: PLC0415 - as above
+        from auditor.nginx.matchers import matchers  # noqa: PLC0415 - as above
+        from auditor.nginx.moves import replacements  # noqa: PLC0415 - as above
 
         files = self._paths(target.id, target.files)
         mounts = {inside: str(self._paths(target.id, [local])[0]) for inside, local in target.mounts.items()}

@@ -156,3 +156,42 @@ class _Reading:
         name = f"{kind} of {id(self.machine)} from {state} then {tail!r} to {sorted(ends)}"
         machine = _Rest(self.machine, state, tail, ends)
         return Language("leaf", (), Leaf((name, text, caseless), machine, machine))
+
+
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """A text, then a string of another automaton; the states of that come after one for each byte of the text."""
+
+    text: bytes
+    base: Machine
+    start: int
+
+    def row(self, state: int) -> Row:
+        """Return where the bytes lead from a state."""
+        size = len(self.text)
+        if state in (DEAD, ALL):
+            return self.base.row(state)
+        if state < 2 + size:
+            after = state + 1 if state + 1 < 2 + size else self._moved(self.base.start)
+            return ((BIT[self.text[state - 2]], after),)
+        return tuple((mask, self._moved(target)) for mask, target in self.base.row(state - size))
+
+    def final(self, state: int) -> bool:
+        """Whether the string read so far is in it."""
+        size = len(self.text)
+        if state in (DEAD, ALL):
+            return state == ALL
+        return state >= 2 + size and self.base.final(state - size)
+
+    def _moved(self, state: int) -> int:
+        return state if state in (DEAD, ALL) else state + len(self.text)
+
+
+def behind(text: bytes, language: Language) -> Language | None:
+    """Return the strings that are a text and then a member of a set of one matcher; None of another set."""
+    leaf = language.leaf
+    if leaf is None or leaf.lower is not leaf.upper or not text:
+        return None if text else language
+    kind, written, caseless = leaf.key
+    machine = _Behind(text, leaf.upper, 2)
+    return Language("leaf", (), Leaf((f"{text!r} and {kind} of {id(leaf.upper)}", written, caseless), machine, machine))

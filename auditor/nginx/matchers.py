@@ -11,10 +11,11 @@ from auditor.errors import Location
 from auditor.nginx.attempts import attempts, authority
 from auditor.nginx.dependence import LOGS, crossings, of_table, tables_of, words_of
 from auditor.nginx.model import Node, server_names
-from auditor.nginx.proxy import split_address
+from auditor.nginx.moves import before, moves, names_of_captures, with_group
 from auditor.nginx.rewrite import condition_words
 from auditor.nginx.settings import settings_of
 from auditor.nginx.subjects import Matcher, Subjects, lines_of
+from auditor.nginx.tables import shares_of
 from auditor.nginx.tokens import Directive
 
 if TYPE_CHECKING:
@@ -31,30 +32,6 @@ def matchers(configuration: Configuration, *, types: bool = False) -> tuple[Matc
     return tuple(dict.fromkeys(_Collector(configuration).collect(types=types)))
 
 
-_MOVES = r"\^(/[\w\-./~]*)\(\.[*+]\)\$?"
-
-
-def replacements(configuration: Configuration) -> tuple[tuple[str, str], ...]:
-    """Return the prefixes of paths that `proxy_pass` and plain `rewrite … break` replace for the upstream: (from, to)."""
-    found: dict[tuple[str, str], None] = {}
-    for server in configuration.engine.http.servers:
-        for node in server.below():
-            for line in lines_of(node.script):
-                if line.name == "rewrite" and line.args[2:] == ("break",) and line.args[1].endswith("$1"):
-                    moved = re.fullmatch(_MOVES, line.args[0])
-                    if moved is not None and "$" not in line.args[1][:-2]:
-                        found[moved[1], line.args[1][:-2]] = None
-            owner = node.enclosing()
-            if node.handler is None or node.handler.name != "proxy_pass" or not node.handler.args:
-                continue
-            if "$" in node.handler.args[0] or owner.kind != "location" or owner.regex is not None:
-                continue
-            _, uri = split_address(node.handler.args[0].partition("://")[2])
-            if uri and owner.modifier != "@":
-                found[owner.name, uri] = None
-    return tuple(found)
-
-
 class _Collector:
     """Walks one configuration."""
 
@@ -63,6 +40,9 @@ class _Collector:
         self.configuration = configuration
         self.http = configuration.engine.http
         self.known = Subjects(self.http)
+        for server in self.http.servers:
+            for name, subject, pattern, caseless in names_of_captures(server):
+                self.known.captured.setdefault(name, []).append((subject, pattern, caseless))
         self.subjects = self.known.of
 
     def collect(self, *, types: bool) -> Iterator[Matcher]:
@@ -73,19 +53,26 @@ class _Collector:
         for server in self.http.servers[:1]:
             for method in ("TRACE", "CONNECT"):  # refused before a location is chosen
                 yield Matcher("method", "exact", method, caseless=False, location=server.place or Location("nginx"))
+        tabled: list[Matcher] = []
         for name in self._used():
-            yield from (replace(found, table=name) for found in self._table(name, self.http.tables[name]))
-            yield from of_table(self.http, name)
+            tabled += (replace(found, table=name) for found in self._table(name, self.http.tables[name]))
+            tabled += of_table(self.http, name)
+        yield from tabled
         yield from self._above()
         for server in self.http.servers:
-            scope = scope_of(server)
-            if (merging := server.last("merge_slashes")) is not None and merging.args[:1] == ("off",):
-                yield Matcher("request_uri", "regex", "^//", caseless=False, location=merging.location)
-            for node in server.below():
-                yield from (replace(found, scope=scope) for found in self._node(node))
-            yield from crossings(self.http, server, scope)
+            yield from self._server(server, tabled)
         if types:
             yield from self._types()
+
+    def _server(self, server: Node, tabled: list[Matcher]) -> Iterator[Matcher]:
+        scope = scope_of(server)
+        if (merging := server.last("merge_slashes")) is not None and merging.args[:1] == ("off",):
+            yield Matcher("request_uri", "regex", "^//", caseless=False, location=merging.location)
+        own = [replace(found, scope=scope) for node in server.below() for found in self._node(node)]
+        yield from own
+        yield from crossings(self.http, server, scope)
+        for text, place, ways in moves(server, self.known):
+            yield from before((*own, *tabled), scope, text, place, ways)
 
     def _used(self) -> list[str]:
         """Return the names of the tables that anything but a log reads."""
@@ -113,21 +100,32 @@ class _Collector:
         if text == "$is_args":
             yield Matcher("args", "nonempty", "", caseless=False, location=location)
             return
-        if exact or (len(subjects) == 1 and text == "$binary_remote_addr"):
+        if (exact and subjects) or (len(subjects) == 1 and text == "$binary_remote_addr"):
             for subject in subjects:
                 yield Matcher(subject, kind, pattern, caseless, location)
             if subjects != ["request_uri"]:
                 return
-        if not subjects:
+        yield from self._texts(text, Matcher("text", kind, pattern, caseless, location), subjects)
+
+    def _texts(self, text: str, tested: Matcher, subjects: list[str]) -> Iterator[Matcher]:
+        """Yield what a test means of a text that is not one part of a request as it is."""
+        named = self.known.captured.get(text[1:].lower(), []) if text.startswith("$") else []
+        if named and tested.kind == "exact" and all(subject for subject, _, _ in named):
+            for subject, found, loose in named:
+                written = with_group(found, text[1:], _quoted(tested.pattern))
+                if written is not None:
+                    yield replace(tested, subject=subject, kind="regex", pattern=written, caseless=loose)
             return
         ways = self.known.parts(text)
-        for way in ways or ():
-            if way == ("$path",):
-                yield Matcher("path", kind, pattern, caseless, location)
-            elif any(part[0] == "$" for part in way):
-                yield Matcher("text", kind, pattern, caseless, location, parts=way)
         if ways is None:
-            yield from self._other(subjects, pattern, location, f"what {text} is, is not decided for every request")
+            reason = f"what {text} is, is not decided for every request"
+            yield from self._other(subjects or ["path"], tested.pattern, tested.location, reason)
+            return
+        for way in ways if subjects else ():
+            if way == ("$path",):
+                yield replace(tested, subject="path")
+            elif any(part[0] == "$" for part in way):
+                yield replace(tested, parts=way)
 
     def _other(self, subjects: Iterable[str], pattern: str, location: Location, reason: str) -> Iterator[Matcher]:
         """Yield what says that requests which differ in these parts may not be told apart."""
@@ -156,11 +154,7 @@ class _Collector:
             return
         source = table.args[0] if table.args else ""
         if table.name == "split_clients":
-            for subject in self.subjects(source)[0]:
-                reason = (
-                    f"which share of {source} a request is in, and what ${name} is, is not decided for every request"
-                )
-                yield Matcher(subject, "other", source, caseless=False, location=table.location, reason=reason)
+            yield from self._shares(name, table, source)
             return
         hostnames = any(line.name == "hostnames" and not line.args for line in table.block or ())
         regexes = False
@@ -183,6 +177,22 @@ class _Collector:
                 yield from self.test(source, "exact", key, line.location, caseless=True)
         if regexes:
             yield from self.test(source, "nonempty", "", table.location)
+
+    def _shares(self, name: str, table: Directive, source: str) -> Iterator[Matcher]:
+        """Yield what puts a request into each share of a hash."""
+        ways = self.known.parts(source)
+        parts = ways[0] if ways is not None and len(ways) == 1 else ()
+        shares = [(low, high) for low, high, _ in shares_of(table) if high > low]
+        if not self.subjects(source)[0] or len(shares) < 2:
+            return
+        varied = any(part.startswith(("$header:", "$cookie:", "$arg:")) for part in parts)
+        fixed = ("$", "$remote_addr", "$version", "$listen")
+        if not varied or any(part[0] == "?" or part in fixed for part in parts):
+            reason = f"which share of {source} a request is in, and what ${name} is, is not decided for every request"
+            yield from self._other(["path"], source, table.location, reason)
+            return
+        for low, high in shares:
+            yield Matcher("share", "other", f"{low} {high}", caseless=False, location=table.location, parts=parts)
 
     def _node(self, node: Node) -> Iterator[Matcher]:
         place = node.place or Location("nginx")
@@ -232,14 +242,6 @@ class _Collector:
     def _rewrite(self, line: Directive, node: Node) -> Iterator[Matcher]:
         if not _always(line, node):
             yield Matcher("path", "regex", line.args[0], caseless=False, location=line.location)
-        replacement = line.args[1] if len(line.args) > 1 else ""
-        flag = line.args[2] if len(line.args) > 2 else ""
-        leaves = flag in {"redirect", "permanent"} or replacement.startswith(("http://", "https://", "$scheme"))
-        if leaves or "$" not in replacement or (flag == "break" and node.kind != "server"):
-            return
-        subjects = self.subjects(replacement.partition("?")[0])[0] or ["path"]
-        reason = f"which location a path leads to that {line.args[0]} rewrites is not decided for every path"
-        yield from self._other(subjects, line.args[0], line.location, reason)
 
     def _rules(self, node: Node, place: Location) -> Iterator[Matcher]:  # noqa: C901 - follows nginx's own
         """Yield the tests of the other phases."""
@@ -257,12 +259,6 @@ class _Collector:
             yield from _referers(line, node)
         for line in node.own.get("auth_basic", ()):
             yield Matcher("header:authorization", "nonempty", "", caseless=False, location=line.location)
-        for line in (*node.own.get("try_files", ()), *node.own.get("error_page", ())):
-            if line.args and line.args[-1].startswith(("/", "$")) and "$" in line.args[-1].partition("?")[0]:
-                target = line.args[-1].partition("?")[0]
-                if target not in {"$uri", "$request_uri"}:  # these lead to the same location again
-                    reason = f"which location {line.args[-1]} leads to is not decided for every request"
-                    yield from self._other(self.subjects(target)[0], line.args[-1], line.location, reason)
         if node.handler is not None and node.handler.args and "$" in node.handler.args[0]:
             host = authority(node.handler)
             for subject in self.subjects(host)[0]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from auditor.dataclass import dataclass
@@ -64,6 +64,9 @@ def subject_of(name: str) -> str | None:
     return None
 
 
+_NONE: Mapping[str, str] = {}
+
+
 class Subjects:
     """What the texts of one configuration depend on; remembers which values each `set` variable may have."""
 
@@ -71,7 +74,7 @@ class Subjects:
         """Read what `set` and the tables assign."""
         self.http = http
         self.assigned: dict[str, list[tuple[str, Location]]] = {}
-        self.captured: set[str] = set()
+        self.captured: dict[str, list[tuple[str, str, bool]]] = {}
         for server in self.http.servers:
             for node in server.below():
                 for line in lines_of(node.script):
@@ -106,21 +109,26 @@ class Subjects:
 
     # ------------------------------------------------------------------ texts of several parts
 
-    def parts(self, text: str) -> list[tuple[str, ...]] | None:
+    def parts(self, text: str, captures: Mapping[str, str] = _NONE) -> list[tuple[str, ...]] | None:
         """Return what a text may be put together of, each way once; None where that cannot be said.
 
         A part is "=" and literal text, "?" and texts (on lines of their own) of which it is one, or "$" and the part of a
-        request that it repeats, "$" alone for what the configuration does not decide.
+        request that it repeats, "$" alone for what the configuration does not decide; "$path>/x/" is the path after that.
+        `captures` are the parts that an expression's groups are.
         """
-        found = self._parts(text, frozenset())
+        found = self._parts(text, frozenset(), captures)
         return None if found is None else list(dict.fromkeys(found))
 
-    def _parts(self, text: str, seen: frozenset[str]) -> list[tuple[str, ...]] | None:
+    def _parts(
+        self, text: str, seen: frozenset[str], captures: Mapping[str, str] = _NONE
+    ) -> list[tuple[str, ...]] | None:
         ways: list[tuple[str, ...]] = [()]
         for kind, name in split(text):
+            more: list[tuple[str, ...]] | None
             if kind == "capture":
-                return None
-            more = [(f"={name}",)] if kind == "text" else self._variable(name, seen)
+                more = [(captures[name],)] if name in captures else None
+            else:
+                more = [(f"={name}",)] if kind == "text" else self._variable(name, seen)
             if more is None or len(ways) * len(more) > _MOST_WAYS:
                 return None
             ways = [(*way, *following) for way in ways for following in more]

@@ -329,22 +329,29 @@ def murmur2(data: bytes) -> int:
     return value ^ (value >> 15)
 
 
-def _split_clients(name: str, directive: Directive, variables: Variables) -> Getter:
-    """Compile a `split_clients` block: shares of the 32-bit hash range, in order."""
-    source = variables.value(directive.args[0])
-    parts: list[tuple[int, str]] = []
+def shares_of(directive: Directive) -> list[tuple[int, int, str]]:
+    """Return the shares of a `split_clients` block: from this hash on, up to but without that one, the value."""
+    parts: list[tuple[int, int, str]] = []
     last = 0
     for line in directive.block or ():
         value = line.args[0] if line.args else ""
         if line.name == "*":
-            parts.append((0x100000000, value))
+            parts.append((last, 0x100000000, value))
             continue
         whole, _, fraction = line.name.rstrip("%").partition(".")
         try:
-            last += (int(whole or "0") * 100 + int((fraction + "00")[:2])) * 0xFFFFFFFF // 10000
+            end = last + (int(whole or "0") * 100 + int((fraction + "00")[:2])) * 0xFFFFFFFF // 10000
         except ValueError:
             continue
-        parts.append((last, value))
+        parts.append((last, end, value))
+        last = end
+    return parts
+
+
+def _split_clients(name: str, directive: Directive, variables: Variables) -> Getter:
+    """Compile a `split_clients` block: shares of the 32-bit hash range, in order."""
+    source = variables.value(directive.args[0])
+    parts = [(end, value) for _, end, value in shares_of(directive)]
 
     def get(run: Run) -> str:
         known = run.vars.get(name)

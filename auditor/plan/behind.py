@@ -32,7 +32,7 @@ def from_outside(matchers: Iterable[Matcher], replacements: Sequence[Replacement
     """
     pairs = tuple(dict.fromkeys((UNCHANGED, *replacements)))
     for matcher in matchers:
-        if "$path" in matcher.parts and len(pairs) > 1:
+        if len(pairs) > 1 and any(part.startswith("$path") for part in matcher.parts):
             reason = (
                 f"which paths make {matcher.pattern!r} hold is not decided behind a layer that replaces some of them"
             )

@@ -12,11 +12,14 @@ from functools import lru_cache
 
 from auditor.exchange import Unknown
 from auditor.language import Language
-from auditor.language.products import Choice, Part, products
+from auditor.language.products import Choice, Part, behind, products
 from auditor.plan.cells import METHODS, Matcher
 
 CROSSING = "crossing"
 """The subject of what says that several parts of a request, named by its pattern, decide something together."""
+
+SHARE = "share"
+"""The subject of a share of a hash of a text: its pattern is where the share begins and ends."""
 
 VARIED = ("header:", "cookie:", "arg:", "args")
 """The parts of a request that are varied one at a time unless a crossing names them."""
@@ -24,6 +27,7 @@ VARIED = ("header:", "cookie:", "arg:", "args")
 FINITE = {"method": METHODS, "scheme": ("http", "https"), "version": ("HTTP/1.0", "HTTP/1.1", "HTTP/2.0")}
 _DOMAINS = {
     "path": r"/[!-~]*",
+    "path>": r"[!-~]*",
     "host": r"[a-z0-9.-]+",
     "origin": r"(?:https?://[!-~]+|null)?",
     "arg": r"[!$%'-Z^-~]*",
@@ -50,7 +54,9 @@ def told_apart(matchers: Sequence[Matcher]) -> tuple[Matcher, ...]:
     """Return the matchers with tests of what each part has to be in the place of those of several parts at once."""
     if not any(m.parts for m in matchers):
         return tuple(matchers)
-    return tuple(dict.fromkeys(found for m in matchers for found in (_parted(m) if m.parts else (m,))))
+    return tuple(
+        dict.fromkeys(found for m in matchers for found in (_parted(m) if m.parts and m.subject != SHARE else (m,)))
+    )
 
 
 def _parted(matcher: Matcher) -> Iterator[Matcher]:
@@ -72,7 +78,11 @@ def _parted(matcher: Matcher) -> Iterator[Matcher]:
             if isinstance(choice, str):
                 yield replace(plain, subject=subject, kind="exact", pattern=choice, caseless=False)
             elif matcher.kind == "exact":
-                yield replace(plain, subject=subject, pattern=(choice.shortest() or b"").decode("latin-1"))
+                at, _, start = subject.partition(">")
+                yield replace(plain, subject=at, pattern=start + (choice.shortest() or b"").decode("latin-1"))
+            elif subject.startswith("path>"):
+                after = behind(subject[5:].encode("latin-1"), choice)
+                yield replace(plain, subject="path", kind="given", given=after)
             else:
                 within = choice & _domain_of(subject) if subject.startswith(VARIED) else choice
                 yield replace(plain, subject=subject, kind="given", given=within)
@@ -120,7 +130,8 @@ def _part(part: str) -> Part:
 
 
 def _domain_of(subject: str) -> Language:
-    return _domain(_DOMAINS.get(subject.partition(":")[0], r"[ -~]*"))
+    name = "path>" if subject.startswith("path>") else subject.partition(":")[0]
+    return _domain(_DOMAINS.get(name, r"[ -~]*"))
 
 
 @lru_cache(maxsize=16)

@@ -23,7 +23,8 @@ from auditor.plan.cells import (
     undecided_origins,
 )
 from auditor.plan.facts import OriginCell
-from auditor.plan.joint import CROSSING, VARIED
+from auditor.plan.joint import CROSSING, SHARE, VARIED
+from auditor.plan.shares import text_of, value_in, varied_part
 from auditor.policy.model import Origin
 
 SPECIAL = frozenset(
@@ -70,13 +71,15 @@ class Selection(Protocol):
 class Change:
     """One part of a request set to a value: a header, a cookie, an argument, the query, the method; or its target as it is written.
 
-    `also` are changes of other parts that are made with it.
+    `also` are changes of other parts that are made with it. With a `share`, the value is one by which the hash of a text, put
+    together of these parts, lies in it.
     """
 
     part: str
     name: str
     value: str
     also: tuple[Change, ...] = ()
+    share: tuple[int, int, tuple[str, ...]] | None = None
 
     def __call__(self, request: Request) -> Request:
         """Return the request with the part set."""
@@ -91,6 +94,10 @@ class Change:
         return (self, *self.also)
 
     def _made(self, request: Request) -> Request:
+        if self.share is not None:
+            low, high, parts = self.share
+            chosen = replace(self, value=value_in(*text_of(parts, request), low, high), also=(), share=None)
+            return chosen(request)
         if self.part == "target":
             return replace(request, target=self.value)
         if self.part == "method":
@@ -230,6 +237,12 @@ class View:
             alone[subject] = [Change(part, name, value) for value in dict.fromkeys(values) if value]
             for change in alone[subject]:
                 yield _said(change), change
+        for share in dict.fromkeys((m.pattern, m.parts) for m in self.matchers if m.subject == SHARE):
+            low, high = map(int, share[0].split())
+            part, _, name = share[1][varied_part(share[1])][1:].partition(":")
+            change = Change(part, name, "", share=(low, high, share[1]))
+            alone.setdefault(f"{part}:{name}", []).append(change)
+            yield f"the {_WORDS[part]} {name} to one of a share", change
         for matcher in {m.pattern: m for m in self.matchers if m.subject == CROSSING}.values():
             yield from self._combined(matcher, alone)
 

@@ -121,7 +121,43 @@ BOTH = (
     Planted("a browser and an argument, and a header of its own", ((PASS, "            if ($http_user_agent ~ curl) { set $k 1; } if ($arg_kind != csv) { set $k 0; } if ($k = 1) { add_header X-Kind csv; }\n" + PASS),), LOST),
 )  # fmt: skip
 
+SHARES = (
+    _opened("a share of the browsers", 'split_clients "$http_user_agent" $open { 5% 1; * 0; }'),
+    _opened("a small share of the cookies", 'split_clients "x$cookie_id" $open { 0.5% 1; * 0; }'),
+    _opened("a share of the arguments at a path", 'split_clients "$uri-$arg_id" $open { 2% 1; * 0; }'),
+    _denied("a share is not closed", 'split_clients "$arg_id" $deny { 90% 1; * ""; }'),
+    _sniffed("a share has no header", 'split_clients "$http_user_agent" $sniff { 10% ""; * nosniff; }'),
+    _denied("a share, and a header", "split_clients $cookie_id $share { 3% 1; * 0; }", "if ($http_x_staff != 1) { return 404; } if ($share = 0) { return 404; }"),
+)  # fmt: skip
+
+API = "location ^~ /api/ {\n            limit_req"
+FILES = (API, "location ^~ /files/ {\n            limit_req")
+MOVED = (
+    Planted("a rewrite leads to a location of its own", (FILES, (METRICS, METRICS + " location ^~ /api/ { rewrite ^/api/(.*)$ /files/$1 last; } location = /files/feed { internal; return 200 all; }")), "route-wrong-upstream"),
+    Planted("a rewrite leads into a part", (FILES, (METRICS, METRICS + " rewrite ^/api/(.*)$ /files/$1; location ^~ /files/raw/ { return 200 all; }")), "route-wrong-upstream"),
+    Planted("a rewrite leads to an expression", (("location ^~ /api/ {\n            limit_req", "location /files/ {\n            limit_req"), (METRICS, METRICS + " rewrite ^/api/(.+) /files/$1; location ~ ^/files/.*\\.csv$ { proxy_pass http://@UP2@; }")), "route-shadowed"),
+    Planted("a rewrite leads to what is closed", ((INTERNAL, "location ^~ /internal/ { rewrite ^/internal/(.*)$ /$1 last; } location = /open/x { internal; proxy_pass http://app; }"),), SERVED),
+    Planted("a condition on what was rewritten", (FILES, (METRICS, METRICS + " location ^~ /api/ { rewrite ^/api/(.*)$ /files/$1; if ($uri ~ ^/files/old) { return 200 all; } }")), "route-wrong-upstream"),
+    Planted("a map is the path", (*_tabled("map $cookie_area $area { default api; 1 beta; }"), (METRICS, METRICS + " rewrite ^/api/go/ /$area/x; location ^~ /beta/ { return 200 all; }")), "route-wrong-upstream"),
+    Planted("a group with a name", ((METRICS, METRICS + " location ~ ^/internal/(?<area>[a-z]+)/x$ { if ($area != debug) { return 404; } proxy_pass http://app; }"), (INTERNAL, "location /internal/ { return 404; }")), SERVED),
+)  # fmt: skip
+
+UNDECIDED = (
+    ("a share of addresses", _opened("", 'split_clients "$remote_addr" $open { 10% 1; * 0; }').edits),
+    ("a share of addresses and browsers", _opened("", 'split_clients "$remote_addr$http_user_agent" $open { 2% 1; * 0; }').edits),
+    ("a share of the paths", _sniffed("", 'split_clients "$uri" $sniff { 10% ""; * nosniff; }').edits),
+    ("two groups", ((METRICS, METRICS + " rewrite ^/api/(\\w+)/to/(\\w+)$ /$2/$1; location = /a/b { return 200 all; }"),)),
+    ("a group in an expression", ((METRICS, METRICS + " location ~ ^/internal/(?<area>[a-z]+)/x$ { if ($area !~ bug) { return 404; } proxy_pass http://app; }"), (INTERNAL, "location /internal/ { return 404; }"))),
+    ("an address and a header", _denied("", 'map "$http_x_a$arg_b" $deny { default 1; "~^(.)\\1x$" ""; }').edits),
+)  # fmt: skip
+"""What cannot be tried for every request, and is told at its directive."""
+
 HARMLESS = (
+    ("a share for a log", _tabled("split_clients $remote_addr $share { 10% 1; * 0; } log_format s $share; access_log logs/s s;")),
+    ("a share of everything", _tabled("split_clients $remote_addr $share { * 1; } add_header X-Share $share;")),
+    ("a rewrite within the API", ((PASS, "            rewrite ^/api/v1/(.*)$ /api/v2/$1 break;\n" + PASS),)),
+    ("a rewrite that leads nowhere else", ((METRICS, METRICS + " rewrite ^/api/v1/(.*)$ /api/v2/$1;"),)),
+    ("a file, or the path itself", (("location / { return 404; }", "location / { error_page 405 =404 $uri; return 404; }"),)),
     ("two arguments for a log", _tabled('map "$arg_a:$arg_b" $logged { default 0; "1:2" 1; } log_format l "$logged"; access_log logs/x l if=$logged;')),
     ("a key of two that lets in who may", ((BEFORE, f'map "$http_origin:$request_method" $o {{ default $cors; "https://app.shop.example:POST" $http_origin; }} {BEFORE}'), (ORIGIN, ORIGIN.replace("$cors", "$o")))),
     ("a key of two whose lines say the same", ((BEFORE, f'map "$host$uri" $sniff {{ default nosniff; "~^shop.example/api/x" nosniff; }} {BEFORE}'), (SNIFF, SNIFF.replace("nosniff", "$sniff")))),
@@ -131,7 +167,7 @@ HARMLESS = (
     ("a header that equals another, and nothing follows", ((PASS, "            if ($http_x_a = $arg_b) { set $same 1; }\n" + PASS),)),
 )  # fmt: skip
 
-MISTAKES = (*QUERIES, *COMPOSED, *BOTH)
+MISTAKES = (*QUERIES, *COMPOSED, *BOTH, *SHARES, *MOVED)
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +188,15 @@ def test_several_parts_that_open_nothing_stay_silent(edits: Edits, sandbox: Sand
     """Neither a violation nor anything undecided is said of them."""
     found = checked(edited(edits), sandbox, tmp_path)
     assert [f.message for f in found if f.verdict is not Verdict.PASS] == []
+
+
+@pytest.mark.parametrize("edits", [edits for _, edits in UNDECIDED], ids=[name for name, _ in UNDECIDED])
+def test_what_cannot_be_tried_is_told_at_its_directive(edits: Edits, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A pass means that it was evaluated: what was not is an unknown with the line that made it so."""
+    found = checked(edited(edits), sandbox, tmp_path)
+    told = [f for f in found if f.check == "pattern-undecided" and f.verdict is Verdict.UNKNOWN]
+    assert told
+    assert all(f.notes and Path(f.notes[0].location.file).name == "nginx.conf" for f in told)
 
 
 def test_every_mistake_of_several_parts_has_a_name() -> None:
