@@ -116,12 +116,14 @@ class _Collector:
                 if written is not None:
                     yield replace(tested, subject=subject, kind="regex", pattern=written, caseless=loose)
             return
+        if not subjects and not self.known.repeats_captures(text):
+            return  # whatever it is, conditions alone have made it so
         ways = self.known.parts(text)
         if ways is None:
             reason = f"what {text} is, is not decided for every request"
             yield from self._other(subjects or ["path"], tested.pattern, tested.location, reason)
             return
-        for way in ways if subjects else ():
+        for way in ways:
             if way == ("$path",):
                 yield replace(tested, subject="path")
             elif any(part[0] == "$" for part in way):

@@ -107,6 +107,18 @@ class Subjects:
                     exact &= same or not inner
         return list(dict.fromkeys(found)), exact
 
+    def repeats_captures(self, text: str, seen: frozenset[str] = frozenset()) -> bool:
+        """Whether a text repeats what an expression has captured."""
+        return any(
+            kind == "capture"
+            or (kind == "variable" and name in self.captured)
+            or (
+                name not in seen
+                and any(self.repeats_captures(value, seen | {name}) for value, _ in self.assigned.get(name, ()))
+            )
+            for kind, name in split(text)
+        )
+
     # ------------------------------------------------------------------ texts of several parts
 
     def parts(self, text: str, captures: Mapping[str, str] = _NONE) -> list[tuple[str, ...]] | None:

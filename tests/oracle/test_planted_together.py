@@ -153,6 +153,7 @@ UNDECIDED = (
 """What cannot be tried for every request, and is told at its directive."""
 
 HARMLESS = (
+    ("flags that are put together and taken apart", ((PASS, "            set $f x; if ($arg_a) { set $f ${f}a; } if ($request_method = POST) { set $f ${f}b; } if ($f = xab) { set $seen 1; }\n" + PASS),)),
     ("a share for a log", _tabled("split_clients $remote_addr $share { 10% 1; * 0; } log_format s $share; access_log logs/s s;")),
     ("a share of everything", _tabled("split_clients $remote_addr $share { * 1; } add_header X-Share $share;")),
     ("a rewrite within the API", ((PASS, "            rewrite ^/api/v1/(.*)$ /api/v2/$1 break;\n" + PASS),)),
