@@ -133,10 +133,11 @@ def facts_of(loaded: LoadedPolicy, assembly: Assembly, answered: Sequence[Answer
 
 
 def _undecided(assembly: Assembly, planner: Planner) -> Iterator[tuple[str, Unknown]]:
-    """Yield the patterns that requests could not be told apart by, each with the target it is of."""
-    places = {m.location: target for target, matchers in assembly.seen.items() for m in matchers}
+    """Yield the patterns that requests could not be told apart by, each with the target it is of, or with each."""
+    places = {m.location: target for target, matchers in assembly.seen.items() for m in matchers if m.location}
     for matcher in planner.undecided():
-        yield places.get(matcher.location, ""), untold(matcher)
+        for target in (places[matcher.location],) if matcher.location in places else assembly.seen:
+            yield target, untold(matcher)
 
 
 def reach(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from auditor import audit
 from auditor.demo import write
 from auditor.exchange import Exchange
 from auditor.finding import Verdict
+from auditor.language import Budget
 from auditor.options import Options
 from auditor.plan.facts import Facts, Probe, cases_by_route
 from auditor.plan.probes import Planner
@@ -178,3 +180,18 @@ def test_a_pattern_that_nobody_can_decide_is_said(tmp_path: Path, lines: str, un
     said = [f.message.partition("which ")[2].partition("s ")[0] for f in found if f.verdict is Verdict.UNKNOWN]
     assert said == undecided
     assert all(f.notes and f.notes[0].location.file.endswith("nginx.conf") for f in found if undecided)
+
+
+def test_globs_too_many_to_work_through_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where cells may be missing because of the policy's own globs, no pass stands for paths that were not tried."""
+    (tmp_path / "nginx.conf").write_text("events {} http { server { listen 80; location / { return 200; } } }")
+    globs = '", "'.join(f"/**/*{word}*" for word in ("one", "two", "three", "four", "five"))
+    (tmp_path / "policy.yaml").write_text(POLICY.replace("/**", globs))
+    language, verdicts = importlib.import_module("auditor.language.partition"), {}
+    for steps in (600_000, 50):
+        monkeypatch.setattr(language, "_LARGE", Budget(steps, 30))
+        run = audit.check(Options("check", tmp_path / "policy.yaml"))
+        verdicts[steps] = {(f.verdict, f.message) for f in run.findings if f.check == "pattern-undecided"}
+    assert {verdict for verdict, _ in verdicts[600_000]} == {Verdict.PASS}
+    assert {verdict for verdict, _ in verdicts[50]} == {Verdict.UNKNOWN}
+    assert all("not every one was tried" in message for _, message in verdicts[50])

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from auditor.language.alphabet import BIT, fold, lowest_byte, plainness
 from auditor.language.automaton import ALL, DEAD, Machine, bits_of
-from auditor.language.joint import Joint
+from auditor.language.product import Product
 from auditor.language.search import Budget, Clock
 from auditor.language.sets import Language, Leaf
 from auditor.language.words import Prefix, Words
@@ -83,7 +83,7 @@ class Family:
 
 
 @lru_cache(maxsize=32)
-def _joint(leaves: tuple[Leaf, ...], within: Language | None) -> Joint:
+def _product(leaves: tuple[Leaf, ...], within: Language | None) -> Product:
     """Return the joint automaton of a family; servers with the same expressions share what was built of it."""
     machines: list[Machine] = []
     places: dict[Leaf, tuple[int, int]] = {}
@@ -91,7 +91,7 @@ def _joint(leaves: tuple[Leaf, ...], within: Language | None) -> Joint:
         machines += (leaf.upper,) if leaf.lower is leaf.upper else (leaf.upper, leaf.lower)
         places[leaf] = (len(machines) - 1 if leaf.lower is leaf.upper else len(machines) - 2, len(machines) - 1)
     if within is None:
-        return Joint(machines, Budget().clock())
+        return Product(machines, Budget().clock())
     inside = within.leaves()
     bounding = tuple(dict.fromkeys(place for leaf in inside if leaf in places for place in places[leaf]))
 
@@ -104,12 +104,12 @@ def _joint(leaves: tuple[Leaf, ...], within: Language | None) -> Joint:
                 known[leaf] = False if at[upper] == DEAD else True if at[lower] == ALL else None
         return within.holds(known) is False
 
-    return Joint(machines, Budget().clock(), bounding, hopeless)
+    return Product(machines, Budget().clock(), bounding, hopeless)
 
 
 def forget() -> None:
     """Drop what was built of joint automata: one of them has grown too large to keep."""
-    _joint.cache_clear()
+    _product.cache_clear()
 
 
 _OUT = -1
@@ -122,23 +122,23 @@ def explore(family: Family, clock: Clock) -> dict[int, bytes]:
     Combinations of strings outside the family's `within` may be left out. OutOfBudget and TooLarge where the family
     is too large to walk.
     """
-    joint = _joint(family.later, family.within)
-    joint.clock = clock
+    product = _product(family.later, family.within)
+    product.clock = clock
     shift = family.literal_width
     tries = (family.exact_case, family.any_case)
     found: dict[int, bytes] = {}
     leaving: dict[tuple[int, int], bytes] = {}
-    gained = joint.gained << shift
-    queue: list[tuple[_Place, int, bytes]] = [((0, 0, joint.start), gained, b"")]
-    seen: set[tuple[_Place, int]] = {((0, 0, joint.start), gained)}
+    gained = product.gained << shift
+    queue: list[tuple[_Place, int, bytes]] = [((0, 0, product.start), gained, b"")]
+    seen: set[tuple[_Place, int]] = {((0, 0, product.start), gained)}
     for (exact, any_, state), passed, text in queue:
         ends = passed
         if exact != _OUT:
             ends |= tries[0].ends[exact] | tries[0].passed[exact]
         if any_ != _OUT:
             ends |= tries[1].ends[any_] | tries[1].passed[any_]
-        found.setdefault(ends | joint.finals(state) << shift, text)
-        for mask, target, more in joint.row(state):
+        found.setdefault(ends | product.finals(state) << shift, text)
+        for mask, target, more in product.row(state):
             for step, place, keeps in _trie_steps(tries, exact, any_, passed | more << shift, mask):
                 where: _Place = (*place, target)
                 further = text + bytes((lowest_byte(step),))
@@ -150,7 +150,7 @@ def explore(family: Family, clock: Clock) -> dict[int, bytes]:
                     clock.use()
                     seen.add((where, keeps))
                     queue.append((where, keeps, further))
-    _Beyond(joint, shift).walk(leaving, found)
+    _Beyond(product, shift).walk(leaving, found)
     return found
 
 
@@ -185,8 +185,8 @@ class _Beyond:
     numbered and carried as a bit, and one step moves everything that has come to a state since the last one.
     """
 
-    def __init__(self, joint: Joint, shift: int) -> None:
-        self.joint = joint
+    def __init__(self, product: Product, shift: int) -> None:
+        self.product = product
         self.shift = shift
         self.brought: list[int] = []
         self.numbers: dict[int, int] = {}
@@ -209,11 +209,11 @@ class _Beyond:
             for state, number in waiting.pop(length, ()):
                 self._leave(state, number, arrived, here)
             for state, bits in here.items():
-                finals = self.joint.finals(state) << self.shift
+                finals = self.product.finals(state) << self.shift
                 for number in bits_of(bits & ~told.get(finals, 0)):
                     self._tell(self.brought[number] | finals, state, number, length, found)
             for state, bits in here.items():
-                finals = self.joint.finals(state) << self.shift
+                finals = self.product.finals(state) << self.shift
                 told[finals] = told.get(finals, 0) | bits
             here = self._step(here, arrived)
             length += 1
@@ -241,7 +241,7 @@ class _Beyond:
         after: dict[int, int] = {}
         for state, bits in here.items():
             fresh = 0
-            for mask, target, gained in self.joint.row(state):
+            for mask, target, gained in self.product.row(state):
                 moved = self._gaining(bits, gained) if gained else bits
                 known = arrived.get(target, 0)
                 new = moved & ~known
@@ -251,7 +251,7 @@ class _Beyond:
                     after[target] = after.get(target, 0) | new
                     self.ways.setdefault(target, []).append((new, state, bits, mask, gained))
             if fresh:
-                self.joint.clock.use(fresh)
+                self.product.clock.use(fresh)
         return after
 
     def _number(self, brought: int) -> int:

@@ -14,6 +14,7 @@ from auditor.language import (
     Language,
     OriginPolicy,
     OutOfBudget,
+    Partition,
     browser_sendable,
     partition,
     policy_origin,
@@ -133,7 +134,7 @@ class PathCells:
         seen = regular(matchers, "path")
         sets = (*(found for _, found in seen), *routes, *more)
         cut = partition(sets, PATH, candidates=named)
-        undecided = tuple(seen[i][0] for i in cut.undecided if i < len(seen))
+        undecided = tuple(_undecided(cut, [m for m, _ in seen], "path"))
         return cls(cut.cells, sets, len(seen), len(seen) + len(routes), undecided)
 
     def inside(self, within: Sequence[Language] | None, concrete: Sequence[str], first: int) -> list[str]:
@@ -156,6 +157,18 @@ def _signature(text: str, sets: Sequence[Language]) -> tuple[bool | None, ...]:
     return tuple(item.contains(text) for item in sets)
 
 
+def _undecided(cut: Partition, seen: Sequence[Matcher], subject: str, first: int = 0) -> list[Matcher]:
+    """Return those of the matchers, numbered from `first`, of which it is not decided for every value if they match.
+
+    Where cells may be missing because of what else they were cut by, that is what is returned.
+    """
+    found = [seen[i - first] for i in cut.undecided if first <= i < first + len(seen)]
+    if found or cut.complete:
+        return found
+    reason = f"the {subject}s that the policy and the configuration tell apart are too many: not every one was tried"
+    return [Matcher(subject, "other", "", reason=reason)]
+
+
 def host_cells(matchers: Sequence[Matcher]) -> tuple[list[str], list[Matcher]]:
     """Return a representative host name of each cell, and the matchers that are not decided for every name."""
     exact = [m.pattern for m in matchers if m.subject == "host" and m.kind == "exact" and m.pattern not in {"", "_"}]
@@ -166,7 +179,7 @@ def host_cells(matchers: Sequence[Matcher]) -> tuple[list[str], list[Matcher]]:
     seen = regular(others, "host")
     within = HOSTNAME - Language.words(exact) if exact else HOSTNAME
     cut = partition([found for _, found in seen], within, candidates=("localhost", "www.localhost"))
-    return [*named, *(cell.text for cell in cut.cells)], [seen[i][0] for i in cut.undecided]
+    return [*named, *(cell.text for cell in cut.cells)], _undecided(cut, [m for m, _ in seen], "host")
 
 
 def _below(wildcards: Iterable[str], named: Iterable[str]) -> list[str]:
@@ -263,9 +276,8 @@ def origin_cells(
 def undecided_origins(matchers: Sequence[Matcher], allowed: Sequence[Origin], known: Sequence[Origin]) -> list[Matcher]:
     """Return the matchers of which it is not decided for every origin whether they match."""
     tests = _tests(matchers)
-    places = list(tests.values())
-    _, _, undecided = _cut(tuple(tests), tuple(allowed), tuple(known))
-    return [places[i - 2] for i in undecided if 2 <= i < len(places) + 2]
+    _, _, cut = _cut(tuple(tests), tuple(allowed), tuple(known))
+    return _undecided(cut, list(tests.values()), "origin", 2)
 
 
 def _tests(matchers: Sequence[Matcher]) -> dict[Test, Matcher]:
@@ -280,12 +292,12 @@ def _tests(matchers: Sequence[Matcher]) -> dict[Test, Matcher]:
 @lru_cache(maxsize=1024)
 def _cut(
     tests: tuple[Test, ...], allowed: tuple[Origin, ...], known: tuple[Origin, ...]
-) -> tuple[tuple[Cell, ...], dict[tuple[bool | None, ...], str], tuple[int, ...]]:
+) -> tuple[tuple[Cell, ...], dict[tuple[bool | None, ...], str], Partition]:
     """Return the cells of what a policy lets in at most (0) and at least (1), and of the tests, in the order given.
 
     No cell has secure and insecure origins: browsers tell them apart whatever the stack does.
     With them, by signature, another member of each cell that an origin of the policy stands for, where it has one,
-    and which of the sets are not decided for every origin.
+    and the partition, which says what is not decided for every origin.
     """
     policy = origin_policy(allowed)
     near = origin_policy(dict.fromkeys([*allowed, *known])).hosts
@@ -294,24 +306,21 @@ def _cut(
     sets = [Matcher("origin", *test[:3], given=test[3]).language() or Language.nothing() for test in tests]
     within = browser_sendable() - Language.exact("null")
     family = [policy.most, policy.plain, *sets, Language.prefix("https://")]
-    cells, undecided = _cells(family, policy.least, within, candidates)
+    cut = partition(family, within, candidates=candidates)
+    cells = _let_in(cut, family, policy.least, within)
     taken = [cell.text for cell in cells if cell.text in named]
-    others = _cells(family, policy.least, within - Language.words(taken), ())[0] if taken else ()
-    return cells, {cell.signature: cell.text for cell in others}, undecided
+    rest = within - Language.words(taken)
+    others = _let_in(partition(family, rest), family, policy.least, rest) if taken else ()
+    return cells, {cell.signature: cell.text for cell in others}, cut
 
 
-def _cells(
-    family: Sequence[Language], least: Language, within: Language, candidates: Sequence[str]
-) -> tuple[tuple[Cell, ...], tuple[int, ...]]:
+def _let_in(cut: Partition, family: Sequence[Language], least: Language, within: Language) -> tuple[Cell, ...]:
     """Return the cells of a family; where its matcher 1 holds, with a representative that must really be let in.
-
-    With them, what of the family is not decided.
 
     Matcher 1 is what must be let in but for the lengths of labels: those would make a hundred times as many states.
     A cell of which only labels longer than DNS allows are members is none of matcher 1.
     """
     result = []
-    cut = partition(family, within, candidates=candidates)
     for cell in cut.cells:
         if 1 not in cell.holding or least.contains(cell.representative) is True:
             result.append(cell)
@@ -324,7 +333,7 @@ def _cells(
             continue
         kept = cell.holding if found is not None else cell.holding - {1}
         result.append(replace(cell, representative=found or cell.representative, holding=kept))
-    return tuple(result), cut.undecided
+    return tuple(result)
 
 
 def origin_policy(allowed: Iterable[Origin]) -> OriginPolicy:

@@ -220,7 +220,7 @@ class _Pair:
         return self._finals[state]
 
 
-class Joint:
+class Product:
     """Several machines in step, a bit each in their order, and the clock on which the ways out of each state count, once."""
 
     def __init__(
@@ -238,7 +238,7 @@ class Joint:
         limits = _Bounding([machines[i] for i in bounding], [1 << i for i in bounding], hopeless)
         alphabet = limits.alphabet()
         parts = [_Single(m, 1 << i, alphabet) for i, m in enumerate(machines) if i not in bounding]
-        self._root = _product([*parts, limits] if bounding else parts)
+        self._root = _halved([*parts, limits] if bounding else parts)
         self._rows: dict[int, Steps] = {}
         self.clock = clock
         self.start, self.gained = self._root.start, self._root.gained
@@ -257,8 +257,8 @@ def _rank(step: Step) -> int:
     return step[0] & -step[0]
 
 
-def _product(parts: Sequence[Part]) -> Part:
+def _halved(parts: Sequence[Part]) -> Part:
     if len(parts) < 2:
         return parts[0] if parts else _Nothing()
     middle = len(parts) // 2
-    return _Pair(_product(parts[:middle]), _product(parts[middle:]))
+    return _Pair(_halved(parts[:middle]), _halved(parts[middle:]))
