@@ -130,13 +130,13 @@ class _Servers:
         found = [_side_of(i, name) for i, name in enumerate(self._scopes(listen, scheme, host)) if name is not None]
         return " ".join(found) if found else None
 
-    def tables(self, listen: str, scheme: str, host: str) -> frozenset[str]:
+    def tables(self, listen: str, scheme: str, host: str, path: str | None = None) -> frozenset[str]:
         """Return the names of the servers, and of the tables that they read."""
         scopes = self._scopes(listen, scheme, host)
         read = [
             _side_of(index, name)
             for index, selection in enumerate(self.selections)
-            for name in selection.tables(listen, scheme, host)
+            for name in selection.tables(listen, scheme, host, path)
         ]
         return frozenset((*read, *(_side_of(i, name) for i, name in enumerate(scopes) if name is not None)))
 

@@ -59,6 +59,41 @@ def test_a_test_of_the_path_inside_a_block_splits_it(inside: str, tmp_path: Path
     assert {path.startswith("/a") for path in paths} == {True, False}
 
 
+ECHO = "add_header Access-Control-Allow-Origin $cors always; return 200;"
+
+
+@pytest.mark.parametrize(
+    ("inside", "tried"),
+    [
+        (f"location = /here {{ return 204; }} location / {{ {ECHO} }}", False),
+        (f"location = /here {{ {ECHO} }} location / {{ return 204; }}", True),
+        (f"location = /here {{ error_page 404 /there; return 404; }} location = /there {{ {ECHO} }}", True),
+        (f"location = /here {{ try_files /none @there; }} location @there {{ {ECHO} }}", True),
+        (f"location = /here {{ try_files /a/ =404; }} location = /a/index.html {{ {ECHO} }}", True),
+        (f"location = /here {{ try_files $uri $uri/ =404; }} location = /here/index.html {{ {ECHO} }}", True),
+        (f"location = /here {{ try_files $http_x/ =404; }} location / {{ {ECHO} }}", True),
+        (f"location = /here {{ rewrite ^ /there last; }} location = /there {{ {ECHO} }}", True),
+        (f"location = /here {{ rewrite ^/a /there last; return 204; }} location = /there {{ {ECHO} }}", False),
+        (f"location = /here {{ index x; }} location /here/ {{ index y; }} location / {{ {ECHO} }}", False),
+        (f"location ^~ /here {{ return 204; }} location / {{ {ECHO} }} if ($cors) {{ set $y 1; }}", True),
+        ("add_header Access-Control-Allow-Origin $cors always; location = /here { return 204; }", True),
+        ("location = /here { if ($request_method = POST) { return 200 $cors; } return 204; }", True),
+        ("location = /here { limit_except GET { auth_basic $cors; } return 204; } location / { return 204; }", True),
+    ],
+)
+def test_origins_that_only_another_location_tells_apart_are_not_tried(inside: str, tried: bool, tmp_path: Path) -> None:
+    """A table counts where what answers may read it: in the location, around it, inside it, or where a request goes on to."""
+    (tmp_path / "auditor.yaml").write_text(POLICY, "utf-8")
+    table = 'map $http_origin $cors { "https://only.partner.example" $http_origin; }'
+    (tmp_path / "nginx.conf").write_text(f"events {{}} http {{ {table} server {{ listen 80; {inside} }} }}", "utf-8")
+    loaded = audit.load(Options("check", tmp_path / "auditor.yaml"))
+    assembly = audit.read(loaded, Options("check", tmp_path / "auditor.yaml"))
+    planner = Planner(loaded.policy, assembly.entries, assembly.matchers, (), assembly.selection)
+    asked = {probe.origin.value for probe in planner.probes() if probe.purpose == "cors" and probe.path == "/here"}
+    assert len(asked) > 2
+    assert ("https://only.partner.example" in asked) is tried
+
+
 def test_a_location_chosen_by_a_rewritten_path_ends_the_grouping(tmp_path: Path) -> None:
     """Where a rewritten path chooses the location, every path is tried: a plain GET does not show what POST does."""
     inside = "if ($request_method = POST) { rewrite ^/(.*)$ /post/$1 last; } location /a/ { return 200; } "

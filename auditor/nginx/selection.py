@@ -72,10 +72,14 @@ _DEEPEST = 4
 
 @dataclass(frozen=True, slots=True)
 class _Sign:
-    """What is in force at one node: `text` equal means the same directives. `by_path`: nothing can be said of it."""
+    """What is in force at one node: `text` equal means the same directives. `by_path`: nothing can be said of it.
+
+    `constant`: the `targets` and the `index` are all where a request may go on inside nginx, rewrites aside.
+    """
 
     text: Hashable
     by_path: bool
+    constant: bool
     by_host: bool
     rewrites: tuple[Regex, ...]
     targets: tuple[str, ...]
@@ -93,6 +97,7 @@ class Selection:
         self._zones = [zone.args[0] for zone in self._http.zones.values() if zone.args]
         self._servers: dict[tuple[str, str, str], Node | None] = {}
         self._tables: dict[int, frozenset[str]] = {}
+        self._readers: dict[int, frozenset[str]] = {}
         self._signs: dict[int, _Sign] = {}
         self._global = frozenset(tables_of(self._http, self._texts_of((self._http.node,))))
         self._global |= tables_of(self._http, self._zones)
@@ -102,11 +107,17 @@ class Selection:
         server = self._server(listen, scheme, host)
         return None if server is None else scope_of(server)
 
-    def tables(self, listen: str, scheme: str, host: str) -> frozenset[str]:
-        """Return the maps, geos and split_clients that the answering server can read."""
+    def tables(self, listen: str, scheme: str, host: str, path: str | None = None) -> frozenset[str]:
+        """Return the maps, geos and split_clients that the answering server can read, for a path or for any.
+
+        For a path all of them count where it is not known which locations take part in the answer.
+        """
         server = self._server(listen, scheme, host)
         if server is None:
             return frozenset()
+        found: dict[tuple[int, str], Node] = {}
+        if path is not None and self._taking_part(server, path, found):
+            return self._global.union(*(self._read_by(node) for node in found.values()))
         known = self._tables.get(id(server))
         if known is None:
             known = self._global | frozenset(tables_of(self._http, self._texts_of(server.below())))
@@ -153,6 +164,52 @@ class Selection:
                     yield from words_of(lines)
             yield from words_of(node.script)
 
+    def _read_by(self, node: Node) -> frozenset[str]:
+        """Return the tables that a block and those around it read, with what is inside it and no location."""
+        known = self._readers.get(id(node))
+        if known is None:
+            outer = self._read_by(node.parent) if node.parent is not None else frozenset()
+            known = outer | tables_of(self._http, self._texts_of(_within(node)))
+            self._readers[id(node)] = known
+        return known
+
+    def _taking_part(self, server: Node, path: str, found: dict[tuple[int, str], Node], *, file: bool = False) -> bool:
+        """Find the locations in which the answer to a path can be made; False where that is not known.
+
+        `file`: the path is known to name a file, which index has found.
+        """
+        run = Run(Request(), self._http.listens[0], server, server)
+        run.uri = path
+        try:
+            node, _ = find_location(run, server)
+        except Undecided:
+            return False
+        return self._further(server, node, path, found, file=file)
+
+    def _further(
+        self, server: Node, node: Node, path: str, found: dict[tuple[int, str], Node], *, file: bool = False
+    ) -> bool:
+        sign = self._sign(node)
+        if not sign.constant or _rewritten(sign, path):
+            return False
+        if (id(node), path) in found:
+            return True
+        found[id(node), path] = node
+        for target in sign.targets:
+            named = server.named.get(target[1:]) or server.named.get(target) if target.startswith("@") else None
+            if named is not None and not self._further(server, named, path, found):
+                return False
+            if target.startswith("/") and not self._taking_part(server, target, found):
+                return False
+        folders = [path] if path.endswith("/") else []
+        for line in (line for part in _within(node) for line in part.own.get("try_files", ())):
+            for tried in (arg for arg in line.args[:-1] if arg.endswith("/")):
+                if "$" in tried and tried != "$uri/":
+                    return False
+                folders += [] if file and "$" in tried else [tried.replace("$uri", path)]
+        below = [_below(folder, name) for folder in dict.fromkeys(folders) for name in sign.index]
+        return all(self._taking_part(server, each, found, file=True) for each in below)
+
     # -- places ------------------------------------------------------------------------------------------------
 
     def _place(self, server: Node, host: str, path: str, depth: int) -> Hashable | None:
@@ -168,10 +225,7 @@ class Selection:
         sign = self._sign(node)
         if sign.by_path or depth > _DEEPEST:
             return None
-        try:
-            if any(regex.search(path) for regex in sign.rewrites):
-                return None
-        except (RegexError, UnicodeEncodeError):
+        if _rewritten(sign, path):
             return None
         further: list[Hashable] = []
         for target in (*sign.targets, *(_below(path, name) for name in sign.index)):
@@ -228,18 +282,34 @@ class Selection:
         static = node.handler is None and not any(line.name == "return" for line in node.script)
         targets, constant = _targets(node)
         index = [word for line in node.find("index") for word in line.args] or ["index.html"]
+        constant = constant and not (static and any("$" in word for word in index))
         return _Sign(
             text=(
                 outer.text if outer else (),
                 tuple(_shape(line) for line in (*lines, *node.script) if line.name != "rewrite"),
             ),
-            by_path=by_path or bool(outer and outer.by_path) or not constant
-            or (static and any("$" in word for word in index)),
+            by_path=by_path or bool(outer and outer.by_path) or not constant,
+            constant=constant,
             by_host=by_host or bool(outer and outer.by_host),
             rewrites=(*(outer.rewrites if outer else ()), *_rewrites(node.script)),
             targets=targets,
             index=tuple(index) if static else (),
         )  # fmt: skip
+
+
+def _rewritten(sign: _Sign, path: str) -> bool:
+    """Whether a path is rewritten, or it is not known."""
+    try:
+        return any(regex.search(path) for regex in sign.rewrites)
+    except (RegexError, UnicodeEncodeError):
+        return True
+
+
+def _within(node: Node) -> Iterator[Node]:
+    """Yield a block, and what is inside it and no location."""
+    yield node
+    for child in node.children.values():
+        yield from _within(child)
 
 
 def _neither(name: str) -> bool:

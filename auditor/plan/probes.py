@@ -61,7 +61,8 @@ class Sharing:
 class Planner:
     """A policy, the entries of its stack, and everything in the stack that can see a request.
 
-    With a `selection`, matchers count only where the server that answers can see them. With `sharing` too, places
+    With a `selection`, matchers count only where the server that answers can see them, and of its tables those that what
+    answers to the path may read. With `sharing` too, places
     that answer alike are asked one question each, and all the others of one of them; `rest` yields what was left out.
     `steering` are the demands beside host and path by which routers take requests.
     """
@@ -74,7 +75,7 @@ class Planner:
     sharing: Sharing | None = None
     steering: tuple[Demand, ...] = ()
     _known: dict[str, list[str]] = field(default_factory=dict, compare=False)
-    _views: dict[str | None, View] = field(default_factory=dict, compare=False)
+    _views: dict[frozenset[str] | None, View] = field(default_factory=dict, compare=False)
     _scopes: dict[str, list[Matcher]] = field(default_factory=dict, compare=False)
     _cells: dict[object, PathCells] = field(default_factory=dict, compare=False)
     _inside: dict[object, list[str]] = field(default_factory=dict, compare=False)
@@ -140,20 +141,20 @@ class Planner:
     def _everything(self) -> View:
         return self._views.setdefault(None, View(self.matchers))
 
-    def _view(self, entry: Entry, host: str) -> View:
-        """Return what can see the requests to a host at an entry."""
+    def _view(self, entry: Entry, host: str, path: str | None = None) -> View:
+        """Return what can see the requests to a host at an entry: all of them, or those to one path."""
         if self.selection is None:
             return self._everything()
         scope = self.selection.scope(entry.listen, entry.scheme, host)
         if scope is None:
             return self._everything()
-        if scope not in self._views:
+        names = frozenset({"", scope, *self.selection.tables(entry.listen, entry.scheme, host, path)})
+        if names not in self._views:
             if not self._scopes:
                 for m in self.matchers:
                     self._scopes.setdefault(m.scope or m.table, []).append(m)
-            names = sorted({"", scope, *self.selection.tables(entry.listen, entry.scheme, host)})
-            self._views[scope] = View(tuple(m for name in names for m in self._scopes.get(name, ())))
-        return self._views[scope]
+            self._views[names] = View(tuple(m for name in sorted(names) for m in self._scopes.get(name, ())))
+        return self._views[names]
 
     def _all_paths(self, view: View) -> PathCells:
         if view.paths not in self._cells:
@@ -185,8 +186,8 @@ class Planner:
                 for path in paths:
                     own = tuple(method for method in named if self.owner(host, path, method) == route.id)
                     if own:
-                        place = Place(route.id, entry, host, path)
-                        yield from self._place(route, place, view.methods(own), groups, view)
+                        place, here = Place(route.id, entry, host, path), self._view(entry, host, path)
+                        yield from self._place(route, place, here.methods(own), groups, here)
                 for probe in route.probes:
                     if probe.path.partition("?")[0] not in paths:
                         place = Place(route.id, entry, probe.host or host, probe.path.partition("?")[0])
@@ -230,7 +231,7 @@ class Planner:
             return
         for key in dict.fromkeys(key for place in places for key in self.sharing.first.get(place, ())):
             for route, place, methods in self.sharing.others.pop(key, []):
-                view = self._view(place.entry, place.host)
+                view = self._view(place.entry, place.host, place.path)
                 yield from self._plain(route, place, methods, view)
                 yield from self._of_pages(route, place, methods, view)
 

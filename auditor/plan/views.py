@@ -54,8 +54,8 @@ class Selection(Protocol):
         """Name the server that answers; None where none does."""
         ...
 
-    def tables(self, listen: str, scheme: str, host: str) -> frozenset[str]:
-        """Return the names of the tables that the server reads."""
+    def tables(self, listen: str, scheme: str, host: str, path: str | None = None) -> frozenset[str]:
+        """Return the names of the tables that the server reads, or that what answers to a path of it may read."""
         ...
 
     def alike(self, listen: str, scheme: str, host: str, path: str) -> Hashable | None:

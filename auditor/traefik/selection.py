@@ -60,7 +60,7 @@ class Selection:
         names = self._taking(listen, scheme, host)
         return None if names is None else f"routers {', '.join(names)}"
 
-    def tables(self, listen: str, scheme: str, host: str) -> frozenset[str]:
+    def tables(self, listen: str, scheme: str, host: str, path: str | None = None) -> frozenset[str]:  # noqa: ARG002 - a protocol
         """Return the names of those routers and of what is behind them."""
         names = self._taking(listen, scheme, host) or ()
         return frozenset(names).union(*(self.ways.get(name, ()) for name in names))
