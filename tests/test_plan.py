@@ -220,10 +220,10 @@ def test_a_pattern_that_nobody_can_decide_is_said(tmp_path: Path, lines: str, un
 def test_globs_too_many_to_work_through_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where cells may be missing because of the policy's own globs, no pass stands for paths that were not tried."""
     (tmp_path / "nginx.conf").write_text("events {} http { server { listen 80; location / { return 200; } } }")
-    globs = '", "'.join(f"/**/*{word}*" for word in ("one", "two", "three", "four", "five"))
-    (tmp_path / "policy.yaml").write_text(POLICY.replace("/**", globs))
     language, verdicts = importlib.import_module("auditor.language.partition"), {}
     for steps in (600_000, 50):
+        globs = '", "'.join(f"/**/*{word}{steps}*" for word in ("one", "two", "three", "four", "five"))
+        (tmp_path / "policy.yaml").write_text(POLICY.replace("/**", globs))
         monkeypatch.setattr(language, "_LARGE", Budget(steps, 30))
         run = audit.check(Options("check", tmp_path / "policy.yaml"))
         verdicts[steps] = {(f.verdict, f.message) for f in run.findings if f.check == "pattern-undecided"}

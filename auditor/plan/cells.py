@@ -133,7 +133,7 @@ class PathCells:
         """Cut the set of all paths; a path that the policy names stands for its cell."""
         seen = regular(matchers, "path")
         sets = (*(found for _, found in seen), *routes, *more)
-        cut = partition(sets, PATH, candidates=named)
+        cut = _cut_paths(sets, tuple(named))
         undecided = tuple(_undecided(cut, [m for m, _ in seen], "path"))
         return cls(cut.cells, sets, len(seen), len(seen) + len(routes), undecided)
 
@@ -155,6 +155,11 @@ class PathCells:
 
 def _signature(text: str, sets: Sequence[Language]) -> tuple[bool | None, ...]:
     return tuple(item.contains(text) for item in sets)
+
+
+@lru_cache(maxsize=64)
+def _cut_paths(sets: tuple[Language, ...], named: tuple[str, ...]) -> Partition:
+    return partition(sets, PATH, candidates=named)
 
 
 def _undecided(cut: Partition, seen: Sequence[Matcher], subject: str, first: int = 0) -> list[Matcher]:
