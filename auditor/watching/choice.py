@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from heapq import heapify, heapreplace
 
 from auditor.exchange import Request
 from auditor.finding import Finding
@@ -65,10 +66,15 @@ def _cover(suspects: Sequence[Finding], known: Mapping[object, Probe], own: Coll
             shown.setdefault(key, set()).add((finding.check, finding.rule, finding.subject))
     left = set().union(*shown.values())
     order = sorted(shown, key=lambda key: (known[key].host not in own, _size(known[key].request)))
-    while left:
-        best = max(order, key=lambda key: len(shown[key] & left))
-        left -= shown[best]
-        yield best
+    waiting = [(-len(shown[key]), number) for number, key in enumerate(order)]
+    heapify(waiting)
+    while left:  # what a request shows of the rest only gets less: the first whose number is still right is the best
+        number = waiting[0][1]
+        fresh = shown[order[number]] & left
+        if waiting[0][0] == -len(fresh):
+            left -= fresh
+            yield order[number]
+        heapreplace(waiting, (-len(shown[order[number]] & left), number))
 
 
 def _marks(probe: Probe, predicted: Facts) -> Iterator[object]:
