@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tabulate import tabulate
 
-from auditor.audit import live
+from auditor.audit import audit, live
 from auditor.finding import Verdict
 from auditor.options import LiveOptions, Options
 from tests.live_field.flaws import TRUSTED, sides
@@ -61,12 +61,19 @@ print(json.dumps(found))
 """What each peer makes of a list of URLs: those that it calls misconfigured, for whatever reason."""
 
 
-def ours(field: Field) -> set[str]:
-    """Return the URLs about which the audit has an open finding that the planted flaw explains."""
-    run = live(Options("live", field.policy), LiveOptions(ca_file=field.authority, measure_limits=False))
+def ours(field: Field, *, known: bool = False) -> set[str]:
+    """Return the URLs about which the audit has an open finding that the planted flaw explains; `known`: it is given the configuration.
+
+    With that, only what the running stack showed counts.
+    """
+    options = LiveOptions(ca_file=field.authority, measure_limits=False)
+    if known:
+        run = audit(Options("audit", field.with_configuration()), options)
+    else:
+        run = live(Options("live", field.policy), options)
     failing: dict[str, set[str]] = {}
     for finding in run.findings:
-        if finding.verdict is not Verdict.PASS:
+        if finding.verdict is not Verdict.PASS and finding.evidence in {"observed", "both"}:
             failing.setdefault(finding.route, set()).add(finding.check)
     found = {name for name, flaw, _, flawed in sides() if flawed and failing.get(name, set()) & flaw.checks}
     return found | {name for name, _, _, flawed in sides() if not flawed and name in failing}
@@ -84,7 +91,8 @@ def peer(python: str, script: str, field: Field) -> set[str]:
 
 def row(name: str, found: set[str], field: Field) -> list[object]:
     """Return a line of the table, from what the server logged."""
-    counts = by_url(field.asked())
+    asked = field.asked()
+    counts = by_url(asked)
     flawed = [side for side, _, _, bad in sides() if bad]
     clean = [side for side, _, _, bad in sides() if not bad]
     most = sorted(counts[side] for side in clean)
@@ -94,6 +102,7 @@ def row(name: str, found: set[str], field: Field) -> list[object]:
         len(found & set(clean)),
         counts.total(),
         f"{sum(counts[side] for side, *_ in sides()) / len(sides()):.1f}",
+        f"{asked.total() / len(asked):.1f}",
         most[len(most) // 2],
     ]
 
@@ -103,10 +112,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", metavar="PYTHON", help="the interpreter that has the peers")
     python = parser.parse_args().peers
-    columns = ["", "found", "false alarms", "requests", "per URL", "on a clean URL"]
+    columns = ["", "found", "false alarms", "requests", "per URL and below", "per path", "on a clean URL"]
     for title, host in (("the target's own host", "app.partner.net"), ("a partner's host", "api.shop.example")):
         with tempfile.TemporaryDirectory() as folder, running_field(Path(folder), host) as field:
-            rows = [row("auditor live, policy alone", ours(field), field)]
+            rows = [
+                row("auditor live, policy alone", ours(field), field),
+                row("auditor audit, with the configuration", ours(field, known=True), field),
+            ]
             for name, script in PEERS.items() if python else ():
                 rows.append(row(name, peer(python, script, field), field))
         sys.stdout.write(f"\nThe trusted origin is {title}:\n{tabulate(rows, columns)}\n")
