@@ -2,7 +2,7 @@ r"""CORS headers are sent to origins that are refused.
 
 ## What it checks
 
-Whether the answer to an origin outside the policy, which a browser would not let read, still carries `Access-Control-*` headers, where the policy has `on_disallowed_origin: {cors_headers: absent}`.
+Whether the answer to an origin outside the policy, which a browser would not let read, still carries `Access-Control-*` headers, where the policy has `on_disallowed_origin: {cors_headers: absent}`. Where the same line lets the origin read the answer to another method, that is the finding, and this is none.
 
 ## Why it matters
 
