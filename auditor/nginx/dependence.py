@@ -12,7 +12,7 @@ from auditor.errors import Location
 from auditor.nginx.model import Node
 from auditor.nginx.regex import Regex, RegexError
 from auditor.nginx.rewrite import condition_words
-from auditor.nginx.subjects import Matcher, subject_of
+from auditor.nginx.subjects import Matcher, lines_of, subject_of
 from auditor.nginx.template import split
 from auditor.nginx.tokens import Directive
 
@@ -32,6 +32,7 @@ _OF = {
     "invalid_referer": ("header:referer",),
     "remote_user": ("header:authorization",),
 }
+_SET_BY_PROBES = frozenset({"origin", "header:upgrade", "header:connection"})
 _VARIED = ("header:", "cookie:", "arg:", "args")
 
 
@@ -101,16 +102,35 @@ def crossings(http: Http, server: Node, scope: str) -> Iterator[Matcher]:
     for node in server.below():
         moving |= _moves(node.script, dependence)
     outer = _gates(server, dependence)
+    rewrites = any(line.name == "rewrite" for node in server.below() for line in lines_of(node.script))
     for node in server.below():
         if node.kind == "if":
             continue
-        gates = [*outer, *(_gates(node, dependence) if node is not server else ())]
+        inner = _gates(node, dependence) if node is not server else outer
+        gates = [*outer, *inner] if inner is not outer else outer
+        yield from _gated(node, frozenset().union(*(gate for gate, _ in inner)), scope, moved=rewrites)
         shut = moving.union(*(gate for gate, closed in gates if closed))
         at = node.place or place
         for subjects, _ in gates:
             yield from _crossing(subjects | shut, at, scope)
         for text in (line.args for name, lines in node.own.items() if name not in UNSEEN for line in lines):
-            yield from _crossing(dependence.derived(*text) | shut, at, scope)
+            if shut or "$" in "".join(text):
+                yield from _crossing(dependence.derived(*text) | shut, at, scope)
+
+
+def _gated(node: Node, subjects: frozenset[str], scope: str, *, moved: bool) -> Iterator[Matcher]:
+    """Yield the headers that probes set for reasons of their own, where a condition on one decides whether a request goes on.
+
+    The matcher tests the paths that the condition's location is chosen for; all of them where others may lead there.
+    """
+    test = ("other", "", False)
+    if not moved and node.kind == "location" and "internal" not in node.own:
+        if node.regex is not None:
+            test = ("regex", node.regex.pattern, node.regex.caseless)
+        elif node.modifier != "@":
+            test = ("exact" if node.modifier == "=" else "prefix", node.name, False)
+    for subject in sorted(_SET_BY_PROBES & subjects):
+        yield Matcher(f"gate {subject}", *test, node.place or Location("nginx"), scope=scope)
 
 
 def of_table(http: Http, name: str) -> Iterator[Matcher]:
@@ -120,10 +140,11 @@ def of_table(http: Http, name: str) -> Iterator[Matcher]:
 
 def words_of(lines: Iterable[Directive]) -> Iterator[str]:
     """Yield every word of some directives and of their blocks."""
-    for line in lines:
+    todo = list(lines)
+    while todo:
+        line = todo.pop()
         yield from line.args
-        if line.block:
-            yield from words_of(line.block)
+        todo += line.block or ()
 
 
 def tables_of(http: Http, texts: Iterable[str]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -78,10 +79,10 @@ class _Collector:
         """Return the names of the tables that anything but a log reads."""
         texts = [zone.args[0] for zone in self.http.zones.values() if zone.args]
         for node in (self.http.node, *(node for server in self.http.servers for node in server.below())):
-            texts += words_of(line for name, lines in node.own.items() if name not in LOGS for line in lines)
-            texts += words_of(node.script)
-        read = tables_of(self.http, texts)
-        return [name for name in self.http.tables if name in read]
+            read = [line for name, lines in node.own.items() if name not in LOGS for line in lines]
+            texts += [word for word in words_of((*read, *node.script)) if "$" in word]
+        used = tables_of(self.http, texts)
+        return [name for name in self.http.tables if name in used]
 
     def _above(self) -> Iterator[Matcher]:
         """Yield what is tested for all servers alike, by the lines around them."""
@@ -100,10 +101,14 @@ class _Collector:
         if text == "$is_args":
             yield Matcher("args", "nonempty", "", caseless=False, location=location)
             return
+        if text == "$remote_user" and kind == "exact":  # the name that comes with a password is decoded
+            pattern, caseless = f"Basic {b64encode(f'{pattern}:x'.encode('latin-1')).decode()}", False
         if (exact and subjects) or (len(subjects) == 1 and text == "$binary_remote_addr"):
             for subject in subjects:
                 yield Matcher(subject, kind, pattern, caseless, location)
-            if subjects != ["request_uri"]:
+            if subjects == ["header:host"] and not (kind == "exact" and ":" in pattern):
+                yield Matcher("host", kind, pattern, caseless, location)
+            if subjects not in (["request_uri"], ["header:host"]):
                 return
         yield from self._texts(text, Matcher("text", kind, pattern, caseless, location), subjects)
 

@@ -35,7 +35,7 @@ class Matcher:
     `scope` names the server that makes the test, `table` the map, geo or split_clients; "" where neither does.
     `selects`: all that it does is to choose a location.
     `parts`: the test is of a text of several parts, the subject is "text" (see `Subjects.parts`). The subject "crossing":
-    the parts of a request that the pattern names decide something together.
+    the parts of a request that the pattern names decide something together; "gate origin": an Origin decides whether requests to these paths go on.
     """
 
     subject: str
@@ -165,6 +165,8 @@ class Subjects:
             targets = [("$path",), ("$path", "=?", "$args")]
             line = [("$method", "= ", *target, "= ", "$version") for target in targets]
             return targets if name == "request_uri" else line
+        if name == "http_host":
+            return [("$host",), ("$host", "=:", "$port")]
         if name in _OWN_WORDS:
             return [("$",)]
         return [(f"${subject_of(name) or ''}",)]

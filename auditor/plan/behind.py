@@ -37,7 +37,7 @@ def from_outside(matchers: Iterable[Matcher], replacements: Sequence[Replacement
                 f"which paths make {matcher.pattern!r} hold is not decided behind a layer that replaces some of them"
             )
             yield replace(matcher, subject="path", kind="other", parts=(), reason=reason)
-        elif matcher.subject == "path":
+        elif matcher.subject == "path" or matcher.subject.startswith("gate "):
             yield from dict.fromkeys(found for pair in pairs for found in _before(matcher, pair))
         else:
             yield matcher

@@ -43,7 +43,8 @@ class Matcher:
     (not regular: `reason` says why that leaves something open, "" where it does not).
     `scope` names the server that the matcher belongs to, `table` the map that it is a key of; "" where all see it.
     `selects`: all that it does is to choose a block (a location, a router) by the path and the host alone.
-    `parts` are those of the text that is tested where it has several (see `auditor.plan.joint`).
+    `parts` are those of the text that is tested where it has several (see `auditor.plan.joint`); `at` are the paths at which
+    the matcher makes a difference, None where all are.
     """
 
     subject: str
@@ -57,6 +58,7 @@ class Matcher:
     reason: str = ""
     parts: tuple[str, ...] = ()
     given: Language | None = None
+    at: Language | None = None
 
     @property
     def test(self) -> Test:

@@ -9,19 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from auditor.exchange import Unknown
 from auditor.language import Language
-from auditor.language.products import Choice, Part, behind, products
 from auditor.plan.cells import METHODS, Matcher
+
+if TYPE_CHECKING:
+    from auditor.language.products import Choice, Part
 
 CROSSING = "crossing"
 """The subject of what says that several parts of a request, named by its pattern, decide something together."""
 
+GATE = "gate "
+"""What the subject begins with that says of paths that a condition on a header decides whether a request goes on."""
+
 SHARE = "share"
 """The subject of a share of a hash of a text: its pattern is where the share begins and ends."""
 
-VARIED = ("header:", "cookie:", "arg:", "args")
+VARIED = ("header:", "cookie:", "arg:", "args", "port")
 """The parts of a request that are varied one at a time unless a crossing names them."""
 
 FINITE = {"method": METHODS, "scheme": ("http", "https"), "version": ("HTTP/1.0", "HTTP/1.1", "HTTP/2.0")}
@@ -29,6 +35,7 @@ _DOMAINS = {
     "path": r"/[!-~]*",
     "path>": r"[!-~]*",
     "host": r"[a-z0-9.-]+",
+    "port": r"[1-9][0-9]{0,4}",
     "origin": r"(?:https?://[!-~]+|null)?",
     "arg": r"[!$%'-Z^-~]*",
     "args": r"[!$%&'-~]*",
@@ -70,26 +77,32 @@ def _parted(matcher: Matcher) -> Iterator[Matcher]:
     crossed: dict[str, None] = {}
     methods = _methods_matter(rows, subjects)
     for row in rows:
-        seen = set()
-        for subject, choice in zip(subjects, row, strict=True):
-            if choice is None or not subject or (subject == "method" and not methods):
-                continue
-            seen.add(subject)
-            if isinstance(choice, str):
-                yield replace(plain, subject=subject, kind="exact", pattern=choice, caseless=False)
-            elif matcher.kind == "exact":
-                at, _, start = subject.partition(">")
-                yield replace(plain, subject=at, pattern=start + (choice.shortest() or b"").decode("latin-1"))
-            elif subject.startswith("path>"):
-                after = behind(subject[5:].encode("latin-1"), choice)
-                yield replace(plain, subject="path", kind="given", given=after)
-            else:
-                within = choice & _domain_of(subject) if subject.startswith(VARIED) else choice
-                yield replace(plain, subject=subject, kind="given", given=within)
-        crossed[together(seen)] = None
+        made = [_chosen(plain, subject, choice) for subject, choice in zip(subjects, row, strict=True)]
+        found = [m for m in made if m is not None and (m.subject != "method" or methods)]
+        paths = [language for m in found if m.subject == "path" and (language := m.language()) is not None]
+        at = Language.intersection(paths) if paths else None
+        yield from (replace(m, at=at) if m.subject.startswith(VARIED) else m for m in found)
+        crossed[together(m.subject for m in found)] = None
     for pattern in crossed:
         if pattern:
             yield replace(plain, subject=CROSSING, kind="other", pattern=pattern)
+
+
+def _chosen(plain: Matcher, subject: str, choice: Choice) -> Matcher | None:
+    """Return the test of what one part has to be, None where it may be anything or is no part of a request."""
+    from auditor.language.products import behind  # noqa: PLC0415 - only where a text of several parts is tested
+
+    if choice is None or not subject:
+        return None
+    if isinstance(choice, str):
+        return replace(plain, subject=subject, kind="exact", pattern=choice, caseless=False)
+    if plain.kind == "exact":
+        name, _, start = subject.partition(">")
+        return replace(plain, subject=name, pattern=start + (choice.shortest() or b"").decode("latin-1"))
+    if subject.startswith("path>"):
+        return replace(plain, subject="path", kind="given", given=behind(subject[5:].encode("latin-1"), choice))
+    within = choice & _domain_of(subject) if subject.startswith(VARIED) else choice
+    return replace(plain, subject=subject, kind="given", given=within)
 
 
 def _methods_matter(rows: Iterable[tuple[Choice, ...]], subjects: Sequence[str]) -> bool:
@@ -110,6 +123,8 @@ def _written(matcher: Matcher) -> str:
 
 @lru_cache(maxsize=1024)
 def _rows(test: tuple[str, str, bool, Language | None], parts: tuple[str, ...]) -> list[tuple[Choice, ...]] | None:
+    from auditor.language.products import products  # noqa: PLC0415 - as below
+
     kind, pattern, caseless, _ = test
     language = Matcher("text", kind, pattern, caseless).language() if kind != "nonempty" else Language.regex(r"[\s\S]")
     if language is None:

@@ -178,13 +178,14 @@ class Planner:
     def _route(self, route: Route, hosts: Sequence[str], ask: Ask | None) -> Iterator[Probe]:
         named_paths = {probe.path.partition("?")[0] for probe in route.probes}
         groups = _Groups(ask, named_paths, self.selection)
-        named = list(dict.fromkeys(m for item in route.match for m in (item.methods or ()))) or list(METHODS)
+        named = list(dict.fromkeys(m for item in route.match for m in (item.methods or ())))
         for entry in sorted(self.entries, key=lambda entry: entry.scheme != "https"):
             for host in hosts:
                 view = self._view(entry, host)
                 paths = self.paths(route, view)
                 for path in paths:
-                    own = tuple(method for method in named if self.owner(host, path, method) == route.id)
+                    wanted = named or (*METHODS, *view.methods_named())
+                    own = tuple(method for method in wanted if self.owner(host, path, method) == route.id)
                     if own:
                         place, here = Place(route.id, entry, host, path), self._view(entry, host, path)
                         yield from self._place(route, place, here.methods(own), groups, here)
@@ -247,7 +248,7 @@ class Planner:
         first = methods[0]
         for method in methods[1:]:
             yield place.probe("plain", method)
-        changes = [*view.variations(), *view.spellings(place.path)]
+        changes = [*view.variations(place.path), *view.spellings(place.path)]
         for why, change in changes:
             if (probe := _changed(place.probe("plain", first), change, methods, why)) is not None:
                 yield probe
@@ -292,7 +293,7 @@ class Planner:
                 yield place.probe("cors", method, origin)
                 if method == "GET" and versions:
                     yield over_http2(place.probe("cors", method, origin))
-            for why, change in view.of_pages(place.path) if sendable else ():
+            for why, change in view.of_pages(place.path, origin.value) if sendable else ():
                 probe = _changed(place.probe("cors", sendable[0], origin), change, sendable, why)
                 yield from () if probe is None else (probe,)
             if origin.value is None:
@@ -354,9 +355,11 @@ class Planner:
 
 def _otherwise(probe: Probe, view: View) -> Iterator[Probe]:
     """Yield the same request with another part changed that the server looks at: a header, an argument, the method."""
-    for _, change in (*view.variations(), *view.claims()):
+    for _, change in (*view.variations(probe.path), *view.claims()):
         request = change(probe.request)
         yield replace(probe, request=request, method=request.method)
+    for change in view.forged(probe.path):
+        yield replace(probe, request=change(probe.request))
     for method in view.decisive_methods():
         yield replace(probe, request=replace(probe.request, method=method), method=method)
 

@@ -23,8 +23,7 @@ from auditor.plan.cells import (
     undecided_origins,
 )
 from auditor.plan.facts import OriginCell
-from auditor.plan.joint import CROSSING, SHARE, VARIED
-from auditor.plan.shares import text_of, value_in, varied_part
+from auditor.plan.joint import CROSSING, GATE, SHARE, VARIED
 from auditor.policy.model import Origin
 
 SPECIAL = frozenset(
@@ -32,13 +31,20 @@ SPECIAL = frozenset(
 )
 """Headers that probes set for reasons of their own."""
 
-OF_PAGES = frozenset({"accept", "accept-language", "content-language", "range", "user-agent"})
-"""Headers that come with the requests of a page, whatever a preflight grants; a Referer names the page, not what it likes."""
+OF_PAGES = frozenset({"accept", "accept-language", "content-language", "cookie", "range", "user-agent"})
+"""Headers that come with the requests of a page, whatever a preflight grants; a Referer names the page and what it likes."""
 
 READS = r"^(?:GET|HEAD)\z"
 """How serving files looks at the method."""
 
-_WORDS = {"header": "header", "cookie": "cookie", "arg": "argument", "args": "query", "method": "method"}
+_WORDS = {
+    "header": "header",
+    "cookie": "cookie",
+    "arg": "argument",
+    "args": "query",
+    "method": "method",
+    "port": "port",
+}
 
 OTHER = ("other", "zq7", "x0")
 """Values that nothing names."""
@@ -72,7 +78,7 @@ class Change:
     """One part of a request set to a value: a header, a cookie, an argument, the query, the method; or its target as it is written.
 
     `also` are changes of other parts that are made with it. With a `share`, the value is one by which the hash of a text, put
-    together of these parts, lies in it.
+    together of these parts, lies in it. `at` are the paths where it makes a difference, None for all.
     """
 
     part: str
@@ -80,6 +86,7 @@ class Change:
     value: str
     also: tuple[Change, ...] = ()
     share: tuple[int, int, tuple[str, ...]] | None = None
+    at: Language | None = None
 
     def __call__(self, request: Request) -> Request:
         """Return the request with the part set."""
@@ -93,8 +100,14 @@ class Change:
         """Every change that is made of one part."""
         return (self, *self.also)
 
+    def matters(self, path: str) -> bool:
+        """Whether it may make a difference at a path."""
+        return all(change.at is None or change.at.contains(path) is not False for change in self.all)
+
     def _made(self, request: Request) -> Request:
         if self.share is not None:
+            from auditor.plan.shares import text_of, value_in  # noqa: PLC0415 - only where clients are split
+
             low, high, parts = self.share
             chosen = replace(self, value=value_in(*text_of(parts, request), low, high), also=(), share=None)
             return chosen(request)
@@ -102,6 +115,8 @@ class Change:
             return replace(request, target=self.value)
         if self.part == "method":
             return replace(request, method=self.value)
+        if self.part == "port":
+            return request.with_(Host=f"{request.host.partition(':')[0]}:{self.value}")
         if self.part in {"arg", "args"}:
             mark = "&" if "?" in request.target else "?"
             said = f"{self.name}={self.value}" if self.part == "arg" else self.value
@@ -122,6 +137,9 @@ class View:
     _origins: dict[object, list[OriginCell]] = field(default_factory=dict)
     _methods: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     _variations: list[tuple[str, Change]] | None = None
+    _referers: list[Language] | None = None
+    _gates: list[Matcher] | None = None
+    _named: tuple[str, ...] | None = None
     _pages: list[tuple[str, Change]] | None = None
     _written: list[Language] | None = None
     _decisive: tuple[str, ...] | None = None
@@ -168,17 +186,19 @@ class View:
             self.undecided.update(dict.fromkeys(undecided_origins(self.matchers, allowed, known)))
         return self._origins[key]
 
-    def variations(self) -> list[tuple[str, Change]]:
-        """Return a change of a request for every value of another part that some matcher can see."""
+    def variations(self, path: str) -> list[tuple[str, Change]]:
+        """Return a change of a request for every value of another part that some matcher can see, as far as it matters at a path."""
         if self._variations is None:
             self._variations = list(self._changes())
-        return self._variations
+        return _at(path, self._variations)
 
-    def of_pages(self, path: str) -> list[tuple[str, Change]]:
-        """Return the changes that a page of any origin can make, or its browser makes."""
+    def of_pages(self, path: str, origin: str | None = None) -> list[tuple[str, Change]]:
+        """Return the changes that a page of any origin can make, or its browser makes; with one, what is its own too."""
         if self._pages is None:
-            self._pages = [(why, c) for why, c in self.variations() if all(map(_of_page, c.all))]
-        return [*self._pages, *self.spellings(path)]
+            self._variations = self._variations if self._variations is not None else list(self._changes())
+            self._pages = [(why, c) for why, c in self._variations if all(map(_of_page, c.all))]
+        own = self.referers(origin) if origin is not None else []
+        return [*_at(path, self._pages), *self.spellings(path), *own]
 
     @property
     def writes_paths(self) -> bool:
@@ -198,6 +218,39 @@ class View:
                 seen.add(tested)
                 found.append((f"the way the path is written to {text}", Change("target", "", text)))
         return found
+
+    def referers(self, origin: str) -> list[tuple[str, Change]]:
+        """Return a Referer of a page at an origin for each test that some address there satisfies."""
+        if self._referers is None:
+            self._referers = languages(self.matchers, "header:referer")
+        if not self._referers:
+            return []
+        here = Language.prefix(f"{origin}/") & Language.regex(r"[!-~]+", whole=True)
+        found = dict.fromkeys((language & here).shortest() for language in self._referers)
+        texts = [text.decode("latin-1") for text in found if text is not None]
+        return [(f"the page at {text}", Change("header", "Referer", text)) for text in texts]
+
+    def forged(self, path: str) -> Iterator[Change]:
+        """Yield changes of headers that probes set for reasons of their own, where a condition at a path looks at them."""
+        if self._gates is None:
+            self._gates = [m for m in self.matchers if m.subject.startswith(GATE)]
+        met = [m for m in self._gates if (language := m.language()) is None or language.contains(path) is not False]
+        for subject in sorted({m.subject.removeprefix(GATE) for m in met}):
+            sets = [found & _header() for found in languages(self.matchers, subject)]
+            values = [text.decode("latin-1") for text in dict.fromkeys(s.shortest() for s in sets) if text]
+            name = "Origin" if subject == "origin" else subject.removeprefix("header:")
+            yield from (Change("header", name, value) for value in (*values, *OTHER[:1]))
+
+    def methods_named(self) -> tuple[str, ...]:
+        """Return a method for each test that none of the usual ones satisfies."""
+        if self._named is None:
+            others = [m for m in self.matchers if m.subject == "method" and m.pattern not in _USUAL]
+            sets = languages(others, "method")
+            unusual = [found for found in sets if not any(found.contains(method) for method in METHODS)]
+            texts = [(found & Language.regex(r"[A-Z_-]+", whole=True)).shortest() for found in unusual]
+            named = dict.fromkeys(text.decode("latin-1") for text in texts if text)
+            self._named = tuple(named)
+        return self._named
 
     def claims(self) -> list[tuple[str, Change]]:
         """Return a header for each network that is told apart, in which a client claims an address of it."""
@@ -219,7 +272,7 @@ class View:
                 and m.pattern not in {READS, "TRACE", "CONNECT"}
                 and not (m.pattern == "POST" and m.location in files)
             ]
-            cells = method_cells(decisive, METHODS) if decisive else []
+            cells = method_cells(decisive, (*METHODS, *self.methods_named())) if decisive else []
             self._decisive = tuple(method for method in cells if method not in {"GET", "OPTIONS"})
         return self._decisive
 
@@ -230,14 +283,18 @@ class View:
             part, _, name = subject.partition(":")
             if part == "header" and name.lower() in SPECIAL:
                 continue
-            sets = languages(self.matchers, subject)
+            everywhere = [m for m in self.matchers if m.at is None]
+            sets = languages(everywhere, subject)
             values = [_inside(m.pattern) for m in self.matchers if m.subject == subject and m.kind == "network"]
             values += [text for found in sets if (text := (found.shortest() or b"").decode("latin-1"))]
             values += [text for text in OTHER if not any(found.contains(text) for found in sets)][: 1 if sets else 0]
             alone[subject] = [Change(part, name, value) for value in dict.fromkeys(values) if value]
+            alone[subject] += self._somewhere(subject)
             for change in alone[subject]:
                 yield _said(change), change
         for share in dict.fromkeys((m.pattern, m.parts) for m in self.matchers if m.subject == SHARE):
+            from auditor.plan.shares import varied_part  # noqa: PLC0415 - only where clients are split
+
             low, high = map(int, share[0].split())
             part, _, name = share[1][varied_part(share[1])][1:].partition(":")
             change = Change(part, name, "", share=(low, high, share[1]))
@@ -245,6 +302,17 @@ class View:
             yield f"the {_WORDS[part]} {name} to one of a share", change
         for matcher in {m.pattern: m for m in self.matchers if m.subject == CROSSING}.values():
             yield from self._combined(matcher, alone)
+
+    def _somewhere(self, subject: str) -> list[Change]:
+        """Return the changes of one part that make a difference at some paths only."""
+        part, _, name = subject.partition(":")
+        tested = [m for m in self.matchers if m.subject == subject and m.at is not None]
+        found: dict[object, Change] = {}
+        for m in tested:
+            text = (language.shortest() or b"").decode("latin-1") if (language := m.language()) is not None else ""
+            if text:
+                found.setdefault((text, m.at), Change(part, name, text, at=m.at))
+        return [*found.values(), *(Change(part, name, text) for text in OTHER[: 1 if tested else 0])]
 
     def _combined(self, matcher: Matcher, alone: dict[str, list[Change]]) -> Iterator[tuple[str, Change]]:
         """Yield the changes of several parts at once that decide something together; pairs of them where all are too many."""
@@ -266,6 +334,18 @@ class View:
                     yield ", ".join(map(_said, made)), replace(made[0], also=tuple(made[1:]))
 
 
+_USUAL = frozenset({READS, *METHODS, "TRACE", "CONNECT"})
+
+
+def _at(path: str, changes: list[tuple[str, Change]]) -> list[tuple[str, Change]]:
+    """Return those of some changes that may make a difference at a path."""
+    return [(why, change) for why, change in changes if change.matters(path)]
+
+
+def _header() -> Language:
+    return Language.regex(r"[!-~](?:[ -~]*[!-~])?", whole=True)
+
+
 def _said(change: Change) -> str:
     """Say what a change does."""
     named = f"{_WORDS[change.part]} {change.name}".rstrip()
@@ -274,7 +354,7 @@ def _said(change: Change) -> str:
 
 def _of_page(change: Change) -> bool:
     """Whether a page of any origin can make a change, or its browser makes it."""
-    return change.part != "header" or change.name.lower() in OF_PAGES
+    return change.part != "port" and (change.part != "header" or change.name.lower() in OF_PAGES)
 
 
 def _inside(network: str) -> str:

@@ -27,6 +27,7 @@ from auditor.language import Language
 from auditor.nginx import load, matchers
 from auditor.nginx.selection import Selection
 from auditor.plan.cells import Matcher
+from auditor.plan.joint import told_apart
 
 SEGMENTS = (
     "api",
@@ -68,6 +69,30 @@ ORIGIN_REGEXES = (
 )
 
 
+COMPOSED = {
+    "$host$uri": [
+        "shop.test/api/",
+        "www.shop.test/a",
+        '"~^www.*/x"',
+        '"~^[a-z.]+/(api|static)/"',
+        '"~test/.*\\.json$"',
+    ],
+    '"$http_origin:$request_method"': [
+        "https://app.example.com:GET",
+        '"~^https://.*example\\.com(:8443)?:(POST|PUT)$"',
+        '"~:GET$"',
+        '"~^https?://[^:]*:P"',
+        '":POST"',
+    ],
+    '"$http_x_mode$uri"': ["on/a", "debug/api/", '"~^d.*/x"', '"~^(on|ON)?/api"', '"~m[0-9]+/[a-z]+$"'],
+    '"$http_x_mode-$arg_q"': ["on-1", '"~^d.*-[12]$"', '"~^-on$"', '"~0-"', '"-"'],
+    "$request_uri": ["/a", "/?q=1", '"~^/api/"', '"~q=on$"', '"~\\.json"', '"~^/[a-z]+\\?"'],
+    "$args": ["q=1", '"~^q=[0-9]$"', '"~on"', '""'],
+    "$request_method$scheme": ["GEThttp", '"~^P.*http$"', '"~https"'],
+}
+"""Texts of several parts, and keys that a map of them may have."""
+
+
 @dataclass(slots=True)
 class Writer:
     """Draws one configuration."""
@@ -104,6 +129,12 @@ class Writer:
         return "\n".join([*parts, "}"])
 
     def _map(self, number: int) -> str:
+        if self.dice.random() < 0.4:
+            composed = self.dice.choice(list(COMPOSED))
+            chosen = self.dice.sample(COMPOSED[composed], self.dice.randint(1, 3))
+            values_ = "".join(f" {key} {self.dice.choice(['v1', 'v2', chr(34) * 2])};" for key in chosen)
+            self.maps.append(f"m{number}")
+            return f"map {composed} $m{number} {{{values_} }}"
         source = self.dice.choice(["$http_origin"] * 4 + ["$uri", "$request_method", "$http_x_mode", "$host"])
         keys = {
             "$http_origin": [
@@ -220,19 +251,22 @@ def values(subject: str, dice: random.Random, count: int) -> list[str]:
             )
         elif subject == "method":
             result.append(dice.choice(METHODS))
+        elif subject == "arg:q":
+            result.append(dice.choice(["1", "2", "3", "on", "x1", "x2", "12"]))
         else:
             result.append(dice.choice(["on", "ON", "debug", "dm", "0", "00", f"m{dice.randrange(10, 99)}"]))
     return list(dict.fromkeys(result))
 
 
-SUBJECTS = ("path", "origin", "host", "method", "header:x-mode")
+SUBJECTS = ("path", "origin", "host", "method", "header:x-mode", "arg:q")
 
 
 def request(parts: dict[str, str]) -> Sent:
     """Return the request with these parts."""
     lines = [("Host", parts["host"]), ("Connection", "close")]
     lines += [(name, parts[key]) for name, key in (("Origin", "origin"), ("X-Mode", "header:x-mode")) if parts[key]]
-    return Sent(parts["method"], parts["path"], headers=tuple(lines))
+    query = f"?q={parts['arg:q']}" if parts["arg:q"] else ""
+    return Sent(parts["method"], parts["path"] + query, headers=tuple(lines))
 
 
 def neutral(answer: Observed, subject: str, value: str) -> object:
@@ -241,6 +275,8 @@ def neutral(answer: Observed, subject: str, value: str) -> object:
     def without(name: str, text: str) -> str:
         if subject == "host" and name == "Location":
             text = text.replace(f"//{value}:", "//\0:")
+        if subject == "arg:q" and name == "Location":
+            text = text.partition("?")[0]
         return "\0" if text == value else text
 
     head = tuple(
@@ -251,11 +287,18 @@ def neutral(answer: Observed, subject: str, value: str) -> object:
     others = {"origin", "x-mode"} - {subject.removeprefix("header:")}
     length = [] if subject in {"path", "method"} else [v for n, v in answer.headers if n.lower() == "content-length"]
     asked = tuple(
-        (a.at, "" if subject == "method" else a.method, _start(a.target, value) if subject == "path" else a.target,
+        (a.at, "" if subject == "method" else a.method, _target(a.target, subject, value),
          tuple((n, v if n.lower() in others else without(n, v)) for n, v in a.headers))
         for a in answer.asked
     )  # fmt: skip
     return (answer.status, head, tuple(length), asked)
+
+
+def _target(target: str, subject: str, value: str) -> str:
+    path, _, query = target.partition("?")
+    if subject == "arg:q":
+        return path
+    return f"{_start(path, value)}?{query}" if subject == "path" else target
 
 
 def _start(target: str, path: str) -> str:
@@ -280,12 +323,16 @@ class Tally:
 
 def sorter(seen: Sequence[Matcher], subject: str) -> Callable[[str], object] | None:
     """Return what names the cell of a value; None where some matcher of this part is no regular set."""
-    mine = [m for m in seen if m.subject == subject]
-    sets = [m.language() for m in mine]
-    if any(item is None or not item.is_exact for item in sets):
+    whole = {"arg:q": "args"}.get(subject, subject)  # the one argument is the query
+    sets = dict.fromkeys(
+        (m.language(), "q=" if m.subject == "args" else "") for m in seen if m.subject in {subject, whole}
+    )
+    if any(m.kind == "other" and m.subject == "text" for m in seen):
         return None
-    known: list[Language] = [item for item in dict.fromkeys(sets) if item is not None]
-    return lambda value: tuple(item.contains(value) for item in known)
+    if any(item is None or not item.is_exact for item, _ in sets):
+        return None
+    known: list[tuple[Language, str]] = [(item, start) for item, start in sets if item is not None]
+    return lambda value: tuple(item.contains(start + value) for item, start in known)
 
 
 @dataclass(slots=True)
@@ -340,10 +387,12 @@ def examine(sandbox: Sandbox, dice: random.Random, pairs: int, version: str, tal
     except RefusedError as error:
         raise AssertionError(f"nginx refuses what was drawn: {error}\n{text}") from error
     assert not configuration.problems
-    seen = [
-        Matcher(m.subject, m.kind, m.pattern, m.caseless, m.location, m.scope, table=m.table)
-        for m in matchers(configuration)
-    ]
+    seen = told_apart(
+        [
+            Matcher(m.subject, m.kind, m.pattern, m.caseless, m.location, m.scope, table=m.table, parts=m.parts)
+            for m in matchers(configuration)
+        ]
+    )
     tally.configurations += 1
     cells = Cells(seen, Selection(configuration), f"127.0.0.1:{sandbox.names['@P1@']}", dice, tally)
     named = re.findall(r"location (?:= |\^~ )?(/[^ ]*) {", text)
@@ -354,6 +403,7 @@ def examine(sandbox: Sandbox, dice: random.Random, pairs: int, version: str, tal
         if dice.random() < 0.5:
             parts["path"] = dice.choice(named) + dice.choice(["", "", "z"])
         parts["header:x-mode"] = parts["header:x-mode"] if dice.random() < 0.5 else ""
+        parts["arg:q"] = parts["arg:q"] if dice.random() < 0.5 else ""
         parts["method"] = parts["method"] if dice.random() < 0.4 else "GET"
         groups = cells.of(subject, parts)
         if not groups:

@@ -75,6 +75,13 @@ QUERIES = (
     _if("that there is a query", "$is_args"),
     _if("the whole request line", '$request ~ "^GET /api/pub"'),
     _opened("a map of the query", "map $args $open { default 0; '~(^|&)debug=1' 1; }"),
+    _if("any cookie", "$http_cookie ~ vip"),
+    _if("a word in the page's address", "$http_referer ~ shop.example"),
+    _denied("a port opens what is closed", "", "if ($http_host != 'shop.example:8080') { return 404; }"),
+    _denied("an origin opens what is closed", "", "if ($http_origin != 'https://staff.shop.example') { return 404; }"),
+    _denied("an upgrade opens what is closed", "", "if ($http_upgrade != h2c) { return 404; }"),
+    _denied("a user opens what is closed", "", "if ($remote_user != admin) { return 404; }"),
+    _denied("a method that nobody else names", "", "if ($request_method !~ ^PURGE$) { return 404; }"),
     _denied("a query opens what is closed", "", "if ($args !~ key=1) { return 404; }"),
     _denied("the request line opens what is closed", "", "if ($request_uri !~ ^/internal/open/) { return 404; }"),
 )
