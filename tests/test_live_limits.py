@@ -331,6 +331,46 @@ def test_an_application_that_takes_its_time_is_no_limiter_that_holds_back(way: W
         hold(simulated(Setting("", "", rate, burst), way, 1, expected=burst, pace=rate), Setting("", "", rate, burst))
 
 
+SERVED = Way(0.02, 0.004, serving=0.1)
+"""An application behind a limiter that takes 50 to 100 ms, seen through 40 ms."""
+
+
+@pytest.mark.parametrize(
+    ("seed", "rate", "burst", "declared"),
+    [
+        (428, 65, 10, (14, 18)),
+        (581, 37, 10, (28, 39)),
+        (1005, 14, 10, (8, 274)),
+        (1077, 30, 12, (5, 240)),
+        (1498, 85, 12, (35, 204)),
+        (1768, 55, 8, (60, 83)),
+        (1795, 21, 10, (36, 53)),
+        (1967, 34, 11, (46, 161)),
+    ],
+)
+def test_answers_that_came_evenly_by_chance_are_not_held_back(
+    seed: int, rate: int, burst: int, declared: tuple[int, int]
+) -> None:
+    """An interval once came from answers of an application that happened to be evenly spaced, and missed the truth."""
+    found = simulated(Setting("", "", rate, burst), SERVED, seed, expected=declared[0], pace=declared[1])
+    hold(found, Setting("", "", rate, burst), exact=False)
+    assert found is not None
+    assert found.delay is None
+
+
+@pytest.mark.slow
+def test_an_application_that_takes_its_time_never_passes_for_a_delay() -> None:
+    """Any limit without a delay, any other one declared: none is seen, and the truth is inside."""
+    draw = random.Random(5)
+    for seed in range(600):
+        rate, burst = draw.randint(10, 100), draw.randint(0, 12)
+        declared = draw.choice([(0, 0), (draw.randint(0, 60), draw.randint(1, 300)), (burst, rate)])
+        found = simulated(Setting("", "", rate, burst), SERVED, seed, expected=declared[0], pace=declared[1])
+        hold(found, Setting("", "", rate, burst), exact=False)
+        assert found is not None
+        assert found.delay is None, (seed, rate, burst, declared, found)
+
+
 @given(
     rate=st.integers(1, 100),
     burst=st.integers(0, 40),

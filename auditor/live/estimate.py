@@ -128,7 +128,7 @@ async def estimated(
             return None
         rate, burst = (found or known).rate, (found or known).burst
     delay = found.delay if found else None
-    blur = experiment.prompt()[-1] - experiment.prompt()[0]
+    blur = max(experiment.prompt()[-1] - experiment.prompt()[0], experiment.serving())
     if delay is not None and burst - delay < blur * rate:
         delay = None
     sent = len(experiment.shots)

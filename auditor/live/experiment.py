@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from auditor.dataclass import dataclass
 from auditor.live.enclosure import Enclosure, Seen, enclose
@@ -155,8 +156,15 @@ class Experiment:
     def held(self, rate: float, least: int, most: int) -> Lateness | None:
         """Return the limit of about this rate, of these bursts, that explains best how late answers were."""
         passed, quickest = self.passed(), self.prompt()[0]
-        found = [lateness(passed, rate, burst, quickest) for burst in range(least, most + 1)]
+        noise = self.serving() / 2
+        found = [lateness(passed, rate, burst, quickest, noise) for burst in range(least, most + 1)]
         return max((item for item in found if item), key=lambda item: item.gain, default=None)
+
+    def serving(self) -> float:
+        """Return the seconds that what is behind the limiter took for the first request, which nobody holds back."""
+        first = self.shots[0]
+        trips = [s.done - s.sent for s in self.refused() if s.done is not None]
+        return max((first.done or first.sent) - first.sent - max(trips, default=math.inf) - NOISE, 0.0)
 
     def _served(self) -> bool:
         """Whether what is behind the limiter takes its time, so that answers say little about when requests arrived."""

@@ -63,10 +63,13 @@ async def delayed(experiment: Experiment, held: list[Shot]) -> tuple[Enclosure, 
 
 
 def _bound(experiment: Experiment) -> float:
-    """Return the seconds after which an answer was held back rather than slow: nobody held the first one."""
+    """Return the seconds after which an answer was held back rather than slow: nobody held the first one.
+
+    What is behind the limiter may take twice as long for another one.
+    """
     prompt, first = experiment.prompt(), experiment.shots[0]
     least, most = prompt[0], max(prompt[-1], (first.done or first.sent) - first.sent)
-    return max(most + 0.25 * least, least + 0.010, 1.35 * least)
+    return max(most + 0.25 * least, least + 0.010, 1.35 * least) + experiment.serving()
 
 
 def _lateness(experiment: Experiment, held: Sequence[Shot]) -> float:

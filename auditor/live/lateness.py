@@ -47,11 +47,12 @@ class Lateness:
     gain: float
 
 
-def lateness(passed: Sequence[Shot], rate: float, burst: int, least: float) -> Lateness | None:
+def lateness(passed: Sequence[Shot], rate: float, burst: int, least: float, noise: float = 0.0) -> Lateness | None:
     """Find the delay of a limit from the answers that it let through; None where it holds none back, or nobody can tell.
 
     Held answers leave in the order in which their requests came, so that the first to be sent goes with the first to be
-    answered, whichever overtook which on the way. `least`: seconds that an answer takes which nobody holds back.
+    answered, whichever overtook which on the way. `least`: seconds that an answer takes which nobody holds back; `noise`:
+    seconds by which answers may differ besides.
     """
     sent = sorted(shot.sent for shot in passed if shot.done is not None)
     done = sorted(shot.done for shot in passed if shot.done is not None)
@@ -67,7 +68,8 @@ def lateness(passed: Sequence[Shot], rate: float, burst: int, least: float) -> L
     _, rate, first = min(item for beside in around for item in fit(rate * beside, range(burst)))
     near = range(max(first - 1, 0), min(first + 2, burst))
     spread, best, delay = min(item for beside in BESIDE for item in fit(rate * beside, near))
-    gain = len(sent) * math.log((_spread(late, [0.0] * len(late), least) + NOISE) / (spread + NOISE))
+    noise = max(noise, NOISE)
+    gain = len(sent) * math.log((_spread(late, [0.0] * len(late), least) + noise) / (spread + noise))
     return Lateness(best, burst, delay, gain) if gain >= max(SURE, CLEAR * len(late)) else None
 
 
