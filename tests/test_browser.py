@@ -402,7 +402,7 @@ GOOD = ((ORIGIN, "https://evil.example"), (CREDENTIALS, "true"))
         (
             FetchRequest(API, credentials="include"),
             response(GOOD[0]),
-            "Access-Control-Allow-Credentials that is missing",
+            "no Access-Control-Allow-Credentials header",
         ),
         (
             FetchRequest(API, credentials="include"),

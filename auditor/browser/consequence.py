@@ -96,8 +96,9 @@ def _of_origin(reason: Reason, response: Response) -> str | None:
         return "Access-Control-Allow-Origin: *, which never covers credentials"
     if plain == Reason.INVALID_ALLOW_CREDENTIALS.value:
         credentials = values(response, ALLOW_CREDENTIALS)
-        said = f"is {', '.join(credentials)!r}" if credentials else "is missing"
-        return f"Access-Control-Allow-Credentials that {said}, not exactly true"
+        if not credentials:
+            return "no Access-Control-Allow-Credentials header"
+        return f"Access-Control-Allow-Credentials that is {', '.join(credentials)!r}, not exactly true"
     return None
 
 
