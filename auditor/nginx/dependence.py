@@ -29,11 +29,12 @@ _OF = {
     "request_uri": ("path", "args"),
     "request": ("path", "args", "method"),
     "is_args": ("args",),
+    "http_host": ("host", "port"),
     "invalid_referer": ("header:referer",),
     "remote_user": ("header:authorization",),
 }
-_SET_BY_PROBES = frozenset({"origin", "header:upgrade", "header:connection"})
-_VARIED = ("header:", "cookie:", "arg:", "args")
+_SET_BY_PROBES = frozenset({"origin", "header:upgrade", "header:connection", "version", "remote_addr"})
+_VARIED = ("header:", "cookie:", "arg:", "args", "port")
 
 
 class Dependence:
@@ -108,7 +109,10 @@ def crossings(http: Http, server: Node, scope: str) -> Iterator[Matcher]:
             continue
         inner = _gates(node, dependence) if node is not server else outer
         gates = [*outer, *inner] if inner is not outer else outer
-        yield from _gated(node, frozenset().union(*(gate for gate, _ in inner)), scope, moved=rewrites)
+        decided = frozenset().union(*(gate for gate, _ in inner))
+        if node.find("access rules") and node.find("set_real_ip_from"):
+            decided |= {"remote_addr"}
+        yield from _gated(node, decided, scope, moved=rewrites)
         shut = moving.union(*(gate for gate, closed in gates if closed))
         at = node.place or place
         for subjects, _ in gates:

@@ -6,13 +6,14 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from auditor.errors import Location
 from auditor.nginx.attempts import attempts, authority
 from auditor.nginx.dependence import LOGS, crossings, of_table, tables_of, words_of
 from auditor.nginx.model import Node, server_names
-from auditor.nginx.moves import before, moves, names_of_captures, with_group
+from auditor.nginx.moves import before, moves, names_in_map, names_of_captures, with_group
 from auditor.nginx.rewrite import condition_words
 from auditor.nginx.settings import settings_of
 from auditor.nginx.subjects import Matcher, Subjects, lines_of
@@ -41,9 +42,10 @@ class _Collector:
         self.configuration = configuration
         self.http = configuration.engine.http
         self.known = Subjects(self.http)
-        for server in self.http.servers:
-            for name, subject, pattern, caseless in names_of_captures(server):
-                self.known.captured.setdefault(name, []).append((subject, pattern, caseless))
+        named = [names_of_captures(server) for server in self.http.servers]
+        named += [names_in_map(table) for table in self.http.tables.values()]
+        for name, subject, pattern, caseless in chain.from_iterable(named):
+            self.known.captured.setdefault(name, []).append((subject, pattern, caseless))
         self.subjects = self.known.of
 
     def collect(self, *, types: bool) -> Iterator[Matcher]:

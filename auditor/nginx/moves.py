@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from auditor.errors import Location
 from auditor.nginx.model import Node
 from auditor.nginx.proxy import split_address
-from auditor.nginx.subjects import Matcher, Subjects, lines_of
+from auditor.nginx.subjects import Matcher, Subjects, lines_of, subject_of
 from auditor.nginx.template import split
 from auditor.nginx.tokens import Directive
 
@@ -102,6 +102,17 @@ def names_of_captures(server: Node) -> Iterator[tuple[str, str, str, bool]]:
         for line in lines_of(node.script) if node.kind != "if" else ():
             words = line.args[:1] if line.name == "rewrite" else line.args if line.name == "if" else ()
             yield from ((group, "", word, False) for word in words for group in _groups(word))
+
+
+def names_in_map(table: Directive) -> Iterator[tuple[str, str, str, bool]]:
+    """Yield the same of a map's expressions, which are found in its source."""
+    source = split(table.args[0]) if table.name == "map" and table.args else ()
+    subject = subject_of(source[0][1]) if len(source) == 1 and source[0][0] == "variable" else None
+    for line in table.block or () if source else ():
+        if line.name.startswith("~"):
+            caseless = line.name.startswith("~*")
+            pattern = line.name[2 if caseless else 1 :]
+            yield from ((group, subject or "", pattern, caseless) for group in _groups(pattern))
 
 
 def _groups(pattern: str) -> list[str]:

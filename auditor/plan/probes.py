@@ -359,7 +359,8 @@ def _otherwise(probe: Probe, view: View) -> Iterator[Probe]:
         request = change(probe.request)
         yield replace(probe, request=request, method=request.method)
     for change in view.forged(probe.path):
-        yield replace(probe, request=change(probe.request))
+        request = change(probe.request)
+        yield replace(probe, request=request, method=request.method)
     for method in view.decisive_methods():
         yield replace(probe, request=replace(probe.request, method=method), method=method)
 

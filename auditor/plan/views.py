@@ -49,6 +49,9 @@ _WORDS = {
 OTHER = ("other", "zq7", "x0")
 """Values that nothing names."""
 
+PORTS = ("8081", "9", "65001")
+"""The same for the port that a Host header names."""
+
 MOST = 128
 """Combinations of several parts of a request that one thing may depend on."""
 
@@ -115,6 +118,8 @@ class Change:
             return replace(request, target=self.value)
         if self.part == "method":
             return replace(request, method=self.value)
+        if self.part == "version":
+            return replace(request, version=self.value)
         if self.part == "port":
             return request.with_(Host=f"{request.host.partition(':')[0]}:{self.value}")
         if self.part in {"arg", "args"}:
@@ -231,11 +236,32 @@ class View:
         return [(f"the page at {text}", Change("header", "Referer", text)) for text in texts]
 
     def forged(self, path: str) -> Iterator[Change]:
-        """Yield changes of headers that probes set for reasons of their own, where a condition at a path looks at them."""
+        """Yield changes of what probes set for reasons of their own, where a condition at a path looks at it; with others, too."""
         if self._gates is None:
             self._gates = [m for m in self.matchers if m.subject.startswith(GATE)]
         met = [m for m in self._gates if (language := m.language()) is None or language.contains(path) is not False]
-        for subject in sorted({m.subject.removeprefix(GATE) for m in met}):
+        if not met:
+            return
+        first = [
+            change for subject in sorted({m.subject.removeprefix(GATE) for m in met}) for change in self._set(subject)
+        ]
+        second = [change for _, change in self.variations(path)]
+        second += [Change("method", "", method) for method in self.decisive_methods()]
+        yield from first
+        if len(first) * len(second) > MOST:
+            reason = "not every combination of what a condition looks at was tried: there are too many"
+            self.undecided[replace(met[0], reason=reason)] = None
+            return
+        for change in first:
+            yield from (replace(change, also=other.all) for other in second if other.name != change.name)
+
+    def _set(self, subject: str) -> Iterator[Change]:
+        """Yield changes of a part that probes set for reasons of their own."""
+        if subject == "remote_addr":
+            yield from (change for _, change in self.claims())
+        elif subject == "version":
+            yield Change("version", "", "1.0")
+        else:
             sets = [found & _header() for found in languages(self.matchers, subject)]
             values = [text.decode("latin-1") for text in dict.fromkeys(s.shortest() for s in sets) if text]
             name = "Origin" if subject == "origin" else subject.removeprefix("header:")
@@ -287,7 +313,8 @@ class View:
             sets = languages(everywhere, subject)
             values = [_inside(m.pattern) for m in self.matchers if m.subject == subject and m.kind == "network"]
             values += [text for found in sets if (text := (found.shortest() or b"").decode("latin-1"))]
-            values += [text for text in OTHER if not any(found.contains(text) for found in sets)][: 1 if sets else 0]
+            unnamed = PORTS if part == "port" else OTHER
+            values += [text for text in unnamed if not any(found.contains(text) for found in sets)][: 1 if sets else 0]
             alone[subject] = [Change(part, name, value) for value in dict.fromkeys(values) if value]
             alone[subject] += self._somewhere(subject)
             for change in alone[subject]:
@@ -312,7 +339,8 @@ class View:
             text = (language.shortest() or b"").decode("latin-1") if (language := m.language()) is not None else ""
             if text:
                 found.setdefault((text, m.at), Change(part, name, text, at=m.at))
-        return [*found.values(), *(Change(part, name, text) for text in OTHER[: 1 if tested else 0])]
+        unnamed = PORTS if part == "port" else OTHER
+        return [*found.values(), *(Change(part, name, text) for text in unnamed[: 1 if tested else 0])]
 
     def _combined(self, matcher: Matcher, alone: dict[str, list[Change]]) -> Iterator[tuple[str, Change]]:
         """Yield the changes of several parts at once that decide something together; pairs of them where all are too many."""

@@ -97,6 +97,8 @@ def curl_line(request: Request) -> str:
         words += ["-X", request.method]
     if request.version.startswith("2"):
         words.append("--http2")
+    elif request.version == "1.0":
+        words.append("--http1.0")
     if "/." in request.path or "//" in request.path:
         words.append("--path-as-is")
     host = request.host

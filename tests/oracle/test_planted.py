@@ -201,7 +201,8 @@ def started(text: str, sandbox: Sandbox) -> None:
 
 def sent(request: Request) -> Sent:
     """Make what goes over the wire of a witness."""
-    return Sent(request.method, request.target, headers=tuple((line.name, line.value) for line in request.headers))
+    headers = tuple((line.name, line.value) for line in request.headers)
+    return Sent(request.method, request.target, request.version, headers)
 
 
 def passed(observed: Observed, finding: Finding) -> None:

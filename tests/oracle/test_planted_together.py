@@ -117,6 +117,12 @@ COMPOSED = (
 BOTH = (
     _denied("two gates, a header and an argument", "", "if ($http_x_staff != 1) { return 404; } if ($arg_key != 2) { return 404; }"),
     _denied("two gates, a method and a header", "", "if ($request_method != POST) { return 404; } if ($http_x_staff != 1) { return 404; }"),
+    _denied("two gates, an origin and an argument", "", "if ($http_origin != https://a.b) { return 404; } if ($arg_k != 1) { return 404; }"),
+    _denied("two gates, an upgrade and a cookie", "", "if ($http_upgrade != h2c) { return 404; } if ($cookie_k != 1) { return 404; }"),
+    _denied("two gates, a port and a header", "", "if ($http_host !~ :9000$) { return 404; } if ($http_x_a != 1) { return 404; }"),
+    _denied("two gates, a method by rule and a header", "", "limit_except POST { deny all; } if ($http_x_a != 1) { return 404; }"),
+    _denied("two gates, an address that is claimed and an argument", "set_real_ip_from 0.0.0.0/0; real_ip_header X-Forwarded-For;", "allow 10.0.0.0/8; deny all; if ($arg_k != 1) { return 404; }"),
+    _denied("an old protocol", "", "if ($server_protocol != HTTP/1.0) { return 404; }"),
     _denied("three gates", "", "if ($http_x_staff != 1) { return 404; } if ($arg_key != 2) { return 404; } if ($cookie_c != 3) { return 404; }"),
     _script("flags are put together", 'set $f ""; if ($arg_a = 1) { set $f A; } if ($cookie_b = 2) { set $f "${f}B"; } if ($f = AB) { set $o $http_origin; }'),
     _script("a flag that is taken back", 'set $f 0; if ($arg_a = 1) { set $f 1; } if ($cookie_b = "") { set $f 0; } if ($f = 1) { set $o $http_origin; }'),
@@ -146,6 +152,9 @@ MOVED = (
     Planted("a rewrite leads to what is closed", ((INTERNAL, "location ^~ /internal/ { rewrite ^/internal/(.*)$ /$1 last; } location = /open/x { internal; proxy_pass http://app; }"),), SERVED),
     Planted("a condition on what was rewritten", (FILES, (METRICS, METRICS + " location ^~ /api/ { rewrite ^/api/(.*)$ /files/$1; if ($uri ~ ^/files/old) { return 200 all; } }")), "route-wrong-upstream"),
     Planted("a map is the path", (*_tabled("map $cookie_area $area { default api; 1 beta; }"), (METRICS, METRICS + " rewrite ^/api/go/ /$area/x; location ^~ /beta/ { return 200 all; }")), "route-wrong-upstream"),
+    Planted("a group with a name, of a map", (*_tabled(r'map $uri $none { default ""; "~^/api/(?<seg>\w+)/" $seg; }'), *_script("", "set $none_of_it $none; if ($seg = debug) { set $o $http_origin; }").edits), ANY),
+    Planted("a rewrite with an argument", ((METRICS, METRICS + " rewrite ^/api/go/(.*)$ /$arg_area/$1; location ^~ /beta/ { return 200 all; }"),), "route-unserved"),
+    Planted("a file that an argument names", ((METRICS, METRICS + " location ^~ /api/go/ { try_files /none /$arg_area/x; } location ^~ /beta/ { return 200 all; }"),), "route-unserved"),
     Planted("a group with a name", ((METRICS, METRICS + " location ~ ^/internal/(?<area>[a-z]+)/x$ { if ($area != debug) { return 404; } proxy_pass http://app; }"), (INTERNAL, "location /internal/ { return 404; }")), SERVED),
 )  # fmt: skip
 
@@ -153,6 +162,7 @@ UNDECIDED = (
     ("a share of addresses", _opened("", 'split_clients "$remote_addr" $open { 10% 1; * 0; }').edits),
     ("a share of addresses and browsers", _opened("", 'split_clients "$remote_addr$http_user_agent" $open { 2% 1; * 0; }').edits),
     ("a share of the paths", _sniffed("", 'split_clients "$uri" $sniff { 10% ""; * nosniff; }').edits),
+    ("what a group of a map is mapped to", _opened("", r'map $uri $area { default ""; "~^/api/(?<seg>\w+)/" $seg; } map $area $open { default 0; debug 1; }').edits),
     ("two groups", ((METRICS, METRICS + " rewrite ^/api/(\\w+)/to/(\\w+)$ /$2/$1; location = /a/b { return 200 all; }"),)),
     ("a group in an expression", ((METRICS, METRICS + " location ~ ^/internal/(?<area>[a-z]+)/x$ { if ($area !~ bug) { return 404; } proxy_pass http://app; }"), (INTERNAL, "location /internal/ { return 404; }"))),
     ("an address and a header", _denied("", 'map "$http_x_a$arg_b" $deny { default 1; "~^(.)\\1x$" ""; }').edits),
@@ -161,6 +171,8 @@ UNDECIDED = (
 
 HARMLESS = (
     ("flags that are put together and taken apart", ((PASS, "            set $f x; if ($arg_a) { set $f ${f}a; } if ($request_method = POST) { set $f ${f}b; } if ($f = xab) { set $seen 1; }\n" + PASS),)),
+    ("a host and its port", ((PASS, "            if ($http_host ~ ^www.*:9000$) { set $seen 1; }\n" + PASS),)),
+    ("an old protocol", ((PASS, "            if ($server_protocol = HTTP/1.0) { set $seen 1; }\n" + PASS),)),
     ("a share for a log", _tabled("split_clients $remote_addr $share { 10% 1; * 0; } log_format s $share; access_log logs/s s;")),
     ("a share of everything", _tabled("split_clients $remote_addr $share { * 1; } add_header X-Share $share;")),
     ("a rewrite within the API", ((PASS, "            rewrite ^/api/v1/(.*)$ /api/v2/$1 break;\n" + PASS),)),
