@@ -42,18 +42,6 @@ class Part(Protocol):
         ...
 
 
-class _Nothing:
-    """No machine at all."""
-
-    start = gained = 0
-
-    def row(self, state: int) -> Steps:
-        return ((FULL, state, 0),)
-
-    def finals(self, state: int) -> int:
-        return state
-
-
 class _Single:
     """One machine, as far as it matters to strings of some bytes."""
 
@@ -145,6 +133,9 @@ class _Bounding:
         if found is None:
             parts: list[tuple[int, tuple[int, ...]]] = [(FULL, ())]
             for machine, at in zip(self._machines, self._keys[state], strict=True):
+                if at in _SETTLED:
+                    parts = [(m, (*done, at)) for m, done in parts]
+                    continue
                 steps = complete(machine.row(at))
                 parts = [(m & step, (*done, target)) for m, done in parts for step, target in steps if m & step]
             found = self._rows[state] = tuple((m, self._number(key), 0) for m, key in parts if not self._is_over(key))
@@ -162,7 +153,9 @@ class _Bounding:
 
     def _is_over(self, key: tuple[int, ...]) -> bool:
         """Whether no string that leads here is of interest; that depends on the machines that have settled."""
-        settled = tuple(min(at, _OPEN) for at in key)
+        if _SETTLED.isdisjoint(key):
+            return False
+        settled = tuple(at if at in _SETTLED else _OPEN for at in key)
         found = self._known.get(settled)
         if found is None:
             found = self._known[settled] = self._hopeless(settled)
@@ -172,6 +165,7 @@ class _Bounding:
         return self._finals[state]
 
 
+_SETTLED = frozenset((DEAD, ALL))
 _OPEN = max(DEAD, ALL) + 1
 """What stands for every state of a machine that has not settled."""
 
@@ -202,9 +196,15 @@ class _Pair:
         found = self._rows[state]
         if found is None:
             left, right = self._keys[state]
-            others = self._right.row(right)
+            ours, others = self._left.row(left), self._right.row(right)
+            if len(ours) == 1:  # all of it has settled: the other's steps are the steps
+                bytes_, a, gained = ours[0]
+                found = self._rows[state] = tuple(
+                    (both, self._number((a, b)), gained | more) for mask, b, more in others if (both := bytes_ & mask)
+                )
+                return found
             merged: dict[tuple[int, int, int], int] = {}
-            for rest, a, gained in self._left.row(left):
+            for rest, a, gained in ours:
                 for mask, b, more in others:
                     both = rest & mask
                     if both:
@@ -238,7 +238,8 @@ class Product:
         limits = _Bounding([machines[i] for i in bounding], [1 << i for i in bounding], hopeless)
         alphabet = limits.alphabet()
         parts = [_Single(m, 1 << i, alphabet) for i, m in enumerate(machines) if i not in bounding]
-        self._root = _halved([*parts, limits] if bounding else parts)
+        # the bounding ones have the most states: beside them, and not among them, the product of the others stays small
+        self._root = limits if not parts else _Pair(_halved(parts), limits) if bounding else _halved(parts)
         self._rows: dict[int, Steps] = {}
         self.clock = clock
         self.start, self.gained = self._root.start, self._root.gained
@@ -258,7 +259,7 @@ def _rank(step: Step) -> int:
 
 
 def _halved(parts: Sequence[Part]) -> Part:
-    if len(parts) < 2:
-        return parts[0] if parts else _Nothing()
+    if len(parts) == 1:
+        return parts[0]
     middle = len(parts) // 2
     return _Pair(_halved(parts[:middle]), _halved(parts[middle:]))

@@ -1,6 +1,6 @@
 """Every combination of matchers that some string has, found in one walk over all strings.
 
-Exact strings and prefixes form a trie that is walked once; regular expressions run beside it as one joint automaton,
+Exact strings and prefixes form a trie that is walked once; regular expressions run beside it as one product,
 whose states are shared by every place where a string can leave the trie.
 """
 
@@ -52,7 +52,6 @@ class Family:
     def __init__(self, leaves: Sequence[Leaf], within: Language | None = None) -> None:
         """Give each leaf a bit for its upper bound and, where that is another one, for its lower bound."""
         self.exact_case, self.any_case = _Trie(), _Trie()
-        self.within = within
         self.bits: dict[Leaf, tuple[int, int]] = {}  # bit of the upper and of the lower bound
         self.width = 0
         later: list[Leaf] = []
@@ -76,6 +75,9 @@ class Family:
             self.bits[leaf] = (upper, upper if leaf.lower is leaf.upper else self._bit())
         self.exact_case.pass_down()
         self.any_case.pass_down()
+        # what machines say of `within`: literal sets alone never tell that no string ahead is inside
+        parts = () if within is None else within.parts if within.op == "and" else (within,)
+        self.limits = tuple(part for part in parts if not set(part.leaves()).isdisjoint(later))
 
     def _bit(self) -> int:
         self.width += 1
@@ -83,16 +85,14 @@ class Family:
 
 
 @lru_cache(maxsize=32)
-def _product(leaves: tuple[Leaf, ...], within: Language | None) -> Product:
-    """Return the joint automaton of a family; servers with the same expressions share what was built of it."""
+def _product(leaves: tuple[Leaf, ...], limits: tuple[Language, ...]) -> Product:
+    """Return a family's machines in step; servers with the same expressions share what was built of it."""
     machines: list[Machine] = []
     places: dict[Leaf, tuple[int, int]] = {}
     for leaf in leaves:
         machines += (leaf.upper,) if leaf.lower is leaf.upper else (leaf.upper, leaf.lower)
         places[leaf] = (len(machines) - 1 if leaf.lower is leaf.upper else len(machines) - 2, len(machines) - 1)
-    if within is None:
-        return Product(machines, Budget().clock())
-    inside = within.leaves()
+    inside = tuple(dict.fromkeys(leaf for part in limits for leaf in part.leaves()))
     bounding = tuple(dict.fromkeys(place for leaf in inside if leaf in places for place in places[leaf]))
 
     def hopeless(states: tuple[int, ...]) -> bool:
@@ -102,13 +102,13 @@ def _product(leaves: tuple[Leaf, ...], within: Language | None) -> Product:
             if leaf in places:
                 upper, lower = places[leaf]
                 known[leaf] = False if at[upper] == DEAD else True if at[lower] == ALL else None
-        return within.holds(known) is False
+        return any(part.holds(known) is False for part in limits)
 
     return Product(machines, Budget().clock(), bounding, hopeless)
 
 
 def forget() -> None:
-    """Drop what was built of joint automata: one of them has grown too large to keep."""
+    """Drop what was built of products: one of them has grown too large to keep."""
     _product.cache_clear()
 
 
@@ -122,7 +122,7 @@ def explore(family: Family, clock: Clock) -> dict[int, bytes]:
     Combinations of strings outside the family's `within` may be left out. OutOfBudget and TooLarge where the family
     is too large to walk.
     """
-    product = _product(family.later, family.within)
+    product = _product(family.later, family.limits)
     product.clock = clock
     shift = family.literal_width
     tries = (family.exact_case, family.any_case)
