@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from auditor.checks import Check
 from auditor.exchange import UNKNOWN_VALUE, Exchange, Response
 from auditor.finding import Finding, Severity, Verdict, Witness
-from auditor.plan.facts import REPRODUCIBLE, Case, Facts, Probe
+from auditor.plan.facts import NORMAL, REPRODUCIBLE, Case, Facts, Probe
 from auditor.plan.probes import host_fits
 from auditor.plan.redirects import redirected_to
 from auditor.policy.load import Rule
@@ -40,7 +40,7 @@ def consolidate(
     for finding in raw:
         groups.setdefault((finding.check, finding.rule, finding.verdict.value, finding.subject), []).append(finding)
 
-    def telling(finding: Finding) -> tuple[bool, bool, int, int, str]:
+    def telling(finding: Finding) -> tuple[bool, bool, int, int, bool, str]:
         return _size(finding, named)
 
     if not replays and all(finding.evidence != "observed" for finding in raw):  # nobody asked the running stack
@@ -190,12 +190,16 @@ def _request_key(finding: Finding) -> object:
     return finding.witness.request.wire
 
 
-def _size(finding: Finding, named: frozenset[str]) -> tuple[bool, bool, int, int, str]:
+def _size(finding: Finding, named: frozenset[str]) -> tuple[bool, bool, int, int, bool, str]:
     if finding.witness is None:
-        return (False, False, 0, 0, finding.message)
+        return (False, False, 0, 0, False, finding.message)
     request = finding.witness.request
     headers = sum([len(f.name) + len(f.value) for f in request.headers.fields])
-    return (request.method != "GET", request.path not in named, len(request.target), headers, finding.message)
+    ways = [part for exchange in finding.exchanges for part in exchange.outcome.when.split("+")]
+    wrong = not NORMAL.issuperset(
+        ways
+    )  # of one request's answers the plain one says more than that of a broken backend
+    return (request.method != "GET", request.path not in named, len(request.target), headers, wrong, finding.message)
 
 
 def _order(finding: Finding) -> tuple[object, ...]:
