@@ -138,8 +138,3 @@ def with_group(pattern: str, name: str, text: str) -> str | None:
         position += 1
     after = pattern[position:]
     return None if depth or after[:1] in {"*", "+", "?", "{"} else f"{pattern[: start.start()]}(?:{text}){after}"
-
-
-def variables(text: str) -> list[str]:
-    """Return the names of the variables in a text."""
-    return [name for kind, name in split(text) if kind == "variable"]

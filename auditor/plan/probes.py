@@ -18,10 +18,11 @@ from auditor.plan.cells import (
     glob_set,
     host_cells,
 )
+from auditor.plan.changes import Change
 from auditor.plan.facts import NO_HOST, Probe
 from auditor.plan.places import Place, over_http2
 from auditor.plan.steering import Demand
-from auditor.plan.views import Change, Selection, View
+from auditor.plan.views import Selection, View
 from auditor.policy.model import Cors, Match, Origin, Policy, Route
 from auditor.stack import Entry
 

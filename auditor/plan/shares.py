@@ -8,18 +8,14 @@ from functools import lru_cache
 from auditor.exchange import Request
 
 MOST_TRIES = 400_000
+"""Values that are tried: a share of 0.01 % is missed by all of them once in e^40."""
 
 
 def text_of(parts: Sequence[str], request: Request) -> tuple[str, str]:
-    """Return the text that is hashed of a request, before and after the part that is varied: the first that can be."""
-    texts = ["", ""]
+    """Return the text that is hashed of a request, before and after the part that is varied."""
     found = varied_part(parts)
-    for index, part in enumerate(parts):
-        if index == found:
-            texts[1] = ""
-        else:
-            texts[index > found] += _read(part, request)
-    return texts[0], texts[1]
+    before, after = ("".join(_read(part, request) for part in some) for some in (parts[:found], parts[found + 1 :]))
+    return before, after
 
 
 def varied_part(parts: Sequence[str]) -> int:

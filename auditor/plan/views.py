@@ -10,7 +10,7 @@ from math import prod
 from typing import Protocol
 
 from auditor.dataclass import dataclass
-from auditor.exchange import INJECTED, Request
+from auditor.exchange import INJECTED
 from auditor.language import Language
 from auditor.plan.alike import entries_differ, tests_of_paths
 from auditor.plan.cells import (
@@ -22,6 +22,7 @@ from auditor.plan.cells import (
     origin_cells,
     undecided_origins,
 )
+from auditor.plan.changes import WORDS, Change, said
 from auditor.plan.facts import OriginCell
 from auditor.plan.joint import CROSSING, GATE, SHARE, VARIED
 from auditor.policy.model import Origin
@@ -37,14 +38,6 @@ OF_PAGES = frozenset({"accept", "accept-language", "content-language", "cookie",
 READS = r"^(?:GET|HEAD)\z"
 """How serving files looks at the method."""
 
-_WORDS = {
-    "header": "header",
-    "cookie": "cookie",
-    "arg": "argument",
-    "args": "query",
-    "method": "method",
-    "port": "port",
-}
 
 OTHER = ("other", "zq7", "x0")
 """Values that nothing names."""
@@ -74,62 +67,6 @@ class Selection(Protocol):
     def through(self, listen: str, scheme: str, host: str, path: str) -> Hashable | None:
         """Return what a request passes at the outermost layer, equal where that does the same; None where unknown."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One part of a request set to a value: a header, a cookie, an argument, the query, the method; or its target as it is written.
-
-    `also` are changes of other parts that are made with it. With a `share`, the value is one by which the hash of a text, put
-    together of these parts, lies in it. `at` are the paths where it makes a difference, None for all.
-    """
-
-    part: str
-    name: str
-    value: str
-    also: tuple[Change, ...] = ()
-    share: tuple[int, int, tuple[str, ...]] | None = None
-    at: Language | None = None
-
-    def __call__(self, request: Request) -> Request:
-        """Return the request with the part set."""
-        changed = self._made(request)
-        for change in self.also:
-            changed = change(changed)
-        return changed
-
-    @property
-    def all(self) -> tuple[Change, ...]:
-        """Every change that is made of one part."""
-        return (self, *self.also)
-
-    def matters(self, path: str) -> bool:
-        """Whether it may make a difference at a path."""
-        return all(change.at is None or change.at.contains(path) is not False for change in self.all)
-
-    def _made(self, request: Request) -> Request:
-        if self.share is not None:
-            from auditor.plan.shares import text_of, value_in  # noqa: PLC0415 - only where clients are split
-
-            low, high, parts = self.share
-            chosen = replace(self, value=value_in(*text_of(parts, request), low, high), also=(), share=None)
-            return chosen(request)
-        if self.part == "target":
-            return replace(request, target=self.value)
-        if self.part == "method":
-            return replace(request, method=self.value)
-        if self.part == "version":
-            return replace(request, version=self.value)
-        if self.part == "port":
-            return request.with_(Host=f"{request.host.partition(':')[0]}:{self.value}")
-        if self.part in {"arg", "args"}:
-            mark = "&" if "?" in request.target else "?"
-            said = f"{self.name}={self.value}" if self.part == "arg" else self.value
-            return replace(request, target=f"{request.target}{mark}{said}")
-        if self.part == "cookie":
-            before = request.headers.get("Cookie")
-            return request.with_(Cookie=f"{before + '; ' if before else ''}{self.name}={self.value}")
-        return request.with_(**{self.name.replace("-", "_"): self.value})
 
 
 @dataclass(slots=True)
@@ -318,7 +255,7 @@ class View:
             alone[subject] = [Change(part, name, value) for value in dict.fromkeys(values) if value]
             alone[subject] += self._somewhere(subject)
             for change in alone[subject]:
-                yield _said(change), change
+                yield said(change), change
         for share in dict.fromkeys((m.pattern, m.parts) for m in self.matchers if m.subject == SHARE):
             from auditor.plan.shares import varied_part  # noqa: PLC0415 - only where clients are split
 
@@ -326,7 +263,7 @@ class View:
             part, _, name = share[1][varied_part(share[1])][1:].partition(":")
             change = Change(part, name, "", share=(low, high, share[1]))
             alone.setdefault(f"{part}:{name}", []).append(change)
-            yield f"the {_WORDS[part]} {name} to one of a share", change
+            yield f"the {WORDS[part]} {name} to one of a share", change
         for matcher in {m.pattern: m for m in self.matchers if m.subject == CROSSING}.values():
             yield from self._combined(matcher, alone)
 
@@ -359,7 +296,7 @@ class View:
                 made = [change for change in chosen if change is not None]
                 if len(made) > 1 and tuple(made) not in seen:
                     seen.add(tuple(made))
-                    yield ", ".join(map(_said, made)), replace(made[0], also=tuple(made[1:]))
+                    yield ", ".join(map(said, made)), replace(made[0], also=tuple(made[1:]))
 
 
 _USUAL = frozenset({READS, *METHODS, "TRACE", "CONNECT"})
@@ -372,12 +309,6 @@ def _at(path: str, changes: list[tuple[str, Change]]) -> list[tuple[str, Change]
 
 def _header() -> Language:
     return Language.regex(r"[!-~](?:[ -~]*[!-~])?", whole=True)
-
-
-def _said(change: Change) -> str:
-    """Say what a change does."""
-    named = f"{_WORDS[change.part]} {change.name}".rstrip()
-    return f"the {named} to {change.value}"
 
 
 def _of_page(change: Change) -> bool:
