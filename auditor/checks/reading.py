@@ -122,7 +122,7 @@ class Asking:
     @classmethod
     def _answered(cls, case: Case) -> object:
         lines = case.response.headers.lines(ALLOW_ORIGIN) if case.response is not None else ()
-        return cls._about(case), tuple((line.value, line.made_by) for line in lines)
+        return cls._about(case), tuple(line.made_by for line in lines)
 
     def _gives(self, case: Case) -> bool:
         response, origin = case.response, case.probe.origin.value or ""
