@@ -238,7 +238,8 @@ def test_cells_lead_to_their_evidence(browser: Browser, tmp_path: Path) -> None:
     watched = Watched(browser)
     page = watched.show(page_of(full_run(), tmp_path))
     cells = page.evaluate("[...document.querySelectorAll('td.bad a')].map(a => [a.innerText, a.getAttribute('href')])")
-    assert [text for text, _ in cells] == ["✗→✓/✓", "✗/✗!", "✗!"]
+    assert [text for text, _ in cells] == ["✗→✓/✓", "✓→◐", "✗/✗!", "✗!"]
+    assert page.locator("td.bad").count() == len(cells)
     for _, target in cells:
         assert page.locator(f"[id='{target[1:]}']").count() == 1
     watched.context.close()

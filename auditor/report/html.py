@@ -143,7 +143,10 @@ def chapters(report: Report) -> list[Chapter]:
 
 
 def links(told: Sequence[Chapter]) -> dict[tuple[str, str], str]:
-    """Return for a route and an origin, or a route and a header, the place on the page that has the evidence."""
+    """Return for a route and an origin, or a route and a header, the place on the page that has the evidence.
+
+    For a route and "" the first one about any origin: a finding stands for all origins that are treated alike.
+    """
     found: dict[tuple[str, str], str] = {}
     for chapter in told:
         for groups, shown in ((chapter.full, True), (chapter.brief, False)):
@@ -152,6 +155,8 @@ def links(told: Sequence[Chapter]) -> dict[tuple[str, str], str]:
                 for result in group:
                     for subject in _subjects(result):
                         found.setdefault((result.route, subject), target)
+                        if ".headers." not in result.rule:
+                            found.setdefault((result.route, ""), target)
     return found
 
 
