@@ -128,7 +128,7 @@ class Engine:
         settings = self.settings(node)
         length = 0 if run.discarded or run.chunked else run.announced
         if settings.max_body and length > settings.max_body:
-            if run.main:
+            if run.main and not run.sent_on:  # a body that an upstream was sent is not thrown away any more
                 run.discarded = True
                 run.discard_body()
             return errors.finish(self, run, 413)

@@ -115,6 +115,7 @@ class Run:
     line_read: bool = False
     body_read: str = ""
     discarded: bool = False
+    sent_on: bool = False
     http: str = "1.0"
     buffers: Buffers | None = None
     depth: int = 100

@@ -91,6 +91,7 @@ def _pass(engine: Engine, run: Run, what: Passing, aim: Aim) -> Phase | None:
         _underflow(run, what)
     target = build_uri(run, what, aim.evaluated, aim.uri)
     run.body_read = run.received or str(run.request.body_length)
+    run.sent_on = True
     try:
         asked = request_for(run, what, aim.scheme, peers[0], target, aim.address)
         engine.read_hash(run, aim.address)
