@@ -196,9 +196,8 @@ def _size(finding: Finding, named: frozenset[str]) -> tuple[bool, bool, int, int
     request = finding.witness.request
     headers = sum([len(f.name) + len(f.value) for f in request.headers.fields])
     ways = [part for exchange in finding.exchanges for part in exchange.outcome.when.split("+")]
-    wrong = not NORMAL.issuperset(
-        ways
-    )  # of one request's answers the plain one says more than that of a broken backend
+    # of one request's answers the plain one says more than that of a broken backend
+    wrong = not NORMAL.issuperset(ways)
     return (request.method != "GET", request.path not in named, len(request.target), headers, wrong, finding.message)
 
 

@@ -256,15 +256,8 @@ def test_every_finding_is_counted() -> None:
 
 def test_a_page_of_a_check_becomes_html_and_nothing_else() -> None:
     """Paragraphs, code, links: what looks like more is text."""
-    check = (
-        report(full_run())
-        .checks[0]
-        .model_copy(
-            update={
-                "help": "x\n\n## Remediation\n\nUse `a<b` <b>now</b> [x](javascript:alert(1)).\n\n- [y](https://y.test/)\n- z"
-            }
-        )
-    )
+    text = "x\n\n## Remediation\n\nUse `a<b` <b>now</b> [x](javascript:alert(1)).\n\n- [y](https://y.test/)\n- z"
+    check = report(full_run()).checks[0].model_copy(update={"help": text})
     assert section(check, "Remediation") == (
         "<p>Use <code>a&lt;b</code> &lt;b&gt;now&lt;/b&gt; [x](javascript:alert(1)).</p>\n"
         '<ul><li><a href="https://y.test/" rel="noreferrer">y</a></li><li>z</li></ul>'

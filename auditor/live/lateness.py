@@ -47,7 +47,7 @@ class Lateness:
     gain: float
 
 
-def lateness(passed: Sequence[Shot], rate: float, burst: int, least: float, noise: float = 0.0) -> Lateness | None:
+def lateness(passed: Sequence[Shot], rate: float, burst: int, least: float, noise: float) -> Lateness | None:
     """Find the delay of a limit from the answers that it let through; None where it holds none back, or nobody can tell.
 
     Held answers leave in the order in which their requests came, so that the first to be sent goes with the first to be

@@ -76,14 +76,13 @@ async def chain(experiment: Experiment, burst: int, rate: float) -> None:
     gun, trip = experiment.gun, rate * experiment.rtt
     if not rate or experiment.rtt < NEAR or (burst and (trip < BRISK or burst + 1 > WAITS * trip)):
         return
-    await gun.load(burst + OVER + math.ceil(FASTER * trip), 8 * experiment.rtt)
-    over = (
-        OVER if burst else 1
-    )  # a bucket that holds nothing is full as soon as one passes, and each gap tells by itself
-    volley = gun.fire(max(burst, 1) + over)
+    # a bucket that holds nothing is full as soon as one passes, and each gap tells by itself
+    first, last = (burst + OVER, OVER) if burst else (2, 0)
+    await gun.load(first + math.ceil(FASTER * trip), 8 * experiment.rtt)
+    volley = gun.fire(first)
     due = now()
     pace = _Pace(experiment.refusals, burst, 1 / (FASTER * rate) if burst else 1 / rate)
-    while experiment.left(burst) > (over if burst else 0) and now() < experiment.until:
+    while experiment.left(burst) > last and now() < experiment.until:
         due = max(due + pace.gap, now())
         await _sleep_until(due)
         if all(shot.passed(experiment.refusals) for shot in volley) or pace.astray:
@@ -93,7 +92,7 @@ async def chain(experiment: Experiment, burst: int, rate: float) -> None:
     else:
         if 0 < burst < OVER:  # two at once do not pass a smaller bucket, which would look the same at a higher rate
             await _sleep_until(due + (burst + 1) / rate)
-        gun.fire(over if burst else 0)
+        gun.fire(last)
     experiment.ramped = 1 + sum(not shot.refused(experiment.refusals) for shot in volley)
     await gun.settle(experiment.shots, 2 * experiment.rtt)
 

@@ -123,7 +123,7 @@ def _written(matcher: Matcher) -> str:
 
 @lru_cache(maxsize=1024)
 def _rows(test: tuple[str, str, bool, Language | None], parts: tuple[str, ...]) -> list[tuple[Choice, ...]] | None:
-    from auditor.language.products import products  # noqa: PLC0415 - as below
+    from auditor.language.products import products  # noqa: PLC0415 - only where a text of several parts is tested
 
     kind, pattern, caseless, _ = test
     language = Matcher("text", kind, pattern, caseless).language() if kind != "nonempty" else Language.regex(r"[\s\S]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import field, replace
+from itertools import chain
 
 from auditor.browser.safelist import is_forbidden_header
 from auditor.dataclass import dataclass
@@ -356,10 +357,8 @@ class Planner:
 
 def _otherwise(probe: Probe, view: View) -> Iterator[Probe]:
     """Yield the same request with another part changed that the server looks at: a header, an argument, the method."""
-    for _, change in (*view.variations(probe.path), *view.claims()):
-        request = change(probe.request)
-        yield replace(probe, request=request, method=request.method)
-    for change in view.forged(probe.path):
+    one_by_one = (change for _, change in (*view.variations(probe.path), *view.claims()))
+    for change in chain(one_by_one, view.forged(probe.path)):
         request = change(probe.request)
         yield replace(probe, request=request, method=request.method)
     for method in view.decisive_methods():

@@ -130,15 +130,17 @@ class View:
 
     def variations(self, path: str) -> list[tuple[str, Change]]:
         """Return a change of a request for every value of another part that some matcher can see, as far as it matters at a path."""
+        return _at(path, self._varied())
+
+    def _varied(self) -> list[tuple[str, Change]]:
         if self._variations is None:
             self._variations = list(self._changes())
-        return _at(path, self._variations)
+        return self._variations
 
     def of_pages(self, path: str, origin: str | None = None) -> list[tuple[str, Change]]:
         """Return the changes that a page of any origin can make, or its browser makes; with one, what is its own too."""
         if self._pages is None:
-            self._variations = self._variations if self._variations is not None else list(self._changes())
-            self._pages = [(why, c) for why, c in self._variations if all(map(_of_page, c.all))]
+            self._pages = [(why, c) for why, c in self._varied() if all(map(_of_page, c.all))]
         own = self.referers(origin) if origin is not None else []
         return [*_at(path, self._pages), *self.spellings(path), *own]
 
